@@ -1,0 +1,355 @@
+//! The loop's iterations (`asyncio/base_events.py`, `BaseEventLoop._run_once`), as one future that a
+//! tokio runtime drives, and what is reported to the exception handler.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::future::Future as StdFuture;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context as PollContext, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep as TokioSleep;
+
+use crate::cell::{self, CellRef};
+use crate::contextvars::Slot;
+use crate::current::Frame;
+use crate::events::{EventLoop, ExceptionContext};
+use crate::exceptions::{Exception, Result};
+use crate::loop_cell::{Core, LoopCell, Mail};
+use crate::ready::{Call, Ready};
+use crate::time::{Clock, RESOLUTION};
+
+/// Drives a loop until it is stopped or an exception leaves it.
+pub(crate) struct Driver<'a> {
+    core: &'a Core,
+    cell: &'a LoopCell,
+    /// tokio's timer for our earliest deadline.
+    alarm: Option<Pin<Box<TokioSleep>>>,
+}
+
+/// The loop looks at the time after this many handles, and lets tokio's I/O and timers run when it
+/// has been busy for `BUSY`. Measured: a look costs what three handles cost, giving way what a
+/// hundred do.
+const LOOK: u32 = 64;
+const BUSY: Duration = Duration::from_micros(200);
+/// The longest sleep (`MAXIMUM_SELECT_TIMEOUT`).
+const MAX_SLEEP: f64 = 24.0 * 3600.0;
+
+impl<'a> Driver<'a> {
+    pub(crate) const fn new(core: &'a Core, cell: &'a LoopCell) -> Self {
+        Self {
+            core,
+            cell,
+            alarm: None,
+        }
+    }
+
+    /// Runs what is left of the iteration under way; false when it was time to give way.
+    fn run_batch(&self, started: Instant, handles: &mut u32) -> bool {
+        let core = self.core;
+        while core.batch.get() > 0 {
+            let Some(ready) = core.ready.borrow_mut().pop_front() else {
+                core.batch.set(0);
+                break;
+            };
+            core.batch.set(core.batch.get() - 1);
+            run_ready(core, ready);
+            if core.escaped.borrow().is_some() {
+                // The rest of the batch runs when the loop is run again.
+                return true;
+            }
+            *handles += 1;
+            if handles.is_multiple_of(LOOK) && started.elapsed() > BUSY {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Begins an iteration: mail, due timers, and the batch is what is ready then.
+    fn begin(&mut self, cx: &mut PollContext<'_>) -> Poll<()> {
+        let core = self.core;
+        for mail in self.cell.take_mail() {
+            read(core, mail);
+        }
+        if core.ready.borrow().is_empty() && !core.stopping.get() {
+            let next = core.timers.borrow_mut().next();
+            if self.sleeps_until(next, cx) {
+                return Poll::Pending;
+            }
+        }
+        let no_timers = core.timers.borrow_mut().next().is_none();
+        if !no_timers {
+            let end = core.now() + RESOLUTION;
+            while let Some(action) = { core.timers.borrow_mut().pop_before(end) } {
+                core.ready.borrow_mut().push_back(action.into());
+            }
+        }
+        core.batch.set(core.ready.borrow().len());
+        core.turn.set(core.turn.get() + 1);
+        Poll::Ready(())
+    }
+
+    /// Whether there is nothing to do yet; then somebody will wake the loop.
+    fn sleeps_until(&mut self, next: Option<f64>, cx: &mut PollContext<'_>) -> bool {
+        let Some(when) = next else { return true };
+        let now = match self.core.clock.get() {
+            Clock::Virtual { now } => {
+                if self.core.holds.get() > 0 {
+                    return true;
+                }
+                self.core.clock.set(Clock::Virtual { now: now.max(when) });
+                return false;
+            }
+            clock @ Clock::Real { .. } => clock.now(),
+        };
+        if when < now + RESOLUTION {
+            return false;
+        }
+        let seconds = (when - now).clamp(0.0, MAX_SLEEP);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs_f64(seconds);
+        let alarm = match &mut self.alarm {
+            Some(alarm) => {
+                alarm.as_mut().reset(deadline);
+                alarm
+            }
+            none => none.insert(Box::pin(tokio::time::sleep_until(deadline))),
+        };
+        alarm.as_mut().poll(cx).is_pending()
+    }
+}
+
+impl StdFuture for Driver<'_> {
+    /// `Ok` when stopped; an exception when one left the loop.
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let core = this.core;
+        this.cell.set_waker(cx.waker());
+        let _polling = Polling::new(&core.polling);
+        let started = Instant::now();
+        let mut handles = 0;
+        loop {
+            let in_batch = core.batch.get() > 0;
+            if !in_batch && this.begin(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if !this.run_batch(started, &mut handles) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let escaped = core.escaped.borrow_mut().take();
+            if let Some(exception) = escaped {
+                core.batch.set(0);
+                return Poll::Ready(Err(exception));
+            }
+            if core.stopping.get() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+/// Does what another thread has asked for; on the loop's own thread.
+pub(crate) fn read(core: &Core, mail: Mail) {
+    match mail {
+        Mail::Release(released) => released.release(),
+        Mail::Wake(task) => {
+            // Release, with the AcqRel in the sender: who sends after this is read again.
+            task.wake_sent.store(false, Ordering::Release);
+            cell::schedule(&task);
+        }
+        Mail::WakeSlot(task, id) => {
+            cell::wake_slot(&task, id);
+        }
+        Mail::EndWait(task, id) => drop(cell::end(&task, id)),
+        Mail::Cancel(cell, message) => {
+            cell::cancel(&cell, &message);
+        }
+        Mail::Run(function) => function(core),
+    }
+}
+
+/// Runs one entry of the ready queue (`Handle._run`).
+fn run_ready(core: &Core, ready: Ready) {
+    match ready {
+        Ready::Step(task) => cell::step(core, &task),
+        Ready::Slept(task, id) => {
+            cell::wake_slot(&task, id);
+        }
+        Ready::Call(key) => {
+            let call = core.calls.borrow_mut().remove(key);
+            if let Some(call) = call {
+                run_call(core, call);
+            }
+        }
+        Ready::Done(cell, call) => run_done(core, || call.call(cell)),
+        Ready::Wake(waker) => run_done(core, || waker.wake()),
+        Ready::Stop(cell) => {
+            // An exception that leaves the loop has done so already (`_run_until_complete_cb`).
+            let escapes = cell::peek(&cell).is_some_and(|error| error.escapes_the_loop());
+            if !escapes {
+                core.stopping.set(true);
+            }
+        }
+    }
+}
+
+fn run_call(core: &Core, call: Call) {
+    let Call { function, context } = call;
+    let context = Cell::new(context);
+    let result = Frame::run(core.loop_cell().as_ptr(), None, &context, |_| {
+        catch_unwind(AssertUnwindSafe(function))
+            .unwrap_or_else(|panic| Err(Exception::from_panic(panic)))
+    });
+    if let Err(exception) = result {
+        failed_callback(core, exception);
+    }
+}
+
+/// Runs something that brings its own context along and reports its own errors.
+fn run_done(core: &Core, function: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
+        failed_callback(core, Exception::from_panic(panic));
+    }
+}
+
+/// An exception left a callback: it is reported and the loop goes on, or it leaves the loop too.
+pub(crate) fn failed_callback(core: &Core, exception: Exception) {
+    if exception.escapes_the_loop() {
+        core.escape(exception);
+        return;
+    }
+    call_exception_handler(
+        core,
+        &ExceptionContext::new("Exception in callback", Some(exception)),
+    );
+}
+
+/// Tells the loop's handler, or the default one (`BaseEventLoop.call_exception_handler`).
+pub(crate) fn call_exception_handler(core: &Core, context: &ExceptionContext) {
+    let handler = core.handler.borrow().clone();
+    let Some(handler) = handler else {
+        return default_exception_handler(context);
+    };
+    let event_loop = EventLoop::of(core.shared());
+    let place = Cell::new(Slot::default());
+    let called = catch_unwind(AssertUnwindSafe(|| {
+        Frame::run(core.loop_cell().as_ptr(), None, &place, |_| {
+            handler(&event_loop, context)
+        });
+    }));
+    if let Err(panic) = called {
+        let exception = Exception::from_panic(panic);
+        default_exception_handler(&ExceptionContext::new(
+            "Unhandled error in exception handler",
+            Some(exception),
+        ));
+        default_exception_handler(context);
+    }
+}
+
+/// Logs the context as an error of the target `asyncio`; where nothing collects `tracing`'s events,
+/// to standard error, as Python's last-resort handler does.
+pub(crate) fn default_exception_handler(context: &ExceptionContext) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(target: "asyncio", "{context}");
+        return;
+    }
+    #[expect(
+        clippy::print_stderr,
+        reason = "an error must not vanish where nothing collects events"
+    )]
+    {
+        eprintln!("{context}");
+    }
+}
+
+/// The last reference to a failed future or task is gone and nobody has asked for its exception.
+pub(crate) fn report_never_retrieved(
+    home: &LoopCell,
+    is_task: bool,
+    task_name: Option<String>,
+    exception: Option<Exception>,
+) {
+    let message = if is_task {
+        "Task exception was never retrieved"
+    } else {
+        "Future exception was never retrieved"
+    };
+    report(
+        home,
+        &ExceptionContext::new(message, exception).with_task_name(task_name),
+    );
+}
+
+/// A panic where there is nobody it could be raised to.
+pub(crate) fn report_panic(home: &LoopCell, message: &'static str, panic: Box<dyn Any + Send>) {
+    report(
+        home,
+        &ExceptionContext::new(message, Some(Exception::from_panic(panic))),
+    );
+}
+
+fn report(home: &LoopCell, context: &ExceptionContext) {
+    match home.core() {
+        Some(core) => call_exception_handler(core, context),
+        None => default_exception_handler(context),
+    }
+}
+
+/// Empties a loop that is being closed: tasks are dropped unfinished, everything queued is dropped.
+pub(crate) fn empty(core: &Core) {
+    // Dropping may make new work (a destructor may spawn), which is dropped in turn. What never
+    // comes to an end is cut off, so that closing always does.
+    for _ in 0..MAX_ROUNDS {
+        let mut tasks = core.tasks.borrow_mut().take_all();
+        let ready: Vec<Ready> = core.ready.borrow_mut().drain(..).collect();
+        let calls = core.calls.borrow_mut().take_all();
+        let timers = core.timers.borrow_mut().take_all();
+        let done = tasks.is_empty() && ready.is_empty() && calls.is_empty() && timers.is_empty();
+        drop((ready, calls, timers));
+        tasks.sort_unstable_by_key(|task| task.number);
+        for task in tasks {
+            report_destroyed(core, task.cell());
+            cell::drop_unfinished(core, &task);
+        }
+        if done {
+            break;
+        }
+    }
+    core.batch.set(0);
+    drop(core.handler.take());
+}
+
+const MAX_ROUNDS: usize = 1000;
+
+fn report_destroyed(core: &Core, cell: &CellRef) {
+    if cell.is_done() {
+        return;
+    }
+    if let Some(task) = cell.as_task() {
+        let context = ExceptionContext::new("Task was destroyed but it is pending!", None)
+            .with_task_name(Some(task.name()));
+        call_exception_handler(core, &context);
+    }
+}
+
+/// Says for as long as it lives that the loop is being polled.
+struct Polling<'a>(&'a Cell<bool>);
+
+impl<'a> Polling<'a> {
+    fn new(polling: &'a Cell<bool>) -> Self {
+        polling.set(true);
+        Self(polling)
+    }
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}

@@ -1,0 +1,28 @@
+//! The one mechanism: cells that complete, tasks that wait for them, requests that cancel both.
+//!
+//! A *cell* is the heap object behind a `Future` or a `Task`: a head, and room for a future while it
+//! runs and for its outcome after. Whoever waits for a cell registers a callback there and a *slot*
+//! in its own task; completing a cell schedules the callbacks, cancelling a task looks through its
+//! slots. Nothing else in the workspace waits, wakes or cancels.
+
+mod callbacks;
+mod cancel;
+mod header;
+mod outcome;
+mod refs;
+mod step;
+mod task;
+mod typed;
+mod wait;
+mod waits;
+
+pub(crate) use callbacks::{Callback, DoneCall};
+pub(crate) use cancel::cancel;
+pub(crate) use header::{CANCELLED, Failure, MUST_CANCEL, SCHEDULED, UNRETRIEVED};
+pub(crate) use outcome::{add_callback, error, fail, peek, remove_call, remove_stop};
+pub(crate) use refs::{CellRef, Released, TaskRef};
+pub(crate) use step::{drop_unfinished, is_task_waker, schedule, start_eagerly, step, wake_slot};
+pub(crate) use task::{TaskName, TaskParts};
+pub(crate) use typed::Typed;
+pub(crate) use wait::{began, end, end_anywhere, refresh_waker, take_delivery};
+pub(crate) use waits::{SlotId, State};

@@ -1,0 +1,317 @@
+//! Counted references to cells, cheap at home and safe everywhere.
+#![expect(
+    unsafe_code,
+    reason = "reference counting and type erasure need raw pointers"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering;
+
+use super::callbacks::Callback;
+use super::header::{FAILED, Header, UNRETRIEVED, VALUE_IS_SEND};
+use super::task::TaskHeader;
+use crate::base_events;
+use crate::loop_cell::{LoopCell, Mail};
+
+/// A counted reference to a cell of any kind.
+pub(crate) struct CellRef {
+    ptr: NonNull<Header>,
+}
+
+/// A counted reference to a task's cell.
+#[derive(Clone, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct TaskRef(CellRef);
+
+/// A reference on its way home to be given up there.
+pub(crate) struct Released(NonNull<Header>);
+
+// SAFETY: a cell may be referred to from any thread. Everything that is not atomic is touched only
+// after `is_here` has said that this thread is the cell's home, or within `Header::guarded` once the
+// home is closed; typed handles add their own bound on the value.
+unsafe impl Send for CellRef {}
+// SAFETY: as above; `&CellRef` gives nothing that `CellRef` does not.
+unsafe impl Sync for CellRef {}
+// SAFETY: it is only ever turned back into a reference, on whichever thread reads the mail.
+unsafe impl Send for Released {}
+
+impl CellRef {
+    /// Takes over a reference that is already counted.
+    ///
+    /// # Safety
+    ///
+    /// The pointer is that of a living cell, with provenance over the whole cell, and one of the
+    /// references counted there belongs to nobody else.
+    pub(super) const unsafe fn from_counted(ptr: NonNull<Header>) -> Self {
+        Self { ptr }
+    }
+
+    /// Hands the counted reference over to whoever keeps the pointer.
+    pub(super) fn into_ptr(self) -> NonNull<Header> {
+        let ptr = self.ptr;
+        std::mem::forget(self);
+        ptr
+    }
+
+    pub(super) const fn ptr(&self) -> NonNull<Header> {
+        self.ptr
+    }
+
+    pub(crate) fn home(&self) -> &LoopCell {
+        // SAFETY: a loop's cell outlives the cells that were made on it: it keeps itself alive until
+        // the last of them is gone.
+        unsafe { self.home.as_ref() }
+    }
+
+    /// Whether this thread may touch what is not atomic.
+    #[inline]
+    pub(crate) fn is_here(&self) -> bool {
+        self.home().is_here()
+    }
+
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        self.ptr == other.ptr
+    }
+
+    /// The address, for those who compare and hash.
+    pub(crate) fn address(&self) -> usize {
+        self.ptr.as_ptr() as usize
+    }
+
+    /// The task, where this is one.
+    pub(crate) fn as_task(&self) -> Option<&TaskRef> {
+        if !self.vtable.is_task {
+            return None;
+        }
+        let this: *const Self = self;
+        // SAFETY: `TaskRef` is `repr(transparent)` over `CellRef`, and the cell is a task's.
+        Some(unsafe { &*this.cast::<TaskRef>() })
+    }
+
+    /// Gives the reference up as a handle that knows the value's type: on this thread the value may
+    /// be dropped.
+    pub(crate) fn release_typed(self) {
+        release(self.into_ptr(), true);
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: a counted reference keeps the cell alive, and the header is only used shared.
+        unsafe { self.ptr.as_ref() }
+    }
+}
+
+impl Deref for CellRef {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        self.header()
+    }
+}
+
+impl Clone for CellRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        let header = self.header();
+        if self.is_here() {
+            let count = header.local_refs.get().checked_add(1);
+            // Only a program that forgets two thousand million references gets here.
+            header
+                .local_refs
+                .set(count.unwrap_or_else(|| std::process::abort()));
+        } else {
+            // Relaxed: the reference we have keeps the cell alive meanwhile, and the one we make
+            // reaches another thread only through something that orders it.
+            if header.remote_refs.fetch_add(1, Ordering::Relaxed) == i32::MAX {
+                std::process::abort();
+            }
+        }
+        Self { ptr: self.ptr }
+    }
+}
+
+impl Drop for CellRef {
+    #[inline]
+    fn drop(&mut self) {
+        release(self.ptr, false);
+    }
+}
+
+impl PartialEq for CellRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.same_as(other)
+    }
+}
+
+impl Eq for CellRef {}
+
+impl fmt::Debug for CellRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Pointer::fmt(&self.ptr, f)
+    }
+}
+
+impl TaskRef {
+    /// The reference as a task's.
+    pub(super) const fn of(cell: CellRef) -> Self {
+        Self(cell)
+    }
+
+    pub(crate) const fn cell(&self) -> &CellRef {
+        &self.0
+    }
+
+    pub(crate) fn into_cell(self) -> CellRef {
+        self.0
+    }
+}
+
+impl Deref for TaskRef {
+    type Target = TaskHeader;
+
+    #[inline]
+    fn deref(&self) -> &TaskHeader {
+        // SAFETY: the cell is a task's, whose head is a `TaskHeader` that begins with the `Header`
+        // (`repr(C)`); the pointer has provenance over the whole cell.
+        unsafe { self.0.ptr.cast::<TaskHeader>().as_ref() }
+    }
+}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Released {
+    /// Gives the reference up, at home or where there is no home any more.
+    pub(crate) fn release(self) {
+        release(self.0, false);
+    }
+}
+
+/// Gives one reference up. `typed`: by a handle that knows the value's type.
+#[inline]
+fn release(ptr: NonNull<Header>, typed: bool) {
+    // SAFETY: the caller gives up a counted reference, so the cell is alive until below.
+    let header = unsafe { ptr.as_ref() };
+    // SAFETY: the home outlives its cells.
+    let home = unsafe { header.home.as_ref() };
+    if home.is_here() {
+        let local = header.local_refs.get() - 1;
+        header.local_refs.set(local);
+        // Acquire: a clone made elsewhere was counted before its release was sent here, and that
+        // message brought the count along; the sum is zero only when there is no reference at all.
+        if local + header.remote_refs.load(Ordering::Acquire) == 0 {
+            free(ptr, true);
+        }
+        return;
+    }
+    release_elsewhere(ptr, header, home, typed);
+}
+
+#[cold]
+fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typed: bool) {
+    if home.post(Mail::Release(Released(ptr))).is_ok() {
+        return;
+    }
+    // Nobody is at home any more: `local_refs` no longer changes and every thread counts in
+    // `remote_refs`. AcqRel: whoever gives up the last reference sees what the others did before.
+    let local = header.local_refs.get();
+    if local + header.remote_refs.fetch_sub(1, Ordering::AcqRel) - 1 == 0 {
+        free(ptr, typed || header.has(VALUE_IS_SEND) || home.is_owner());
+    }
+}
+
+/// Cells to be freed next, each with whether its value may be dropped here.
+type Waiting = RefCell<Vec<(NonNull<Header>, bool)>>;
+
+thread_local! {
+    /// Set while a cell is being freed on this thread: where those wait that its value held.
+    static FREEING: Cell<*const Waiting> = const { Cell::new(ptr::null()) };
+}
+
+/// Frees a cell nobody refers to any more, and those that only its value referred to.
+///
+/// `value`: whether the value may be dropped on this thread. It is forgotten otherwise, which takes
+/// a value that must not leave its thread, a closed loop and an untyped last reference elsewhere.
+fn free(ptr: NonNull<Header>, value: bool) {
+    let outer = FREEING.get();
+    // SAFETY: the pointer is null or that of the `waiting` of a call of this function further up on
+    // this thread's stack, which resets it before it returns.
+    if let Some(waiting) = unsafe { outer.as_ref() } {
+        waiting.borrow_mut().push((ptr, value));
+        return;
+    }
+    let waiting = RefCell::new(vec![]);
+    let _reset = Reset;
+    FREEING.set(&raw const waiting);
+    let mut next = Some((ptr, value));
+    while let Some((ptr, value)) = next {
+        // SAFETY: the count of this cell has reached zero, so this is its only user.
+        unsafe { free_one(ptr, value) };
+        next = waiting.borrow_mut().pop();
+    }
+}
+
+struct Reset;
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        FREEING.set(ptr::null());
+    }
+}
+
+/// # Safety
+///
+/// Nobody refers to the cell any more.
+unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
+    // SAFETY: the cell has not been freed yet.
+    let header = unsafe { ptr.as_ref() };
+    // SAFETY: the home outlives its cells.
+    let home = unsafe { header.home.as_ref() };
+    if header.has(UNRETRIEVED) && header.has(FAILED) {
+        // SAFETY: the cell is alive, and nobody else can be looking at its outcome.
+        let exception = unsafe { (header.vtable.error)(ptr, false) };
+        base_events::report_never_retrieved(home, header.vtable.is_task, task_name(ptr), exception);
+    }
+    // A done callback may be bound to its loop's thread; on another one it is forgotten. That takes
+    // a closed loop, a future that was never done and a last reference that went abroad.
+    let callbacks_stay = home.is_closed() && !home.is_owner();
+    header.callbacks.take().for_each(|callback| match callback {
+        Callback::Call { .. } if callbacks_stay => std::mem::forget(callback),
+        other => drop(other),
+    });
+    if value {
+        let drop_outcome = header.vtable.drop_outcome;
+        // SAFETY: as above; the outcome is dropped once, here. A panic in a user's `Drop` must not
+        // keep the memory of the cells that wait behind this one.
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe {
+            drop_outcome(ptr)
+        }));
+        if let Err(panic) = dropped {
+            base_events::report_panic(home, "Panic while a result was dropped", panic);
+        }
+    }
+    let (layout, is_task) = (header.vtable.layout, header.vtable.is_task);
+    if is_task {
+        // SAFETY: the cell is a task's; its head is dropped once, here.
+        unsafe { ptr::drop_in_place(ptr.cast::<TaskHeader>().as_ptr()) };
+    }
+    // SAFETY: a cell is allocated by `LoopCell::allocate` with its vtable's layout, and the home is
+    // still there to take the memory.
+    unsafe { LoopCell::free(NonNull::from(home), ptr.cast(), layout) };
+}
+
+/// The name of a task that is about to be freed.
+fn task_name(ptr: NonNull<Header>) -> Option<String> {
+    // SAFETY: the cell has not been freed yet.
+    let header = unsafe { ptr.as_ref() };
+    header.vtable.is_task.then(|| {
+        // SAFETY: a task's cell begins with its `TaskHeader`.
+        unsafe { ptr.cast::<TaskHeader>().as_ref() }.name()
+    })
+}

@@ -1,0 +1,405 @@
+//! Context variables (`contextvars`, PEP 567): values that follow a task, not a thread.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::current;
+use crate::exceptions::{RuntimeError, ValueError};
+
+/// A variable with a value of its own in every context.
+///
+/// A task runs in one context from its first step to its last, a copy of its creator's; a callback
+/// runs in a copy of the context in which it was scheduled. So a value set before a task is made is
+/// seen in the task, and what the task sets is not seen outside.
+///
+/// ```
+/// use asyncio_core::{ContextVar, Result, create_task, run};
+///
+/// static REQUEST: ContextVar<u32> = ContextVar::new("request");
+///
+/// # fn main() -> Result<()> {
+/// let seen = run(async {
+///     REQUEST.set(7)?;
+///     let child = create_task(async {
+///         let inherited = REQUEST.get();
+///         REQUEST.set(8)?;
+///         Ok(inherited)
+///     });
+///     Ok((child.await?, REQUEST.get()))
+/// })?;
+/// assert_eq!(seen, (Some(7), Some(7)));
+/// # Ok(())
+/// # }
+/// ```
+pub struct ContextVar<T> {
+    name: &'static str,
+    /// Which variable this is, in every context's map; 0 until it is first used.
+    id: AtomicUsize,
+    default: Option<T>,
+}
+
+impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
+    /// A variable without a value anywhere.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            id: AtomicUsize::new(0),
+            default: None,
+        }
+    }
+
+    /// A variable whose value is `default` wherever it has not been set.
+    ///
+    /// ```
+    /// # use asyncio_core::ContextVar;
+    /// static LANGUAGE: ContextVar<&str> = ContextVar::with_default("language", "en");
+    /// assert_eq!(LANGUAGE.get(), Some("en"));
+    /// ```
+    #[must_use]
+    pub const fn with_default(name: &'static str, default: T) -> Self {
+        Self {
+            name,
+            id: AtomicUsize::new(0),
+            default: Some(default),
+        }
+    }
+
+    /// The name given to the variable; for people, it need not be unique.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The value in the current context, else the default, else `None`.
+    #[must_use]
+    pub fn get(&self) -> Option<T> {
+        current::with_context(|values| self.find(values))
+            .flatten()
+            .or_else(|| self.default.clone())
+    }
+
+    /// Sets the value in the current context and returns what undoes it.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`] where there is no current context: outside of a task, a callback and
+    /// [`Context::run`].
+    ///
+    /// # asyncio
+    ///
+    /// In Python every thread has a base context, so that `set` always works; here nothing is kept
+    /// for a thread that runs no loop.
+    pub fn set(&self, value: T) -> Result<Token<T>, RuntimeError> {
+        let id = self.id();
+        let old = current::with_context_mut(|values| {
+            let old = self.find(values);
+            values.insert(id, Arc::new(value));
+            old
+        });
+        match old {
+            Some(old) => Ok(Token {
+                id,
+                old,
+                used: false,
+            }),
+            None => Err(RuntimeError::new(format!(
+                "context variable {:?} was set outside of any context",
+                self.name
+            ))),
+        }
+    }
+
+    /// Puts the value back that was there before the `set` that returned the token.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError`] when the token is another variable's, [`RuntimeError`]'s text in it when there
+    /// is no current context.
+    pub fn reset(&self, mut token: Token<T>) -> Result<(), ValueError> {
+        let id = self.id();
+        if token.id != id {
+            return Err(ValueError::new(
+                "the token was created by a different ContextVar",
+            ));
+        }
+        token.used = true;
+        let old = token.old.take();
+        current::with_context_mut(|values| match old {
+            Some(value) => values.insert(id, Arc::new(value)),
+            None => values.remove(id),
+        })
+        .ok_or_else(|| ValueError::new("the token was created in a different Context"))
+    }
+
+    fn find(&self, values: &Values) -> Option<T> {
+        values
+            .get(self.id())
+            .and_then(|value| value.downcast_ref::<T>())
+            .cloned()
+    }
+
+    fn id(&self) -> usize {
+        // Relaxed throughout: the number itself is all that is exchanged, nothing is published by it.
+        let id = self.id.load(Ordering::Relaxed);
+        if id != 0 {
+            return id;
+        }
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let fresh = NEXT.fetch_add(1, Ordering::Relaxed);
+        match self
+            .id
+            .compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            Ok(_) => fresh,
+            Err(first) => first,
+        }
+    }
+}
+
+impl<T> fmt::Debug for ContextVar<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextVar")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`ContextVar::set`] returns and [`ContextVar::reset`] takes.
+#[must_use = "a token is only good for `reset`; drop it with `let _ =` when it is not wanted"]
+pub struct Token<T> {
+    id: usize,
+    old: Option<T>,
+    used: bool,
+}
+
+impl<T> Token<T> {
+    /// The value that the `set` replaced (`Token.old_value`), or `None` where there was none.
+    pub const fn old_value(&self) -> Option<&T> {
+        self.old.as_ref()
+    }
+}
+
+impl<T> fmt::Debug for Token<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("used", &self.used)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A set of values for context variables, shared by all that hold it.
+///
+/// ```
+/// use asyncio_core::{Context, ContextVar};
+///
+/// static DEPTH: ContextVar<u32> = ContextVar::with_default("depth", 0);
+///
+/// let context = Context::new();
+/// context.run(|| DEPTH.set(3).map(drop)).expect("entered once").expect("inside a context");
+/// assert_eq!(context.get(&DEPTH), Some(3));
+/// assert_eq!(DEPTH.get(), Some(0));
+/// ```
+#[derive(Clone)]
+pub struct Context {
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    values: Values,
+    entered: bool,
+}
+
+impl Context {
+    /// A context in which no variable is set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(Values::default())
+    }
+
+    /// A context of its own with the same values (`Context.copy`).
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self::of(self.values())
+    }
+
+    /// The variable's value here; the default where it has not been set.
+    #[must_use]
+    pub fn get<T: Clone + Send + Sync + 'static>(&self, variable: &ContextVar<T>) -> Option<T> {
+        variable
+            .find(&self.values())
+            .or_else(|| variable.default.clone())
+    }
+
+    /// How many variables have been set here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values().len()
+    }
+
+    /// Whether no variable has been set here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Runs a function with this as the current context.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`] when the context is already current somewhere, here or on another thread.
+    pub fn run<R>(&self, function: impl FnOnce() -> R) -> Result<R, RuntimeError> {
+        let entered = self.enter()?;
+        let result = current::in_context(Slot::Shared(self.clone()), function);
+        drop(entered);
+        Ok(result)
+    }
+
+    /// Whether two handles are the same context.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    fn of(values: Values) -> Self {
+        Self {
+            shared: Arc::new(Mutex::new(Shared {
+                values,
+                entered: false,
+            })),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn values(&self) -> Values {
+        self.lock().values.clone()
+    }
+
+    fn enter(&self) -> Result<Entered<'_>, RuntimeError> {
+        let mut shared = self.lock();
+        if shared.entered {
+            return Err(RuntimeError::new(
+                "cannot enter context: it is already entered",
+            ));
+        }
+        shared.entered = true;
+        Ok(Entered(self))
+    }
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("len", &self.len()).finish()
+    }
+}
+
+/// A copy of the current context (`contextvars.copy_context`); an empty one outside of any.
+#[must_use]
+pub fn copy_context() -> Context {
+    Context::of(current::values())
+}
+
+/// Leaves the context again, also when the function panics.
+struct Entered<'a>(&'a Context);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.lock().entered = false;
+    }
+}
+
+/// An immutable map from variables to values: copying it copies a pointer, and an empty one owns
+/// nothing, so that programs without context variables pay nothing for them.
+#[derive(Clone, Default)]
+pub(crate) struct Values(Option<Arc<Vec<(usize, Value)>>>);
+
+type Value = Arc<dyn Any + Send + Sync>;
+
+impl Values {
+    fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |entries| entries.len())
+    }
+
+    fn get(&self, id: usize) -> Option<&Value> {
+        let entries = self.0.as_ref()?;
+        let at = entries.binary_search_by_key(&id, |(key, _)| *key).ok()?;
+        Some(&entries[at].1)
+    }
+
+    fn insert(&mut self, id: usize, value: Value) {
+        let entries = Arc::make_mut(self.0.get_or_insert_default());
+        match entries.binary_search_by_key(&id, |(key, _)| *key) {
+            Ok(at) => entries[at].1 = value,
+            Err(at) => entries.insert(at, (id, value)),
+        }
+    }
+
+    fn remove(&mut self, id: usize) {
+        if let Some(entries) = &mut self.0
+            && let Ok(at) = entries.binary_search_by_key(&id, |(key, _)| *key)
+        {
+            Arc::make_mut(entries).remove(at);
+        }
+    }
+}
+
+/// The context that a task or a callback runs in.
+///
+/// Most contexts belong to one task alone; a `Context` object is made of one only when somebody
+/// asks for it.
+pub(crate) enum Slot {
+    Own(Values),
+    Shared(Context),
+}
+
+impl Slot {
+    pub(crate) fn values(&self) -> Values {
+        match self {
+            Self::Own(values) => values.clone(),
+            Self::Shared(context) => context.values(),
+        }
+    }
+
+    pub(crate) fn with_mut<R>(&mut self, f: impl FnOnce(&mut Values) -> R) -> R {
+        match self {
+            Self::Own(values) => f(values),
+            Self::Shared(context) => {
+                // Changed on a copy and put back, so that no value is dropped under the lock.
+                let mut values = context.values();
+                let result = f(&mut values);
+                let old = std::mem::replace(&mut context.lock().values, values);
+                drop(old);
+                result
+            }
+        }
+    }
+
+    /// The context as an object; from then on it is shared with whoever holds it.
+    pub(crate) fn share(&mut self) -> Context {
+        match self {
+            Self::Own(values) => {
+                let context = Context::of(std::mem::take(values));
+                *self = Self::Shared(context.clone());
+                context
+            }
+            Self::Shared(context) => context.clone(),
+        }
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::Own(Values::default())
+    }
+}

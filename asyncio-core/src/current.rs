@@ -1,0 +1,204 @@
+//! What is running on this thread: the loop, the task, the context.
+//!
+//! A [`Frame`] lives on the stack of whoever runs something (the loop's `block_on`, a task's step, a
+//! callback) and the thread-local points to the innermost one for as long, so nothing is left behind
+//! in the thread when it ends.
+#![expect(
+    unsafe_code,
+    reason = "the thread-local holds a pointer to a frame of this thread's stack"
+)]
+
+use std::cell::Cell;
+use std::ptr;
+
+use crate::cell::TaskRef;
+use crate::contextvars::{Slot, Values};
+use crate::exceptions::Message;
+use crate::loop_cell::{Core, LoopCell};
+
+thread_local! {
+    static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+    static THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// One level of "what is running here".
+pub(crate) struct Frame {
+    loop_cell: *const LoopCell,
+    task: Option<TaskRef>,
+    /// The context's place: a task's own, or one on the stack further out than the frame.
+    context: Cell<*const Cell<Slot>>,
+    /// The request to be cancelled that this step has to deliver.
+    pub(crate) delivery: Delivery,
+}
+
+/// How far a step has come in delivering a cancellation; see `docs/CANCELLATION.md`.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    /// A CancelledError is to be raised in this step.
+    pub(crate) due: Cell<bool>,
+    /// Whether a wait that has no slot of its own (a bare yield) raises it too.
+    pub(crate) thrown: Cell<bool>,
+    /// How many of our waits have raised it.
+    pub(crate) taken: Cell<u32>,
+    /// How many of our waits began in this step.
+    pub(crate) begun: Cell<u32>,
+    message: Cell<Message>,
+}
+
+impl Delivery {
+    /// The message of the cancellation being delivered.
+    pub(crate) fn message(&self) -> Message {
+        let message = self.message.take();
+        self.message.set(message.clone());
+        message
+    }
+
+    pub(crate) fn set_message(&self, message: Message) {
+        self.message.set(message);
+    }
+
+    /// How far the delivery is, for `is_stuck_since`.
+    pub(crate) fn mark(&self) -> (u32, u32) {
+        (self.taken.get(), self.begun.get())
+    }
+
+    /// Whether something foreign is in the way: the request is due and, since the mark, nothing of
+    /// ours raised it and nothing of ours began to wait that could be cancelled instead.
+    pub(crate) fn is_stuck_since(&self, mark: (u32, u32)) -> bool {
+        self.due.get() && self.mark() == mark
+    }
+}
+
+impl Frame {
+    /// Runs a function with this loop, task and context as what is current.
+    pub(crate) fn run<R>(
+        loop_cell: *const LoopCell,
+        task: Option<TaskRef>,
+        context: &Cell<Slot>,
+        function: impl FnOnce(&Self) -> R,
+    ) -> R {
+        let frame = Self {
+            loop_cell,
+            task,
+            context: Cell::new(context),
+            delivery: Delivery::default(),
+        };
+        let _restore = Restore(CURRENT.replace(&raw const frame));
+        function(&frame)
+    }
+
+    pub(crate) const fn loop_cell(&self) -> *const LoopCell {
+        self.loop_cell
+    }
+
+    /// The loop's own part, where a loop is running.
+    pub(crate) fn core(&self) -> Option<&Core> {
+        // SAFETY: the pointer is null or that of the loop for which the frame was entered, and who
+        // runs a loop keeps it.
+        unsafe { self.loop_cell.as_ref() }?.core()
+    }
+
+    pub(crate) const fn task(&self) -> Option<&TaskRef> {
+        self.task.as_ref()
+    }
+
+    fn context(&self) -> &Cell<Slot> {
+        // SAFETY: set to a place that outlives the frame, by `run`, or for the length of a call,
+        // by `in_context`.
+        unsafe { &*self.context.get() }
+    }
+
+    fn values(&self) -> Values {
+        let slot = self.context().take();
+        let values = slot.values();
+        self.context().set(slot);
+        values
+    }
+}
+
+/// Looks at the innermost frame, if there is one.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
+    let frame = CURRENT.get();
+    // SAFETY: the pointer is null or was set by `Frame::run`, whose frame lives until it has put
+    // the former pointer back, also when unwinding.
+    f(unsafe { frame.as_ref() })
+}
+
+/// The loop whose `block_on`, step or callback is running on this thread, or null.
+#[inline]
+pub(crate) fn loop_cell() -> *const LoopCell {
+    with(|frame| frame.map_or(ptr::null(), Frame::loop_cell))
+}
+
+/// A number for this thread that no other thread has, now or later.
+pub(crate) fn thread_id() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    THREAD.with(|id| {
+        if id.get() == 0 {
+            // Relaxed: only that numbers differ matters, and an atomic addition sees to that.
+            id.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        id.get()
+    })
+}
+
+/// The values of the current context; none outside of any.
+pub(crate) fn values() -> Values {
+    with(|frame| frame.map_or_else(Values::default, Frame::values))
+}
+
+/// Shows a function the values of the current context; `None` outside of any.
+pub(crate) fn with_context<R>(f: impl FnOnce(&Values) -> R) -> Option<R> {
+    // The function runs on a copy, because it may clone a user's value and so run anything.
+    let values = with(|frame| frame.map(Frame::values))?;
+    Some(f(&values))
+}
+
+/// Lets a function change the values of the current context; `None` outside of any.
+pub(crate) fn with_context_mut<R>(f: impl FnOnce(&mut Values) -> R) -> Option<R> {
+    with(|frame| {
+        let frame = frame?;
+        let mut slot = frame.context().take();
+        let result = slot.with_mut(f);
+        frame.context().set(slot);
+        Some(result)
+    })
+}
+
+/// Runs a function in another context, with the same loop and task as now.
+pub(crate) fn in_context<R>(context: Slot, function: impl FnOnce() -> R) -> R {
+    let context = Cell::new(context);
+    with(|frame| match frame {
+        // The frame stays, only its context is another: a task may be polled inside.
+        Some(frame) => {
+            let _back = ContextBack {
+                frame,
+                context: frame.context.replace(&raw const context),
+            };
+            function()
+        }
+        None => Frame::run(ptr::null(), None, &context, |_| function()),
+    })
+}
+
+/// Puts a frame's context back, also when the function panics.
+struct ContextBack<'a> {
+    frame: &'a Frame,
+    context: *const Cell<Slot>,
+}
+
+impl Drop for ContextBack<'_> {
+    fn drop(&mut self) {
+        self.frame.context.set(self.context);
+    }
+}
+
+struct Restore(*const Frame);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}

@@ -1,0 +1,11 @@
+//! The event loop as programs see it (`asyncio/events.py`).
+
+mod event_loop;
+mod handles;
+mod owned;
+
+pub use event_loop::{EventLoop, ExceptionHandler, get_running_loop, new_event_loop};
+pub use handles::{CallbackResult, ExceptionContext, Handle, TimerHandle};
+pub use owned::{ClockHold, EventLoopBuilder, OwnedEventLoop};
+
+pub(crate) use event_loop::with_running;

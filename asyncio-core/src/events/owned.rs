@@ -1,0 +1,137 @@
+//! Making a loop, owning it, and holding its clock.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use super::EventLoop;
+use crate::exceptions::Result;
+use crate::loop_cell::{Core, LoopCell, Mail};
+use crate::time::Clock;
+
+/// Keeps a virtual clock from jumping; see [`EventLoop::hold_clock`].
+#[derive(Debug)]
+#[must_use = "the clock is held only as long as this lives"]
+pub struct ClockHold {
+    pub(super) event_loop: EventLoop,
+}
+
+impl Drop for ClockHold {
+    fn drop(&mut self) {
+        let release = |core: &Core| {
+            core.holds.set(core.holds.get().saturating_sub(1));
+            if !core.polling.get() {
+                core.kick();
+            }
+        };
+        match self.event_loop.cell.core() {
+            Some(core) => release(core),
+            // A closed loop's clock stands still anyway.
+            None => drop(self.event_loop.cell.post(Mail::Run(Box::new(release)))),
+        }
+    }
+}
+
+/// An event loop that belongs to this thread, and is closed when this is dropped.
+///
+/// Everything else is done through the [`EventLoop`] it derefs to.
+pub struct OwnedEventLoop {
+    event_loop: EventLoop,
+    /// A loop is run and dropped by the thread that made it.
+    stays_here: PhantomData<*const ()>,
+}
+
+impl OwnedEventLoop {
+    /// A loop with other settings than the defaults.
+    ///
+    /// ```
+    /// use asyncio_core::{OwnedEventLoop, Result, sleep};
+    ///
+    /// # fn main() -> Result<()> {
+    /// let event_loop = OwnedEventLoop::builder().virtual_clock(true).build()?;
+    /// event_loop.run_until_complete(sleep(3600))?; // takes no time at all
+    /// assert_eq!(event_loop.time(), 3600.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> EventLoopBuilder {
+        EventLoopBuilder::default()
+    }
+}
+
+impl Deref for OwnedEventLoop {
+    type Target = EventLoop;
+
+    fn deref(&self) -> &EventLoop {
+        &self.event_loop
+    }
+}
+
+impl Drop for OwnedEventLoop {
+    fn drop(&mut self) {
+        if let Some(core) = self.event_loop.cell.core()
+            && core.running.get()
+        {
+            // Dropped by something that runs on the loop: it is closed as soon as it stops.
+            core.close_at_end.set(true);
+            return;
+        }
+        // It was made by this thread and is not running, so that closing cannot fail.
+        let _ = self.event_loop.close();
+    }
+}
+
+impl fmt::Debug for OwnedEventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.event_loop, f)
+    }
+}
+
+/// The settings of a new loop; see [`OwnedEventLoop::builder`].
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct EventLoopBuilder {
+    debug: bool,
+    virtual_clock: bool,
+}
+
+impl EventLoopBuilder {
+    /// Whether the loop runs in debug mode; off by default.
+    pub const fn debug(mut self, enabled: bool) -> Self {
+        self.debug = enabled;
+        self
+    }
+
+    /// Whether the loop's clock jumps to the next timer instead of waiting for it; off by default.
+    ///
+    /// Only timers of this crate follow it: sockets, and tokio's own timers, take their real time.
+    pub const fn virtual_clock(mut self, enabled: bool) -> Self {
+        self.virtual_clock = enabled;
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error when the operating system refuses what a loop needs.
+    pub fn build(self) -> Result<OwnedEventLoop> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let clock = if self.virtual_clock {
+            Clock::virtual_()
+        } else {
+            Clock::real()
+        };
+        let cell = LoopCell::make(clock);
+        if let Some(core) = cell.core() {
+            core.debug.set(self.debug);
+            core.runtime.replace(Some(runtime));
+        }
+        Ok(OwnedEventLoop {
+            event_loop: EventLoop::of(cell),
+            stays_here: PhantomData,
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! `Future`: a result that somebody will set (`asyncio/futures.py`).
+
+use std::fmt;
+use std::future::{Future as StdFuture, IntoFuture};
+use std::pin::Pin;
+use std::task::{Context as PollContext, Poll};
+
+use crate::cell::{self, CellRef, Failure, Typed};
+use crate::contextvars::{Context, Slot};
+use crate::current;
+use crate::events::CallbackResult;
+use crate::exceptions::{Exception, InvalidStateError, Result, RuntimeError};
+
+/// A result that is not there yet and that somebody will set (`asyncio.Future`).
+///
+/// Any number of tasks may await it where its value is [`Clone`]: await a clone, or `&future`. Where
+/// it is not, the first to ask takes the value.
+///
+/// ```
+/// use asyncio_core::{Result, get_running_loop, run};
+///
+/// # fn main() -> Result<()> {
+/// let answer = run(async {
+///     let event_loop = get_running_loop()?;
+///     let future = event_loop.create_future();
+///     let setter = future.clone();
+///     event_loop.call_soon(move || setter.set_result(42))?;
+///     future.await
+/// })?;
+/// assert_eq!(answer, 42);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// Dropping a future that is being awaited gives up the wait and nothing else. Cancelling the task
+/// that awaits it cancels the future too, as in Python: use a `shield` where that is not wanted.
+///
+/// # asyncio
+///
+/// As in Python a future belongs to its loop's thread: elsewhere only [`done`](Self::done),
+/// [`cancelled`](Self::cancelled) and [`cancel`](Self::cancel) work, the latter as a request that
+/// the loop carries out.
+pub struct Future<T> {
+    inner: Typed<T>,
+}
+
+/// Names a done callback for `remove_done_callback`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallbackId(pub(crate) u64);
+
+impl<T: 'static> Future<T> {
+    pub(crate) const fn of(inner: Typed<T>) -> Self {
+        Self { inner }
+    }
+
+    /// Sets the value and wakes all who wait, in the order in which they came
+    /// (`Future.set_result`).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidStateError`] when the future is done, and on another thread than its loop's.
+    pub fn set_result(&self, value: T) -> Result<(), InvalidStateError> {
+        let core = self.inner.cell().home().core().ok_or_else(not_here)?;
+        self.inner.complete(core, value).map_err(|_| already_done())
+    }
+
+    /// Sets the exception that all who wait will raise (`Future.set_exception`).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidStateError`] when the future is done, and on another thread than its loop's.
+    pub fn set_exception(&self, exception: impl Into<Exception>) -> Result<(), InvalidStateError> {
+        let core = self.inner.cell().home().core().ok_or_else(not_here)?;
+        if self.done() {
+            return Err(already_done());
+        }
+        cell::fail(core, self.inner.cell(), Failure::Error(exception.into()));
+        Ok(())
+    }
+
+    /// Has a function called once the future is done, a turn of the loop later
+    /// (`Future.add_done_callback`); where it is done already, in the next turn.
+    ///
+    /// The function runs in a copy of the context in which it was added.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`] on another thread than the future's loop's.
+    pub fn add_done_callback<R: CallbackResult>(
+        &self,
+        function: impl FnOnce(&Self) -> R + 'static,
+    ) -> Result<CallbackId, RuntimeError> {
+        self.add_callback(Slot::Own(current::values()), function)
+    }
+
+    /// As [`add_done_callback`](Self::add_done_callback), in this context.
+    ///
+    /// # Errors
+    ///
+    /// As of `add_done_callback`.
+    pub fn add_done_callback_in<R: CallbackResult>(
+        &self,
+        context: &Context,
+        function: impl FnOnce(&Self) -> R + 'static,
+    ) -> Result<CallbackId, RuntimeError> {
+        self.add_callback(Slot::Shared(context.clone()), function)
+    }
+
+    /// The exception, if the future ended with one (`Future.exception`).
+    ///
+    /// # Errors
+    ///
+    /// [`CancelledError`](crate::CancelledError) when it was cancelled, [`InvalidStateError`] when it
+    /// is not done, [`RuntimeError`] on another thread than its loop's.
+    pub fn exception(&self) -> Result<Option<Exception>> {
+        cell::error(self.inner.cell())
+    }
+
+    pub(crate) fn into_typed(self) -> Typed<T> {
+        self.inner
+    }
+
+    fn add_callback<R: CallbackResult>(
+        &self,
+        context: Slot,
+        function: impl FnOnce(&Self) -> R + 'static,
+    ) -> Result<CallbackId, RuntimeError> {
+        let core = self
+            .inner
+            .cell()
+            .home()
+            .core()
+            .ok_or_else(callback_elsewhere)?;
+        let call = move |inner| function(&Self { inner }).into_result();
+        Ok(CallbackId(
+            self.inner.add_done_callback(core, context, call),
+        ))
+    }
+}
+
+impl<T> Future<T> {
+    /// Whether the future has a result, an exception, or was cancelled (`Future.done`).
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.inner.done()
+    }
+
+    /// Whether the future was cancelled (`Future.cancelled`).
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.inner.cancelled()
+    }
+
+    /// Cancels the future (`Future.cancel`); false when it was done already.
+    pub fn cancel(&self) -> bool {
+        self.inner.cancel(None)
+    }
+
+    /// Cancels the future with a message for the [`CancelledError`](crate::CancelledError).
+    pub fn cancel_with_message(&self, message: impl Into<String>) -> bool {
+        self.inner.cancel(Some(message.into()))
+    }
+
+    /// Takes a done callback back (`Future.remove_done_callback`); how many were removed.
+    pub fn remove_done_callback(&self, id: CallbackId) -> usize {
+        remove_done_callback(self.inner.cell(), id)
+    }
+
+    /// Whether two handles are of the same future.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.inner.cell().same_as(other.inner.cell())
+    }
+}
+
+impl<T: Clone + 'static> Future<T> {
+    /// The value (`Future.result`).
+    ///
+    /// # Errors
+    ///
+    /// The exception the future ended with; [`CancelledError`](crate::CancelledError) when it was
+    /// cancelled, [`InvalidStateError`] when it is not done, [`RuntimeError`] on another thread than
+    /// its loop's.
+    pub fn result(&self) -> Result<T> {
+        self.inner.result()
+    }
+}
+
+impl<T: Clone> Clone for Future<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<T: 'static> StdFuture for Future<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
+        self.get_mut().inner.poll(cx)
+    }
+}
+
+impl<T: Clone + 'static> IntoFuture for &Future<T> {
+    type Output = Result<T>;
+    type IntoFuture = Future<T>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.clone()
+    }
+}
+
+impl<T> fmt::Debug for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<Future {}>", state_name(self.inner.cell()))
+    }
+}
+
+/// A cell's state in one word, as `repr` shows it.
+pub(crate) fn state_name(cell: &CellRef) -> &'static str {
+    match (cell.is_done(), cell.has(cell::CANCELLED)) {
+        (false, _) => "pending",
+        (true, true) => "cancelled",
+        (true, false) => "finished",
+    }
+}
+
+pub(crate) fn remove_done_callback(cell: &CellRef, id: CallbackId) -> usize {
+    // On another thread nothing is removed: whoever added the callback did so on the loop's.
+    if cell.is_here() {
+        usize::from(cell::remove_call(cell, id.0))
+    } else {
+        0
+    }
+}
+
+pub(crate) fn callback_elsewhere() -> RuntimeError {
+    RuntimeError::new("a done callback can only be added on the thread of the event loop")
+}
+
+fn already_done() -> InvalidStateError {
+    InvalidStateError::new("invalid state")
+}
+
+fn not_here() -> InvalidStateError {
+    InvalidStateError::new("a future can only be set on the thread of its event loop")
+}

@@ -1,0 +1,354 @@
+//! A loop's memory: what only its thread touches, and the mailbox for all other threads.
+#![expect(
+    unsafe_code,
+    reason = "the loop's own part is shared with other threads as an address only"
+)]
+
+use std::alloc::Layout;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use crate::cell::{CellRef, Released, SlotId, TaskRef};
+use crate::current;
+use crate::events::ExceptionHandler;
+use crate::exceptions::{Exception, Message};
+use crate::memory::FreeList;
+use crate::ready::{Call, Ready, TimerAction};
+use crate::slab::Slab;
+use crate::time::Clock;
+use crate::timers::Timers;
+
+/// A loop as all threads see it.
+pub(crate) struct LoopCell {
+    /// The thread that made the loop and alone runs and closes it.
+    owner: u64,
+    closed: AtomicBool,
+    mailbox: Mutex<Mailbox>,
+    /// Whether the mailbox may hold something, so that the loop need not lock it to see.
+    has_mail: AtomicBool,
+    core: Core,
+}
+
+// SAFETY: `core` is reached through `core()` alone, which refuses every thread but the owner's, and
+// refuses that one too once the loop is closed. The rest is synchronised.
+unsafe impl Sync for LoopCell {}
+// SAFETY: as above. By the time the memory of a loop goes, wherever that is, `close` has emptied the
+// core on the owner's thread; what is left in it are empty collections.
+unsafe impl Send for LoopCell {}
+
+/// What other threads ask of a loop.
+pub(crate) enum Mail {
+    Release(Released),
+    Wake(TaskRef),
+    WakeSlot(TaskRef, SlotId),
+    EndWait(TaskRef, SlotId),
+    Cancel(CellRef, Message),
+    Run(Box<dyn FnOnce(&Core) + Send>),
+}
+
+struct Mailbox {
+    mail: Vec<Mail>,
+    closed: bool,
+    /// Wakes the loop's `block_on`.
+    waker: Option<Waker>,
+    /// Once closed: how many cells made here still live, and what keeps this memory for them.
+    cells: usize,
+    itself: Option<Arc<LoopCell>>,
+}
+
+/// Mail that wakes nobody is left lying until this much of it is there.
+const LAZY_MAIL: usize = 256;
+
+/// What a loop consists of; touched on its own thread only.
+pub(crate) struct Core {
+    pub(crate) ready: RefCell<VecDeque<Ready>>,
+    /// How many entries of `ready` belong to the iteration under way.
+    pub(crate) batch: Cell<usize>,
+    /// Counts the iterations.
+    pub(crate) turn: Cell<u64>,
+    pub(crate) timers: RefCell<Timers<TimerAction>>,
+    pub(crate) calls: RefCell<Slab<Call>>,
+    pub(crate) tasks: RefCell<Slab<TaskRef>>,
+    pub(crate) clock: Cell<Clock>,
+    /// How many `ClockHold`s keep the virtual clock from jumping.
+    pub(crate) holds: Cell<usize>,
+    pub(crate) running: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
+    /// The loop's owner was dropped while it ran.
+    pub(crate) close_at_end: Cell<bool>,
+    pub(crate) debug: Cell<bool>,
+    /// An exception on its way out of the loop (`KeyboardInterrupt`, `SystemExit`).
+    pub(crate) escaped: RefCell<Option<Exception>>,
+    pub(crate) handler: RefCell<Option<Rc<ExceptionHandler>>>,
+    pub(crate) tasks_made: Cell<u64>,
+    pub(crate) tasks_numbered: Cell<u64>,
+    pub(crate) callbacks_made: Cell<u64>,
+    pub(crate) runtime: RefCell<Option<tokio::runtime::Runtime>>,
+    /// The loop is inside its poll, so that it will see what is pushed.
+    pub(crate) polling: Cell<bool>,
+    /// The loop was woken since its last poll.
+    kicked: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    /// Cells made here that still live.
+    cells: Cell<usize>,
+    memory: FreeList,
+    itself: Cell<*const LoopCell>,
+}
+
+/// The home of cells that were made where no loop runs: it has no thread and was always closed.
+pub(crate) fn nowhere() -> NonNull<LoopCell> {
+    static NOWHERE: LoopCell = LoopCell::new(0, true, Clock::virtual_());
+    NonNull::from(&NOWHERE)
+}
+
+impl LoopCell {
+    pub(crate) fn make(clock: Clock) -> Arc<Self> {
+        let this = Arc::new(Self::new(current::thread_id(), false, clock));
+        this.core.itself.set(Arc::as_ptr(&this));
+        this
+    }
+
+    const fn new(owner: u64, closed: bool, clock: Clock) -> Self {
+        Self {
+            owner,
+            closed: AtomicBool::new(closed),
+            mailbox: Mutex::new(Mailbox {
+                mail: Vec::new(),
+                closed,
+                waker: None,
+                cells: 0,
+                itself: None,
+            }),
+            has_mail: AtomicBool::new(false),
+            core: Core {
+                ready: RefCell::new(VecDeque::new()),
+                batch: Cell::new(0),
+                turn: Cell::new(0),
+                timers: RefCell::new(Timers::new()),
+                calls: RefCell::new(Slab::new()),
+                tasks: RefCell::new(Slab::new()),
+                clock: Cell::new(clock),
+                holds: Cell::new(0),
+                running: Cell::new(false),
+                stopping: Cell::new(false),
+                close_at_end: Cell::new(false),
+                debug: Cell::new(false),
+                escaped: RefCell::new(None),
+                handler: RefCell::new(None),
+                tasks_made: Cell::new(0),
+                tasks_numbered: Cell::new(0),
+                callbacks_made: Cell::new(0),
+                runtime: RefCell::new(None),
+                polling: Cell::new(false),
+                kicked: Cell::new(false),
+                waker: RefCell::new(None),
+                cells: Cell::new(0),
+                memory: FreeList::new(),
+                itself: Cell::new(std::ptr::null()),
+            },
+        }
+    }
+
+    /// Whether this thread may touch what belongs to the loop.
+    #[inline]
+    pub(crate) fn is_here(&self) -> bool {
+        // A frame of the loop is only ever entered on the owner's thread, and left before the end.
+        std::ptr::eq(current::loop_cell(), self) || self.is_here_though_not_running()
+    }
+
+    #[cold]
+    fn is_here_though_not_running(&self) -> bool {
+        // Acquire is not needed for the owner, who alone sets it; other threads learn of the end
+        // under the mailbox's lock.
+        self.owner == current::thread_id() && !self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is the thread that made the loop.
+    pub(crate) fn is_owner(&self) -> bool {
+        self.owner == current::thread_id()
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> Option<&Core> {
+        self.is_here().then_some(&self.core)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire, with the Release in `close`: who sees the end sees what the loop did before it.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Sends something to the loop; it comes back when the loop is closed.
+    pub(crate) fn post(&self, mail: Mail) -> Result<(), Mail> {
+        let mut mailbox = self.lock();
+        if mailbox.closed {
+            return Err(mail);
+        }
+        let lazy = matches!(mail, Mail::Release(_)) && mailbox.mail.len() < LAZY_MAIL;
+        mailbox.mail.push(mail);
+        // Release, with the Acquire in `take_mail`: the flag is only a hint, but the loop that sees
+        // it must find the mail, which the lock sees to.
+        self.has_mail.store(true, Ordering::Release);
+        let waker = if lazy { None } else { mailbox.waker.clone() };
+        drop(mailbox);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Takes what other threads have sent.
+    pub(crate) fn take_mail(&self) -> Vec<Mail> {
+        // Acquire: see `post`. A mail that is sent just after this look is followed by a wake.
+        if !self.has_mail.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut mailbox = self.lock();
+        // Relaxed: both sides write the flag under the lock.
+        self.has_mail.store(false, Ordering::Relaxed);
+        std::mem::take(&mut mailbox.mail)
+    }
+
+    /// Says who is to be woken when mail comes.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        let core = self.core();
+        if let Some(core) = core {
+            let same = core
+                .waker
+                .borrow()
+                .as_ref()
+                .is_some_and(|old| old.will_wake(waker));
+            core.kicked.set(false);
+            if same {
+                return;
+            }
+            let old = core.waker.replace(Some(waker.clone()));
+            drop(old);
+        }
+        let old = self.lock().waker.replace(waker.clone());
+        drop(old);
+    }
+
+    /// Forgets who is to be woken: the loop is not running.
+    pub(crate) fn clear_waker(&self) {
+        let mine = self.core().and_then(|core| core.waker.take());
+        let old = self.lock().waker.take();
+        drop((mine, old));
+    }
+
+    /// Ends the loop: nobody is at home from now on. The core has been emptied before.
+    pub(crate) fn close(this: &Arc<Self>) -> Vec<Mail> {
+        let mut mailbox = this.lock();
+        mailbox.closed = true;
+        mailbox.cells = this.core.cells.get();
+        if mailbox.cells > 0 {
+            mailbox.itself = Some(Arc::clone(this));
+        }
+        this.core.memory.empty();
+        // Release, with the Acquire in `is_closed`.
+        this.closed.store(true, Ordering::Release);
+        std::mem::take(&mut mailbox.mail)
+    }
+
+    /// Memory for a cell of this loop.
+    ///
+    /// # Safety
+    ///
+    /// The pointer is that of a living loop, or of `nowhere()`.
+    pub(crate) unsafe fn allocate(this: NonNull<Self>, layout: Layout) -> NonNull<u8> {
+        // SAFETY: the caller's promise.
+        let this = unsafe { this.as_ref() };
+        match this.core() {
+            Some(core) => {
+                core.cells.set(core.cells.get() + 1);
+                core.memory.allocate(layout)
+            }
+            None => {
+                this.lock().cells += 1;
+                FreeList::allocate_plainly(layout)
+            }
+        }
+    }
+
+    /// Takes a cell's memory back; the last cell of a closed loop takes the loop along.
+    ///
+    /// # Safety
+    ///
+    /// The memory came from `allocate` of the same loop with the same layout, and is not used again.
+    pub(crate) unsafe fn free(this: NonNull<Self>, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: a loop outlives its cells.
+        let this = unsafe { this.as_ref() };
+        if let Some(core) = this.core() {
+            core.cells.set(core.cells.get() - 1);
+            // SAFETY: the caller's promise; both ways of allocating come from the same allocator.
+            unsafe { core.memory.free(memory, layout) };
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { FreeList::free_plainly(memory, layout) };
+        let mut mailbox = this.lock();
+        mailbox.cells -= 1;
+        let itself = if mailbox.cells == 0 {
+            mailbox.itself.take()
+        } else {
+            None
+        };
+        drop(mailbox);
+        drop(itself);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    pub(crate) fn loop_cell(&self) -> NonNull<LoopCell> {
+        // `make` has set it, and `nowhere()` gives its core to nobody.
+        NonNull::new(self.itself.get().cast_mut()).unwrap_or_else(nowhere)
+    }
+
+    /// A counted handle of the loop.
+    pub(crate) fn shared(&self) -> Arc<LoopCell> {
+        let this = self.loop_cell().as_ptr().cast_const();
+        // SAFETY: every loop with a core that can be reached was made by `make`, in an `Arc`, which
+        // is alive as long as the core is.
+        unsafe { Arc::increment_strong_count(this) };
+        // SAFETY: the count was raised just now for this handle.
+        unsafe { Arc::from_raw(this) }
+    }
+
+    pub(crate) fn now(&self) -> f64 {
+        self.clock.get().now()
+    }
+
+    /// Appends to the ready queue.
+    #[inline]
+    pub(crate) fn push(&self, ready: Ready) {
+        self.ready.borrow_mut().push_back(ready);
+        if !self.polling.get() {
+            self.kick();
+        }
+    }
+
+    /// Has the loop polled again: something came while tokio's part of the thread was running.
+    #[cold]
+    pub(crate) fn kick(&self) {
+        if self.running.get() && !self.kicked.replace(true) {
+            let waker = self.waker.borrow().clone();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    pub(crate) fn escape(&self, exception: Exception) {
+        let old = self.escaped.replace(Some(exception));
+        drop(old);
+    }
+}

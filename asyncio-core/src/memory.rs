@@ -1,0 +1,138 @@
+//! Memory for cells: what one task gives back, the next one takes.
+#![expect(unsafe_code, reason = "memory is allocated, kept and freed by hand")]
+
+use std::alloc::{self, Layout};
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+/// Freed blocks by size, each holding the address of the next.
+///
+/// Measured against the system's allocator this is what makes a short task cheap; the lists are
+/// short enough that a burst of tasks does not keep its memory for good.
+pub(crate) struct FreeList {
+    classes: [Class; CLASSES],
+}
+
+struct Class {
+    first: Cell<Option<NonNull<Block>>>,
+    length: Cell<usize>,
+}
+
+struct Block {
+    next: Option<NonNull<Self>>,
+}
+
+/// Sizes are rounded up to this, so that a class holds blocks of one size.
+const STEP: usize = 32;
+const CLASSES: usize = 32;
+/// How many bytes a class keeps at the most.
+const KEEP: usize = 128 * 1024;
+
+impl FreeList {
+    pub(crate) const fn new() -> Self {
+        Self {
+            classes: [const {
+                Class {
+                    first: Cell::new(None),
+                    length: Cell::new(0),
+                }
+            }; CLASSES],
+        }
+    }
+
+    /// A block of memory; the process ends when there is none, as it does everywhere in Rust.
+    pub(crate) fn allocate(&self, layout: Layout) -> NonNull<u8> {
+        if let Some(class) = self.class(layout)
+            && let Some(block) = class.first.get()
+        {
+            // SAFETY: a block in the list is free memory of ours, written by `free`.
+            class.first.set(unsafe { block.as_ref() }.next);
+            class.length.set(class.length.get() - 1);
+            return block.cast();
+        }
+        Self::allocate_plainly(layout)
+    }
+
+    /// Takes a block back.
+    ///
+    /// # Safety
+    ///
+    /// The block came from `allocate` or `allocate_plainly` with this layout and is not used again.
+    pub(crate) unsafe fn free(&self, memory: NonNull<u8>, layout: Layout) {
+        if let Some(class) = self.class(layout)
+            && class.length.get() * rounded(layout).size() < KEEP
+        {
+            let block = memory.cast::<Block>();
+            // SAFETY: the block is ours, and large enough and aligned for an address: `class`
+            // leaves out what is not.
+            unsafe {
+                block.write(Block {
+                    next: class.first.get(),
+                })
+            };
+            class.first.set(Some(block));
+            class.length.set(class.length.get() + 1);
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { Self::free_plainly(memory, layout) };
+    }
+
+    /// A block of memory straight from the allocator.
+    pub(crate) fn allocate_plainly(layout: Layout) -> NonNull<u8> {
+        let layout = rounded(layout);
+        // SAFETY: a rounded layout is never of size zero.
+        let memory = unsafe { alloc::alloc(layout) };
+        NonNull::new(memory).unwrap_or_else(|| alloc::handle_alloc_error(layout))
+    }
+
+    /// Gives a block back to the allocator.
+    ///
+    /// # Safety
+    ///
+    /// As of `free`.
+    pub(crate) unsafe fn free_plainly(memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: it was allocated with the same rounded layout.
+        unsafe { alloc::dealloc(memory.as_ptr(), rounded(layout)) };
+    }
+
+    /// Gives everything back that is kept.
+    pub(crate) fn empty(&self) {
+        for (index, class) in self.classes.iter().enumerate() {
+            class.length.set(0);
+            let mut next = class.first.take();
+            while let Some(block) = next {
+                // SAFETY: a block in the list was written by `free`.
+                next = unsafe { block.as_ref() }.next;
+                let size = (index + 1) * STEP;
+                // SAFETY: blocks of a class have been allocated with its size and this alignment.
+                let layout = unsafe { Layout::from_size_align_unchecked(size, ALIGN) };
+                // SAFETY: as above, and the block has left the list.
+                unsafe { Self::free_plainly(block.cast(), layout) };
+            }
+        }
+    }
+
+    fn class(&self, layout: Layout) -> Option<&Class> {
+        if layout.align() > ALIGN {
+            return None;
+        }
+        self.classes.get(layout.size().div_ceil(STEP).max(1) - 1)
+    }
+}
+
+impl Drop for FreeList {
+    fn drop(&mut self) {
+        self.empty();
+    }
+}
+
+const ALIGN: usize = 16;
+
+/// The layout that is really allocated: a whole number of steps, and aligned for any of them.
+fn rounded(layout: Layout) -> Layout {
+    let size = layout.size().max(1).next_multiple_of(STEP);
+    let align = layout.align().max(ALIGN);
+    // A cell is far smaller than the limit of a layout; the fallback only keeps the function total.
+    Layout::from_size_align(size, align).unwrap_or(layout)
+}

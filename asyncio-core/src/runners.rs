@@ -1,0 +1,342 @@
+//! `run` and `Runner`: a program from its first await to the last clean-up (`asyncio/runners.py`).
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future as StdFuture;
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::contextvars::Context;
+use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop};
+use crate::exceptions::{Exception, KeyboardInterrupt, Result, RuntimeError};
+use crate::tasks::{Task, TaskHandle};
+
+/// Runs a program on a loop of its own (`asyncio.run`): `main`, then the clean-up of what it left.
+///
+/// Tasks that are still running when `main` ends are cancelled, in the order in which they were
+/// made, and awaited. Ctrl-C cancels `main`; once its clean-up is over `run` returns
+/// [`KeyboardInterrupt`]. A second Ctrl-C interrupts the clean-up.
+///
+/// ```
+/// use asyncio_core::{Result, run, sleep};
+///
+/// # fn main() -> Result<()> {
+/// let answer = run(async {
+///     sleep(0.001).await?;
+///     Ok(42)
+/// })?;
+/// assert_eq!(answer, 42);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// What `main` ends with; [`RuntimeError`] when a loop, or a tokio runtime that must not block, is
+/// running on this thread; an I/O error when the operating system refuses what a loop needs.
+#[track_caller]
+pub fn run<T, F>(main: F) -> Result<T>
+where
+    F: StdFuture<Output = Result<T>> + 'static,
+    T: 'static,
+{
+    let runner = Runner::new()?;
+    let result = runner.run(main);
+    let closed = runner.close();
+    let value = result?;
+    closed?;
+    Ok(value)
+}
+
+/// Runs several programs, one after the other, on one loop and in one context (`asyncio.Runner`).
+///
+/// ```
+/// use asyncio_core::{Result, Runner, sleep};
+///
+/// # fn main() -> Result<()> {
+/// let runner = Runner::builder().virtual_clock(true).build()?;
+/// runner.run(sleep(60))?;
+/// runner.run(sleep(60))?;
+/// assert_eq!(runner.get_loop()?.time(), 120.0);
+/// runner.close()
+/// # }
+/// ```
+///
+/// Dropping a runner without [`close`](Self::close) drops what is left on its loop: nothing is
+/// awaited, nothing blocks.
+pub struct Runner {
+    event_loop: OwnedEventLoop,
+    context: Context,
+}
+
+impl Runner {
+    /// A runner with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error when the operating system refuses what a loop needs.
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// A runner with other settings.
+    pub fn builder() -> RunnerBuilder {
+        RunnerBuilder::default()
+    }
+
+    /// Runs a program to its end (`Runner.run`).
+    ///
+    /// # Errors
+    ///
+    /// What `main` ends with; [`KeyboardInterrupt`] when Ctrl-C ended it; [`RuntimeError`] when the
+    /// runner is closed or a loop is running on this thread.
+    #[track_caller]
+    pub fn run<T, F>(&self, main: F) -> Result<T>
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+        T: 'static,
+    {
+        self.run_in(&self.context, main)
+    }
+
+    /// As [`run`](Self::run), in another context than the runner's.
+    ///
+    /// # Errors
+    ///
+    /// As of `run`.
+    #[track_caller]
+    pub fn run_in<T, F>(&self, context: &Context, main: F) -> Result<T>
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+        T: 'static,
+    {
+        let location = Location::caller();
+        let event_loop = self.get_loop()?;
+        let main = Task::spawn_on(event_loop.may_run()?, main, context.clone(), location);
+        let Some(handle) = main.handle() else {
+            return event_loop.run_until_complete(main);
+        };
+        let interrupts = Interrupts::watch(&event_loop, &handle);
+        let result = event_loop.run_until_complete(main);
+        match result {
+            Err(error)
+                if error.is_cancelled() && interrupts.count() > 0 && handle.uncancel() == 0 =>
+            {
+                Err(KeyboardInterrupt::new().into())
+            }
+            result => result,
+        }
+    }
+
+    /// The runner's loop (`Runner.get_loop`).
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`] when the runner is closed.
+    pub fn get_loop(&self) -> Result<EventLoop, RuntimeError> {
+        if self.event_loop.is_closed() {
+            return Err(RuntimeError::new("Runner is closed"));
+        }
+        Ok(EventLoop::clone(&self.event_loop))
+    }
+
+    /// Cancels and awaits what is left, and closes the loop (`Runner.close`). Closing twice is fine.
+    ///
+    /// # Errors
+    ///
+    /// An exception that leaves the loop during the clean-up, such as [`KeyboardInterrupt`]; the
+    /// loop is closed all the same.
+    pub fn close(&self) -> Result<()> {
+        if self.event_loop.is_closed() {
+            return Ok(());
+        }
+        let cleaned = cancel_all_tasks(&self.event_loop);
+        self.event_loop.close()?;
+        cleaned
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("event_loop", &*self.event_loop)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of a new [`Runner`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RunnerBuilder {
+    event_loop: crate::events::EventLoopBuilder,
+}
+
+impl RunnerBuilder {
+    /// Whether the loop runs in debug mode; off by default.
+    pub const fn debug(mut self, enabled: bool) -> Self {
+        self.event_loop = self.event_loop.debug(enabled);
+        self
+    }
+
+    /// Whether the loop's clock jumps to the next timer instead of waiting for it; off by default.
+    pub const fn virtual_clock(mut self, enabled: bool) -> Self {
+        self.event_loop = self.event_loop.virtual_clock(enabled);
+        self
+    }
+
+    /// Makes the runner, with a copy of the current context.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error when the operating system refuses what a loop needs.
+    pub fn build(self) -> Result<Runner> {
+        let event_loop = self.event_loop.build()?;
+        Ok(Runner {
+            event_loop,
+            context: crate::contextvars::copy_context(),
+        })
+    }
+}
+
+/// Cancels the tasks that are left, awaits them and reports their errors
+/// (`runners._cancel_all_tasks`).
+fn cancel_all_tasks(event_loop: &EventLoop) -> Result<()> {
+    let core = event_loop.core()?;
+    let left: Vec<TaskHandle> = TaskHandle::all(core);
+    if left.is_empty() {
+        return Ok(());
+    }
+    for task in &left {
+        task.cancel();
+    }
+    let all_done = event_loop.create_future::<()>();
+    let pending = Rc::new(Cell::new(left.len()));
+    for task in &left {
+        let (pending, all_done) = (Rc::clone(&pending), all_done.clone());
+        task.call_when_done(core, move || {
+            pending.set(pending.get() - 1);
+            if pending.get() == 0 {
+                // Only this sets it, and only once.
+                let _ = all_done.set_result(());
+            }
+        });
+    }
+    let waited = event_loop.run_until_complete(all_done);
+    for task in &left {
+        if let Ok(Some(exception)) = task.exception() {
+            let message = "unhandled exception during asyncio.run() shutdown";
+            let context = ExceptionContext::new(message, Some(exception))
+                .with_task_name(Some(task.get_name()));
+            event_loop.call_exception_handler(&context);
+        }
+    }
+    waited
+}
+
+/// Listens for Ctrl-C while a program runs, where that is ours to handle.
+struct Interrupts {
+    #[cfg(unix)]
+    watching: Option<unix::Watching>,
+}
+
+#[cfg(not(unix))]
+impl Interrupts {
+    fn watch(_: &EventLoop, _: &TaskHandle) -> Self {
+        Self {}
+    }
+
+    fn count(&self) -> u32 {
+        0
+    }
+}
+
+#[cfg(unix)]
+impl Interrupts {
+    fn watch(event_loop: &EventLoop, main: &TaskHandle) -> Self {
+        Self {
+            watching: unix::Watching::start(event_loop, main),
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.watching.as_ref().map_or(0, unix::Watching::count)
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    //! The signal's way to the loop: a socket that the handler writes to and a tokio task reads.
+
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::{EventLoop, Exception, KeyboardInterrupt, TaskHandle};
+    use crate::signals::{self, SigintGuard};
+
+    pub(super) struct Watching {
+        count: Arc<AtomicU32>,
+        reader: tokio::task::JoinHandle<()>,
+        _guard: SigintGuard,
+    }
+
+    impl Watching {
+        pub(super) fn start(event_loop: &EventLoop, main: &TaskHandle) -> Option<Self> {
+            let guard = SigintGuard::install()?;
+            let receiver = guard.receiver().ok()?;
+            let count = Arc::new(AtomicU32::new(0));
+            let (event_loop, main, counted) =
+                (event_loop.clone(), main.clone(), Arc::clone(&count));
+            let spawner = event_loop.clone();
+            let reader = spawner.spawn_on_runtime(async move {
+                let Ok(stream) = tokio::net::UnixStream::from_std(receiver) else {
+                    return;
+                };
+                let mut byte = [0_u8; 1];
+                loop {
+                    if stream.readable().await.is_err() {
+                        return;
+                    }
+                    match stream.try_read(&mut byte) {
+                        Ok(0) => return,
+                        Ok(_) => {
+                            signals::read_one();
+                            interrupted(&event_loop, &main, &counted);
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(_) => return,
+                    }
+                }
+            })?;
+            Some(Self {
+                count,
+                reader,
+                _guard: guard,
+            })
+        }
+
+        pub(super) fn count(&self) -> u32 {
+            // Relaxed: counted and read on the loop's thread.
+            self.count.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Drop for Watching {
+        fn drop(&mut self) {
+            self.reader.abort();
+        }
+    }
+
+    /// The first signal cancels the program, any other leaves the loop at once (`_on_sigint`).
+    fn interrupted(event_loop: &EventLoop, main: &TaskHandle, count: &AtomicU32) {
+        // Relaxed: as in `count`.
+        if count.fetch_add(1, Ordering::Relaxed) == 0 && !main.done() {
+            main.cancel();
+            return;
+        }
+        if let Ok(core) = event_loop.core() {
+            core.escape(Exception::from(KeyboardInterrupt::new()));
+            core.kick();
+        }
+    }
+}

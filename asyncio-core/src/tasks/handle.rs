@@ -1,0 +1,182 @@
+//! `TaskHandle`: a task without the type of its value; `current_task` and `all_tasks`.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::cell::{self, Callback, CellRef, DoneCall, MUST_CANCEL, TaskName, TaskRef};
+use crate::contextvars::Context;
+use crate::current::{self, Frame};
+use crate::events::with_running;
+use crate::exceptions::{Exception, Result};
+use crate::futures::state_name;
+use crate::loop_cell::Core;
+
+/// A task, whatever its value: what can be done with one without its result.
+///
+/// Two handles are equal when they are of the same task.
+///
+/// ```
+/// use asyncio_core::{Result, current_task, run};
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let me = current_task().expect("main is a task");
+///     assert_eq!(me.get_name(), "Task-1");
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct TaskHandle {
+    task: TaskRef,
+}
+
+/// The task that is running (`asyncio.current_task`); `None` in a callback and outside of any loop.
+#[must_use]
+pub fn current_task() -> Option<TaskHandle> {
+    current::with(|frame| frame.and_then(Frame::task).cloned()).map(TaskHandle::of)
+}
+
+/// The tasks of the running loop that are not done (`asyncio.all_tasks`), in the order in which they
+/// were made; none where no loop runs.
+#[must_use]
+pub fn all_tasks() -> Vec<TaskHandle> {
+    with_running(TaskHandle::all).unwrap_or_default()
+}
+
+impl TaskHandle {
+    pub(crate) const fn of(task: TaskRef) -> Self {
+        Self { task }
+    }
+
+    /// The tasks of a loop that are not done, in the order in which they were made.
+    pub(crate) fn all(core: &Core) -> Vec<Self> {
+        let mut tasks: Vec<TaskRef> = core.tasks.borrow().iter().cloned().collect();
+        tasks.sort_unstable_by_key(|task| task.number);
+        tasks.into_iter().map(Self::of).collect()
+    }
+
+    /// Has a function called in the turn after the task is done.
+    pub(crate) fn call_when_done(&self, core: &Core, function: impl FnOnce() + 'static) {
+        let call = Box::new(WhenDone(function));
+        cell::add_callback(core, self.task.cell(), Callback::Call { id: 0, call });
+    }
+
+    /// Asks the task to end; see [`Task::cancel`](crate::Task::cancel).
+    pub fn cancel(&self) -> bool {
+        cell::cancel(self.task.cell(), &None)
+    }
+
+    /// As [`cancel`](Self::cancel), with a message for the `CancelledError`.
+    pub fn cancel_with_message(&self, message: impl Into<String>) -> bool {
+        cell::cancel(self.task.cell(), &Some(Arc::new(message.into())))
+    }
+
+    /// Takes one request to cancel back (`Task.uncancel`); how many are left.
+    pub fn uncancel(&self) -> u32 {
+        uncancel(&self.task)
+    }
+
+    /// How many requests to cancel there have been, less those taken back (`Task.cancelling`).
+    #[must_use]
+    pub fn cancelling(&self) -> u32 {
+        self.task.cancelling()
+    }
+
+    /// Whether the task has ended.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.task.base.is_done()
+    }
+
+    /// Whether the task ended by being cancelled.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.task.base.has(cell::CANCELLED)
+    }
+
+    /// The exception, if the task ended with one; see [`Task::exception`](crate::Task::exception).
+    ///
+    /// # Errors
+    ///
+    /// As of `Task::exception`.
+    pub fn exception(&self) -> Result<Option<Exception>> {
+        cell::error(self.task.cell())
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub fn get_name(&self) -> String {
+        self.task.name()
+    }
+
+    /// Names the task.
+    pub fn set_name(&self, name: impl Into<String>) {
+        self.task.set_name(TaskName::Given(Arc::from(name.into())));
+    }
+
+    /// The context the task runs in; `None` on another thread than its loop's.
+    #[must_use]
+    pub fn get_context(&self) -> Option<Context> {
+        context(&self.task)
+    }
+}
+
+impl Hash for TaskHandle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.task.cell().address().hash(state);
+    }
+}
+
+impl fmt::Debug for TaskHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(&self.task, f)
+    }
+}
+
+/// A done callback of our own, which needs no context.
+struct WhenDone<C>(C);
+
+impl<C: FnOnce()> DoneCall for WhenDone<C> {
+    fn call(self: Box<Self>, _: CellRef) {
+        (self.0)();
+    }
+}
+
+/// `Task.uncancel`: reaching zero takes back a cancellation that has not been raised yet (3.13).
+pub(super) fn uncancel(task: &TaskRef) -> u32 {
+    // AcqRel: at home this is the only writer; elsewhere the number alone is changed, and the loop
+    // sees it when it next counts.
+    let updated = task
+        .cancels
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
+            count.checked_sub(1)
+        });
+    let left = updated.map_or(0, |before| before - 1);
+    if left == 0 && task.cell().is_here() {
+        task.base.clear(MUST_CANCEL);
+    }
+    left
+}
+
+pub(super) fn context(task: &TaskRef) -> Option<Context> {
+    if !task.cell().is_here() {
+        return None;
+    }
+    let mut slot = task.context.take();
+    let context = slot.share();
+    task.context.set(slot);
+    Some(context)
+}
+
+pub(super) fn show(task: &TaskRef, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let state = state_name(task.cell());
+    write!(
+        f,
+        "<Task {state} name={:?} spawned at {}>",
+        task.name(),
+        task.spawned_at
+    )
+}

@@ -1,0 +1,477 @@
+//! `Task`: a coroutine that the loop runs, and what makes one.
+
+use std::fmt;
+use std::future::{Future as StdFuture, IntoFuture};
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as PollContext, Poll};
+
+use super::handle::TaskHandle;
+use crate::cell::{self, TaskName, TaskParts, TaskRef, Typed};
+use crate::contextvars::{Context, Slot};
+use crate::current;
+use crate::events::{CallbackResult, with_running};
+use crate::exceptions::{Exception, Result, RuntimeError};
+use crate::futures::{CallbackId, callback_elsewhere, remove_done_callback, state_name};
+use crate::loop_cell::Core;
+use crate::ready::Ready;
+
+/// A coroutine that runs on its own (`asyncio.Task`), and a future of its result.
+///
+/// A task runs whether or not anybody awaits it; dropping the handle lets it run on. An exception
+/// that nobody retrieves is reported to the loop's exception handler when the last handle is gone.
+///
+/// Several may await a task whose value is [`Clone`]: await a clone, or `&task`.
+///
+/// ```
+/// use asyncio_core::{Result, create_task, run, sleep};
+///
+/// # fn main() -> Result<()> {
+/// let sum = run(async {
+///     let one = create_task(async { Ok(1) });
+///     let two = create_task(async {
+///         sleep(0).await?;
+///         Ok(2)
+///     });
+///     Ok(one.await? + two.await?)
+/// })?;
+/// assert_eq!(sum, 3);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// Dropping a task that is being awaited gives up the wait; the task runs on. Cancelling a task that
+/// awaits this one cancels this one, as in Python.
+///
+/// # asyncio
+///
+/// The loop holds a task until it is done; in Python only a weak reference is kept.
+pub struct Task<T> {
+    inner: Typed<T>,
+}
+
+/// Starts a task (`asyncio.create_task`); its first step runs in the loop's next iteration.
+///
+/// Where no loop runs, the task is failed already, with a [`RuntimeError`]; see
+/// [`try_create_task`].
+///
+/// ```
+/// # use asyncio_core::{Result, create_task, run};
+/// # fn main() -> Result<()> {
+/// assert_eq!(run(async { create_task(async { Ok("done") }).await })?, "done");
+/// # Ok(())
+/// # }
+/// ```
+#[track_caller]
+pub fn create_task<T, F>(future: F) -> Task<T>
+where
+    F: StdFuture<Output = Result<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    Task::<T>::builder().spawn(future)
+}
+
+/// As [`create_task`], but where no loop runs the error is returned at once.
+///
+/// # Errors
+///
+/// [`RuntimeError`] when no event loop runs on this thread.
+#[track_caller]
+pub fn try_create_task<T, F>(future: F) -> Result<Task<T>, RuntimeError>
+where
+    F: StdFuture<Output = Result<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    let builder = Task::<T>::builder();
+    with_running(|_| ()).ok_or_else(no_loop)?;
+    Ok(builder.spawn(future))
+}
+
+/// As [`create_task`], for a future that must stay on this thread.
+///
+/// ```
+/// # use asyncio_core::{Result, create_local_task, run};
+/// # use std::rc::Rc;
+/// # fn main() -> Result<()> {
+/// let count = run(async {
+///     let shared = Rc::new(());
+///     let theirs = Rc::clone(&shared);
+///     create_local_task(async move { Ok(Rc::strong_count(&theirs)) }).await
+/// })?;
+/// assert_eq!(count, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[track_caller]
+pub fn create_local_task<T, F>(future: F) -> Task<T>
+where
+    F: StdFuture<Output = Result<T>> + 'static,
+    T: 'static,
+{
+    Task::<T>::builder().spawn_local(future)
+}
+
+impl<T: 'static> Task<T> {
+    pub(crate) const fn of(inner: Typed<T>) -> Self {
+        Self { inner }
+    }
+
+    /// The keyword arguments of `create_task`: a name, a context, an eager start.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, Task, run};
+    /// # fn main() -> Result<()> {
+    /// run(async {
+    ///     let task = Task::builder().name("fetch").eager_start(true).spawn(async { Ok(7) });
+    ///     assert!(task.done(), "it ran at once, up to its end");
+    ///     assert_eq!(task.get_name(), "fetch");
+    ///     assert_eq!(task.await?, 7);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn builder() -> TaskBuilder {
+        TaskBuilder {
+            name: None,
+            context: None,
+            eager: false,
+            location: Location::caller(),
+        }
+    }
+
+    /// Has a function called once the task is done, a turn of the loop later
+    /// (`Task.add_done_callback`); where it is done already, in the next turn.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`] on another thread than the task's loop's.
+    pub fn add_done_callback<R: CallbackResult>(
+        &self,
+        function: impl FnOnce(&Self) -> R + 'static,
+    ) -> Result<CallbackId, RuntimeError> {
+        self.add_callback(Slot::Own(current::values()), function)
+    }
+
+    /// As [`add_done_callback`](Self::add_done_callback), in this context.
+    ///
+    /// # Errors
+    ///
+    /// As of `add_done_callback`.
+    pub fn add_done_callback_in<R: CallbackResult>(
+        &self,
+        context: &Context,
+        function: impl FnOnce(&Self) -> R + 'static,
+    ) -> Result<CallbackId, RuntimeError> {
+        self.add_callback(Slot::Shared(context.clone()), function)
+    }
+
+    /// The exception, if the task ended with one (`Task.exception`).
+    ///
+    /// # Errors
+    ///
+    /// [`CancelledError`](crate::CancelledError) when it was cancelled,
+    /// [`InvalidStateError`](crate::InvalidStateError) when it is not done, [`RuntimeError`] on
+    /// another thread than its loop's.
+    pub fn exception(&self) -> Result<Option<Exception>> {
+        cell::error(self.inner.cell())
+    }
+
+    /// A task on this loop in this context, as `Runner` makes its main task.
+    pub(crate) fn spawn_on<F>(
+        core: &Core,
+        future: F,
+        context: Context,
+        location: &'static Location<'static>,
+    ) -> Self
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+    {
+        let builder = TaskBuilder {
+            name: None,
+            context: Some(context),
+            eager: false,
+            location,
+        };
+        builder.start_on(core, future, false)
+    }
+
+    pub(crate) fn into_typed(self) -> Typed<T> {
+        self.inner
+    }
+
+    fn add_callback<R: CallbackResult>(
+        &self,
+        context: Slot,
+        function: impl FnOnce(&Self) -> R + 'static,
+    ) -> Result<CallbackId, RuntimeError> {
+        let core = self
+            .inner
+            .cell()
+            .home()
+            .core()
+            .ok_or_else(callback_elsewhere)?;
+        let call = move |inner| function(&Self { inner }).into_result();
+        Ok(CallbackId(
+            self.inner.add_done_callback(core, context, call),
+        ))
+    }
+}
+
+impl<T> Task<T> {
+    /// Asks the task to end (`Task.cancel`); false when it is done already.
+    ///
+    /// The innermost future that the task awaits is cancelled at once, and in the next turn the task
+    /// finds [`CancelledError`](crate::CancelledError) at its await. It may clean up, with awaits,
+    /// and pass the error on, or go on and so refuse. See the page on cancellation.
+    pub fn cancel(&self) -> bool {
+        self.inner.cancel(None)
+    }
+
+    /// As [`cancel`](Self::cancel), with a message for the `CancelledError`.
+    pub fn cancel_with_message(&self, message: impl Into<String>) -> bool {
+        self.inner.cancel(Some(message.into()))
+    }
+
+    /// Takes one request to cancel back (`Task.uncancel`); how many are left.
+    pub fn uncancel(&self) -> u32 {
+        self.task().map_or(0, super::handle::uncancel)
+    }
+
+    /// How many requests to cancel there have been, less those taken back (`Task.cancelling`).
+    #[must_use]
+    pub fn cancelling(&self) -> u32 {
+        self.task().map_or(0, |task| task.cancelling())
+    }
+
+    /// Whether the task has ended (`Task.done`).
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.inner.done()
+    }
+
+    /// Whether the task ended by being cancelled (`Task.cancelled`).
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.inner.cancelled()
+    }
+
+    /// Takes a done callback back (`Task.remove_done_callback`); how many were removed.
+    pub fn remove_done_callback(&self, id: CallbackId) -> usize {
+        remove_done_callback(self.inner.cell(), id)
+    }
+
+    /// The task's name (`Task.get_name`), "Task-1" and so on where it was given none.
+    #[must_use]
+    pub fn get_name(&self) -> String {
+        self.task().map_or_else(String::new, |task| task.name())
+    }
+
+    /// Names the task (`Task.set_name`).
+    pub fn set_name(&self, name: impl Into<String>) {
+        if let Some(task) = self.task() {
+            task.set_name(TaskName::Given(Arc::from(name.into())));
+        }
+    }
+
+    /// The context the task runs in (`Task.get_context`); `None` on another thread than its loop's.
+    #[must_use]
+    pub fn get_context(&self) -> Option<Context> {
+        self.task().and_then(super::handle::context)
+    }
+
+    /// The untyped handle, as [`current_task`](crate::current_task) returns it; `None` for a task
+    /// that never was one because no loop was running.
+    #[must_use]
+    pub fn handle(&self) -> Option<TaskHandle> {
+        self.task().map(|task| TaskHandle::of(task.clone()))
+    }
+
+    /// Whether two handles are of the same task.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.inner.cell().same_as(other.inner.cell())
+    }
+
+    fn task(&self) -> Option<&TaskRef> {
+        self.inner.as_task()
+    }
+}
+
+impl<T: Clone + 'static> Task<T> {
+    /// The value (`Task.result`).
+    ///
+    /// # Errors
+    ///
+    /// The exception the task ended with; [`CancelledError`](crate::CancelledError) when it was
+    /// cancelled, [`InvalidStateError`](crate::InvalidStateError) when it is not done,
+    /// [`RuntimeError`] on another thread than its loop's.
+    pub fn result(&self) -> Result<T> {
+        self.inner.result()
+    }
+}
+
+impl<T: Clone> Clone for Task<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<T: 'static> StdFuture for Task<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
+        self.get_mut().inner.poll(cx)
+    }
+}
+
+impl<T: Clone + 'static> IntoFuture for &Task<T> {
+    type Output = Result<T>;
+    type IntoFuture = Task<T>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.clone()
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.task() {
+            Some(task) => super::handle::show(task, f),
+            None => write!(f, "<Task {}>", state_name(self.inner.cell())),
+        }
+    }
+}
+
+/// How a task is to be made; see [`Task::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it spawns"]
+pub struct TaskBuilder {
+    name: Option<Arc<str>>,
+    context: Option<Context>,
+    eager: bool,
+    location: &'static Location<'static>,
+}
+
+impl TaskBuilder {
+    /// The task's name; "Task-1" and so on where none is given.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(Arc::from(name.into()));
+        self
+    }
+
+    /// The context the task runs in, shared with whoever holds it; by default a copy of the current
+    /// one.
+    pub fn context(mut self, context: Context) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Whether the task runs up to its first wait at once, before this returns; off by default.
+    ///
+    /// # asyncio
+    ///
+    /// Where the loop is not running the start is not eager, as in Python.
+    pub const fn eager_start(mut self, eager: bool) -> Self {
+        self.eager = eager;
+        self
+    }
+
+    /// Starts the task.
+    pub fn spawn<T, F>(self, future: F) -> Task<T>
+    where
+        F: StdFuture<Output = Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.start(future, true)
+    }
+
+    /// Starts the task, with a future that must stay on this thread.
+    pub fn spawn_local<T, F>(self, future: F) -> Task<T>
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+        T: 'static,
+    {
+        self.start(future, false)
+    }
+
+    fn start<T, F>(self, future: F, value_is_send: bool) -> Task<T>
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+        T: 'static,
+    {
+        let mut unspawned = Some((self, future));
+        let spawned = with_running(|core| {
+            let (builder, future) = unspawned.take()?;
+            Some(builder.start_on(core, future, value_is_send))
+        });
+        // What is left when no loop runs is dropped here: the coroutine is closed.
+        drop(unspawned);
+        spawned
+            .flatten()
+            .unwrap_or_else(|| Task::of(Typed::failed(no_loop().into())))
+    }
+
+    fn start_on<T, F>(self, core: &Core, future: F, value_is_send: bool) -> Task<T>
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+        T: 'static,
+    {
+        let name = match self.name {
+            Some(name) => TaskName::Given(name),
+            None => TaskName::Numbered(count(&core.tasks_numbered)),
+        };
+        let context = match self.context {
+            Some(context) => Slot::Shared(context),
+            None => Slot::Own(current::values()),
+        };
+        let parts = TaskParts {
+            context,
+            number: count(&core.tasks_made),
+            name,
+            spawned_at: self.location,
+            value_is_send,
+        };
+        let inner = Typed::task(core, future, parts);
+        if let Some(task) = inner.as_task() {
+            let key = core.tasks.borrow_mut().insert(task.clone());
+            task.owned.set(key);
+            if self.eager && core.running.get() {
+                cell::start_eagerly(core, task);
+            } else {
+                task.base.set(cell::SCHEDULED);
+                core.push(Ready::Step(task.clone()));
+            }
+        }
+        Task::of(inner)
+    }
+}
+
+/// Starts a task on a loop whose thread this is, whether it is running or not.
+pub(crate) fn spawn<T, F>(core: &Core, future: F, location: &'static Location<'static>) -> Task<T>
+where
+    F: StdFuture<Output = Result<T>> + 'static,
+    T: 'static,
+{
+    let builder = TaskBuilder {
+        name: None,
+        context: None,
+        eager: false,
+        location,
+    };
+    builder.start_on(core, future, false)
+}
+
+fn count(counter: &std::cell::Cell<u64>) -> u64 {
+    counter.set(counter.get() + 1);
+    counter.get()
+}
+
+fn no_loop() -> RuntimeError {
+    RuntimeError::new("no running event loop")
+}
