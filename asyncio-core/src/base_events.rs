@@ -137,17 +137,19 @@ impl StdFuture for Driver<'_> {
             if !in_batch && this.begin(cx).is_pending() {
                 return Poll::Pending;
             }
-            if !this.run_batch(started, &mut handles) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+            let on = this.run_batch(started, &mut handles);
             let escaped = core.escaped.borrow_mut().take();
             if let Some(exception) = escaped {
                 core.batch.set(0);
                 return Poll::Ready(Err(exception));
             }
-            if core.stopping.get() {
+            // The iteration may have ended with the very handle after which it is time to give way.
+            if core.batch.get() == 0 && core.stopping.get() {
                 return Poll::Ready(Ok(()));
+            }
+            if !on {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
     }

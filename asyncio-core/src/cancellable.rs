@@ -123,10 +123,10 @@ impl Wait {
             return true;
         };
         task != current
-            || current.with_waits(|waits| {
-                let state = waits.get(*id).map(|slot| slot.state);
-                matches!(state, Some(State::Cancelled | State::Thrown))
-            })
+            || matches!(
+                current.with_waits(|waits| waits.state(*id)),
+                State::Cancelled | State::Thrown
+            )
     }
 
     /// Waits for the next request; one that something inside has taken is over.
@@ -139,15 +139,14 @@ impl Wait {
                 slot.state = State::Pending;
                 Some(())
             });
-            if pending.is_some() {
-                cell::refresh_waker(current, *id, cx);
+            if pending.is_some() && cell::refresh_waker(current, *id, cx) {
                 return;
             }
         }
         self.end();
         let foreign = !cell::is_task_waker(cx.waker(), current);
         let waker = foreign.then(|| cx.waker().clone());
-        let id = current.with_waits(|waits| waits.begin(waker));
+        let id = current.with_waits(|waits| waits.begin(waker, None));
         frame.delivery.begun.set(frame.delivery.begun.get() + 1);
         self.0 = Some((current.clone(), id));
     }

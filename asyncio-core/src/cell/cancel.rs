@@ -140,20 +140,22 @@ fn cancel_slots(task: &TaskRef, message: &Message) -> (bool, Vec<CellRef>) {
     let mut accepted = false;
     let mut scheduled = false;
     task.with_waits(|waits| {
-        for slot in waits.iter_mut().filter(|slot| slot.state == State::Pending) {
-            match &slot.target {
-                Some((target, _)) => targets.push(target.clone()),
-                None => {
-                    slot.state = State::Cancelled;
-                    slot.message.clone_from(message);
-                    accepted = true;
-                    match slot.waker.take() {
-                        None => scheduled = true,
-                        Some(waker) => wakers.push(waker),
-                    }
-                }
+        waits.for_each(|slot, waker| {
+            if slot.state != State::Pending {
+                return;
             }
-        }
+            if let Some((target, _)) = &slot.target {
+                targets.push(target.clone());
+                return;
+            }
+            slot.state = State::Cancelled;
+            slot.message.clone_from(message);
+            accepted = true;
+            match waker.take() {
+                None => scheduled = true,
+                Some(waker) => wakers.push(waker),
+            }
+        });
     });
     targets.reverse();
     if scheduled {

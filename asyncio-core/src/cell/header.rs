@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::task::Context as PollContext;
 
 use super::callbacks::Callbacks;
+use super::local::LocalCell;
 use crate::exceptions::{CancelledError, Exception, Message};
 use crate::loop_cell::LoopCell;
 
@@ -27,7 +28,7 @@ pub(crate) struct Header {
     flags: AtomicU32,
     /// Held while the outcome of a cell whose home is closed is looked at.
     guard: AtomicBool,
-    pub(super) callbacks: Cell<Callbacks>,
+    pub(super) callbacks: LocalCell<Callbacks>,
 }
 
 /// What differs between the kinds of cells.
@@ -82,7 +83,7 @@ impl Header {
             remote_refs: AtomicI32::new(0),
             flags: AtomicU32::new(flags),
             guard: AtomicBool::new(false),
-            callbacks: Cell::new(Callbacks::None),
+            callbacks: LocalCell::new(Callbacks::None),
         }
     }
 

@@ -8,6 +8,7 @@
 mod callbacks;
 mod cancel;
 mod header;
+mod local;
 mod outcome;
 mod refs;
 mod step;

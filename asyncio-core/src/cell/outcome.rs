@@ -4,7 +4,7 @@
     reason = "outcomes are read and written through the cell's table"
 )]
 
-use super::callbacks::{Callback, Token};
+use super::callbacks::{Callback, Callbacks, Token};
 use super::header::{CANCELLED, DONE, FAILED, FINISHED, Failure, UNRETRIEVED};
 use super::refs::CellRef;
 use super::step::wake_slot;
@@ -55,10 +55,7 @@ pub(crate) fn add_callback(core: &Core, cell: &CellRef, callback: Callback) -> T
         schedule_callback(core, cell, callback);
         return Token::MAX;
     }
-    let mut callbacks = cell.callbacks.take();
-    let token = callbacks.add(callback);
-    cell.callbacks.set(callbacks);
-    token
+    cell.callbacks.with(|callbacks| callbacks.add(callback))
 }
 
 /// Removes the callback with this token, if it is still waiting; at home.
@@ -66,25 +63,19 @@ pub(super) fn remove_callback(cell: &CellRef, token: Token) {
     if cell.is_done() {
         return;
     }
-    let mut callbacks = cell.callbacks.take();
-    let removed = callbacks.remove(token);
-    cell.callbacks.set(callbacks);
+    let removed = cell.callbacks.with(|callbacks| callbacks.remove(token));
     drop(removed);
 }
 
 /// Removes the done callback with this number, and says whether it was there; at home.
 pub(crate) fn remove_call(cell: &CellRef, id: u64) -> bool {
-    let mut callbacks = cell.callbacks.take();
-    let removed = callbacks.remove_call(id);
-    cell.callbacks.set(callbacks);
+    let removed = cell.callbacks.with(|callbacks| callbacks.remove_call(id));
     removed.is_some()
 }
 
 /// Removes what `run_until_complete` added; at home.
 pub(crate) fn remove_stop(cell: &CellRef) {
-    let mut callbacks = cell.callbacks.take();
-    let removed = callbacks.remove_stop();
-    cell.callbacks.set(callbacks);
+    let removed = cell.callbacks.with(Callbacks::remove_stop);
     drop(removed);
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
     let woken = task.with_waits(|waits| match waits.get(id) {
         Some(slot) if slot.state == State::Pending => {
             slot.state = State::Woken;
-            Some(slot.waker.take())
+            Some(waits.waker(id).and_then(Option::take))
         }
         _ => None,
     });
@@ -149,24 +149,27 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
     let mut wakers = Vec::new();
     let due = task.with_waits(|waits| {
         // A wait that is cancelled itself, or whose future was, raises that by itself.
-        let own = waits
-            .iter_mut()
-            .find_map(|slot| match (slot.state, &slot.target) {
-                (State::Cancelled, _) => Some(slot.message.clone()),
-                (State::Woken, Some((target, _))) => {
-                    peek_cancelled(target).map(CancelledError::into_message)
-                }
-                _ => None,
-            });
+        let mut own = None;
+        waits.for_each(|slot, _| {
+            if own.is_none() {
+                own = match (slot.state, &slot.target) {
+                    (State::Cancelled, _) => Some(slot.message.clone()),
+                    (State::Woken, Some((target, _))) => {
+                        peek_cancelled(target).map(CancelledError::into_message)
+                    }
+                    _ => None,
+                };
+            }
+        });
         if own.is_some() || !task.base.has(MUST_CANCEL) {
             return own;
         }
         let message = task.message.take();
-        for slot in waits.iter_mut() {
+        waits.for_each(|slot, waker| {
             slot.state = State::Thrown;
             slot.message.clone_from(&message);
-            wakers.extend(slot.waker.take());
-        }
+            wakers.extend(waker.take());
+        });
         delivery.thrown.set(true);
         Some(message)
     });

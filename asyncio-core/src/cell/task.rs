@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as PollContext, Poll};
 
 use super::header::{FUTURE_ALIVE, Failure, Header, Polled, VALUE_IS_SEND, VTable};
+use super::local::LocalCell;
 use super::refs::{CellRef, TaskRef};
 use super::waits::Waits;
 use crate::contextvars::Slot;
@@ -32,7 +33,7 @@ pub(crate) struct TaskHeader {
     pub(crate) cancels: AtomicU32,
     /// A foreign thread's wake is on its way, so that more of them need not be sent.
     pub(crate) wake_sent: AtomicBool,
-    pub(crate) waits: Cell<Waits>,
+    pub(crate) waits: LocalCell<Waits>,
     /// `Task._cancel_message`, for the cancellation that `MUST_CANCEL` announces.
     pub(crate) message: Cell<Message>,
     pub(crate) context: Cell<Slot>,
@@ -58,10 +59,7 @@ impl TaskHeader {
 
     /// Runs a function on the waits; it must not call out.
     pub(crate) fn with_waits<R>(&self, f: impl FnOnce(&mut Waits) -> R) -> R {
-        let mut waits = self.waits.take();
-        let result = f(&mut waits);
-        self.waits.set(waits);
-        result
+        self.waits.with(f)
     }
 
     pub(crate) fn cancelling(&self) -> u32 {
@@ -112,7 +110,7 @@ where
             base: Header::new(&TaskCell::<F, T>::VTABLE, home, flags),
             cancels: AtomicU32::new(0),
             wake_sent: AtomicBool::new(false),
-            waits: Cell::new(Waits::default()),
+            waits: LocalCell::new(Waits::default()),
             message: Cell::new(None),
             context: Cell::new(parts.context),
             number: parts.number,

@@ -54,13 +54,14 @@ impl CellWait {
         match &self.state {
             Registration::Slot { task, id } if task == current => {
                 let id = *id;
-                let state = current.with_waits(|waits| waits.get(id).map(|slot| slot.state));
-                match state {
-                    Some(State::Pending) => {
-                        refresh_waker(current, id, cx);
-                        return Poll::Pending;
+                match current.with_waits(|waits| waits.state(id)) {
+                    State::Pending => {
+                        if refresh_waker(current, id, cx) {
+                            return Poll::Pending;
+                        }
+                        self.give_up();
                     }
-                    Some(State::Thrown | State::Cancelled) => {
+                    State::Thrown | State::Cancelled => {
                         // The future's own outcome is passed over, as `__wakeup` does.
                         cell.clear(UNRETRIEVED);
                         let message = end(current, id);
@@ -68,7 +69,7 @@ impl CellWait {
                         take_delivery(current);
                         return Poll::Ready(Err(CancelledError::from_message(message).into()));
                     }
-                    Some(State::Woken | State::Free) | None => {
+                    State::Woken | State::Free => {
                         end(current, id);
                         self.state = Registration::None;
                         if current.base.has(REQUESTED) && peek_cancelled(cell).is_some() {
@@ -100,7 +101,7 @@ impl CellWait {
             return Poll::Pending;
         }
         let waker = (!is_task_waker(cx.waker(), current)).then(|| cx.waker().clone());
-        let id = current.with_waits(|waits| waits.begin(waker));
+        let id = current.with_waits(|waits| waits.begin(waker, Some(cell.clone())));
         let token = add_callback(
             core,
             cell,
@@ -110,8 +111,8 @@ impl CellWait {
             },
         );
         current.with_waits(|waits| {
-            if let Some(slot) = waits.get(id) {
-                slot.target = Some((cell.clone(), token));
+            if let Some((_, known)) = waits.get(id).and_then(|slot| slot.target.as_mut()) {
+                *known = token;
             }
         });
         self.state = Registration::Slot {
@@ -206,33 +207,38 @@ pub(crate) fn thrown() -> Option<crate::exceptions::Message> {
 }
 
 /// Has the right waker woken for a wait that is polled again.
-pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) {
+///
+/// False when the wait has to begin anew: its slot is for the task's own waker and it is polled with
+/// another one now.
+#[must_use]
+pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) -> bool {
     let own = is_task_waker(cx.waker(), task);
-    let right = task.with_waits(|waits| match waits.get(id).map(|slot| &slot.waker) {
-        Some(Some(waker)) => !own && waker.will_wake(cx.waker()),
-        Some(None) => own,
-        None => true,
+    let (has_place, right) = task.with_waits(|waits| match waits.waker(id) {
+        None => (false, own),
+        Some(None) => (true, own),
+        Some(Some(waker)) => (true, !own && waker.will_wake(cx.waker())),
     });
-    if right {
-        return;
+    if right || !has_place {
+        return right;
     }
     // Cloned and dropped out here: a foreign waker may run anything.
     let mut waker = (!own).then(|| cx.waker().clone());
     task.with_waits(|waits| {
-        if let Some(slot) = waits.get(id) {
-            std::mem::swap(&mut slot.waker, &mut waker);
+        if let Some(place) = waits.waker(id) {
+            std::mem::swap(place, &mut waker);
         }
     });
     drop(waker);
+    true
 }
 
 /// Ends a wait and returns the message its cancellation left; at home.
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> crate::exceptions::Message {
-    let slot = task.with_waits(|waits| waits.end(id))?;
-    if let Some((cell, token)) = &slot.target {
+    let ended = task.with_waits(|waits| waits.end(id))?;
+    if let Some((cell, token)) = &ended.target {
         remove_callback(cell, *token);
     }
-    slot.message
+    ended.message
 }
 
 /// Ends a wait from wherever it is dropped.

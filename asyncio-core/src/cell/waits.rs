@@ -36,38 +36,51 @@ pub(crate) struct Slot {
     pub(crate) state: State,
     /// The awaited future, with the token of our callback there.
     pub(crate) target: Option<(CellRef, Token)>,
-    /// Who polls this wait, where that is not the task itself (`FuturesUnordered` and its like).
-    pub(crate) waker: Option<Waker>,
     pub(crate) message: Message,
 }
 
 /// The waits of one task: nearly always none or one.
 #[derive(Default)]
 pub(crate) struct Waits {
+    /// The wait that the task's own waker polls.
     first: Slot,
     more: Option<Box<More>>,
 }
 
+/// All other waits.
 #[derive(Default)]
 struct More {
     slots: Vec<Slot>,
+    /// Who polls each of them, where that is not the task itself (`FuturesUnordered` and its like).
+    wakers: Vec<Option<Waker>>,
     free: Vec<u32>,
 }
 
 impl Waits {
     /// Begins a wait.
-    pub(crate) fn begin(&mut self, waker: Option<Waker>) -> SlotId {
-        if self.first.state == State::Free {
-            return self.first.begin(0, waker);
+    #[inline]
+    pub(crate) fn begin(&mut self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
+        // The token is filled in once it is known.
+        let target = target.map(|cell| (cell, Token::MAX));
+        if waker.is_none() && self.first.state == State::Free {
+            return self.first.begin(0, target);
         }
+        self.begin_another(waker, target)
+    }
+
+    #[cold]
+    fn begin_another(&mut self, waker: Option<Waker>, target: Option<(CellRef, Token)>) -> SlotId {
         let more = self.more.get_or_insert_default();
         let at = more.free.pop().unwrap_or_else(|| {
             more.slots.push(Slot::default());
+            more.wakers.push(None);
             u32::try_from(more.slots.len() - 1).unwrap_or(u32::MAX)
         });
-        more.slots[at as usize].begin(at + 1, waker)
+        more.wakers[at as usize] = waker;
+        more.slots[at as usize].begin(at + 1, target)
     }
 
+    #[inline]
     pub(crate) fn get(&mut self, id: SlotId) -> Option<&mut Slot> {
         let slot = match id.index {
             0 => &mut self.first,
@@ -76,38 +89,75 @@ impl Waits {
         (slot.generation == id.generation && slot.state != State::Free).then_some(slot)
     }
 
-    /// Ends a wait and returns what its slot held.
-    pub(crate) fn end(&mut self, id: SlotId) -> Option<Slot> {
-        let slot = self.get(id)?;
-        let generation = slot.generation.wrapping_add(1);
-        let ended = std::mem::replace(
-            slot,
-            Slot {
-                generation,
-                ..Slot::default()
-            },
-        );
-        if id.index != 0
-            && let Some(more) = &mut self.more
-        {
-            more.free.push(id.index - 1);
-        }
-        Some(ended)
+    #[inline]
+    pub(crate) fn state(&mut self, id: SlotId) -> State {
+        self.get(id).map_or(State::Free, |slot| slot.state)
     }
 
-    /// The waits under way, oldest slot first.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
-        let more = self.more.iter_mut().flat_map(|more| more.slots.iter_mut());
-        std::iter::once(&mut self.first)
-            .chain(more)
-            .filter(|slot| slot.state != State::Free)
+    /// Who polls a wait, where that is not the task itself.
+    pub(crate) fn waker(&mut self, id: SlotId) -> Option<&mut Option<Waker>> {
+        self.get(id)?;
+        self.more
+            .as_mut()?
+            .wakers
+            .get_mut((id.index as usize).checked_sub(1)?)
+    }
+
+    /// Ends a wait and returns what its slot held.
+    #[inline]
+    pub(crate) fn end(&mut self, id: SlotId) -> Option<Ended> {
+        let slot = self.get(id)?;
+        let ended = Ended {
+            target: slot.target.take(),
+            message: slot.message.take(),
+            waker: None,
+        };
+        slot.state = State::Free;
+        slot.generation = slot.generation.wrapping_add(1);
+        if id.index == 0 {
+            Some(ended)
+        } else {
+            Some(self.end_another(id, ended))
+        }
+    }
+
+    #[cold]
+    fn end_another(&mut self, id: SlotId, mut ended: Ended) -> Ended {
+        if let Some(more) = &mut self.more {
+            let at = id.index - 1;
+            ended.waker = more.wakers[at as usize].take();
+            more.free.push(at);
+        }
+        ended
+    }
+
+    /// The waits under way, oldest slot first, each with who polls it.
+    pub(crate) fn for_each(&mut self, mut f: impl FnMut(&mut Slot, &mut Option<Waker>)) {
+        if self.first.state != State::Free {
+            f(&mut self.first, &mut None);
+        }
+        if let Some(more) = &mut self.more {
+            for (slot, waker) in more.slots.iter_mut().zip(&mut more.wakers) {
+                if slot.state != State::Free {
+                    f(slot, waker);
+                }
+            }
+        }
     }
 }
 
+/// What the slot of a wait held that is over; dropped outside of any change.
+pub(crate) struct Ended {
+    pub(crate) target: Option<(CellRef, Token)>,
+    pub(crate) message: Message,
+    waker: Option<Waker>,
+}
+
 impl Slot {
-    fn begin(&mut self, index: u32, waker: Option<Waker>) -> SlotId {
+    #[inline]
+    fn begin(&mut self, index: u32, target: Option<(CellRef, Token)>) -> SlotId {
         self.state = State::Pending;
-        self.waker = waker;
+        self.target = target;
         SlotId {
             index,
             generation: self.generation,

@@ -116,29 +116,37 @@ impl Sleep {
             }
             Waiting::Timer { task, slot, .. } if task == current => {
                 let slot = *slot;
-                let state = current.with_waits(|waits| waits.get(slot).map(|slot| slot.state));
-                match state {
-                    Some(State::Pending) => {
-                        cell::refresh_waker(current, slot, cx);
+                match current.with_waits(|waits| waits.state(slot)) {
+                    State::Pending => {
+                        if !cell::refresh_waker(current, slot, cx) {
+                            return self.begin_again(core, current, cx);
+                        }
                         Poll::Pending
                     }
-                    Some(State::Cancelled | State::Thrown) => {
+                    State::Cancelled | State::Thrown => {
                         let message = self.give_up();
                         cell::take_delivery(current);
                         self.end(Err(CancelledError::from_message(message).into()))
                     }
-                    Some(State::Woken | State::Free) | None => self.end(Ok(())),
+                    State::Woken | State::Free => self.end(Ok(())),
                 }
             }
-            Waiting::Timer { .. } | Waiting::Outside { .. } => {
-                // It began elsewhere and was brought here: it goes on for what is left of it.
-                let left = self.left(core);
-                self.give_up();
-                self.delay = Delay::from(left);
-                self.begin(core, current, cx)
-            }
+            Waiting::Timer { .. } | Waiting::Outside { .. } => self.begin_again(core, current, cx),
             Waiting::Over => Poll::Ready(Err(over())),
         }
+    }
+
+    /// It began elsewhere and was brought here: it goes on for what is left of it.
+    fn begin_again(
+        &mut self,
+        core: &Core,
+        current: &TaskRef,
+        cx: &mut PollContext<'_>,
+    ) -> Poll<Result<()>> {
+        let left = self.left(core);
+        self.give_up();
+        self.delay = Delay::from(left);
+        self.begin(core, current, cx)
     }
 
     fn begin(
@@ -161,7 +169,7 @@ impl Sleep {
         }
         let foreign = !cell::is_task_waker(cx.waker(), current);
         let waker = foreign.then(|| cx.waker().clone());
-        let slot = current.with_waits(|waits| waits.begin(waker));
+        let slot = current.with_waits(|waits| waits.begin(waker, None));
         let action = TimerAction::Sleep(current.clone(), slot);
         let timer = core.timers.borrow_mut().insert(core.now() + delay, action);
         self.state = Waiting::Timer {
@@ -226,6 +234,9 @@ impl Sleep {
 
     /// Leaves the slot and the timer; the message that a cancellation left in the slot.
     fn give_up(&mut self) -> crate::exceptions::Message {
+        if !matches!(self.state, Waiting::Timer { .. }) {
+            return None;
+        }
         match std::mem::replace(&mut self.state, Waiting::No) {
             Waiting::Timer { task, slot, timer } => {
                 let home = task.cell().clone();
@@ -243,10 +254,7 @@ impl Sleep {
                 cell::end_anywhere(task, slot);
                 None
             }
-            other => {
-                self.state = other;
-                None
-            }
+            _ => None,
         }
     }
 }
