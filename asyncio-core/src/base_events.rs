@@ -171,6 +171,9 @@ pub(crate) fn read(core: &Core, mail: Mail) {
         Mail::Cancel(cell, message) => {
             cell::cancel(&cell, &message);
         }
+        Mail::AddCallback(cell, callback) => {
+            cell::add_callback(&cell, callback.into_inner());
+        }
         Mail::Run(function) => function(core),
     }
 }
@@ -208,27 +211,25 @@ fn run_call(core: &Core, call: Call) {
             .unwrap_or_else(|panic| Err(Exception::from_panic(panic)))
     });
     if let Err(exception) = result {
-        failed_callback(core, exception);
+        failed_callback(Some(core), exception);
     }
 }
 
 /// Runs something that brings its own context along and reports its own errors.
 fn run_done(core: &Core, function: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
-        failed_callback(core, Exception::from_panic(panic));
+        failed_callback(Some(core), Exception::from_panic(panic));
     }
 }
 
 /// An exception left a callback: it is reported and the loop goes on, or it leaves the loop too.
-pub(crate) fn failed_callback(core: &Core, exception: Exception) {
-    if exception.escapes_the_loop() {
-        core.escape(exception);
-        return;
+pub(crate) fn failed_callback(core: Option<&Core>, exception: Exception) {
+    let context = |exception| ExceptionContext::new("Exception in callback", Some(exception));
+    match core {
+        Some(core) if exception.escapes_the_loop() => core.escape(exception),
+        Some(core) => call_exception_handler(core, &context(exception)),
+        None => default_exception_handler(&context(exception)),
     }
-    call_exception_handler(
-        core,
-        &ExceptionContext::new("Exception in callback", Some(exception)),
-    );
 }
 
 /// Tells the loop's handler, or the default one (`BaseEventLoop.call_exception_handler`).
@@ -317,7 +318,7 @@ pub(crate) fn empty(core: &Core) {
         tasks.sort_unstable_by_key(|task| task.number);
         for task in tasks {
             report_destroyed(core, task.cell());
-            cell::drop_unfinished(core, &task);
+            cell::drop_unfinished(Some(core), &task);
         }
         if done {
             break;

@@ -11,6 +11,25 @@ use crate::current::{self, Frame};
 use crate::exceptions::CancelledError;
 
 /// What every future gains: [`cancellable`](Self::cancellable).
+///
+/// Without it a foreign future is dropped together with the scope around it, here the task:
+///
+/// ```
+/// # use asyncio_core::{Result, create_task, run, sleep};
+/// # fn main() -> Result<()> {
+/// # run(async {
+/// # use std::time::Duration;
+/// let task = create_task(async {
+///     tokio::time::sleep(Duration::from_secs(3600)).await;
+///     Ok("never said")
+/// });
+/// sleep(0).await?;
+/// task.cancel();
+/// assert!(task.await.is_err_and(|error| error.is_cancelled()));
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 pub trait FutureExt: StdFuture {
     /// Makes a foreign future an await at which cancellation can be caught.
     ///
@@ -124,7 +143,7 @@ impl Wait {
         };
         task != current
             || matches!(
-                current.with_waits(|waits| waits.state(*id)),
+                cell::slot_state(current, *id),
                 State::Cancelled | State::Thrown
             )
     }
@@ -134,19 +153,15 @@ impl Wait {
         if let Some((task, id)) = &self.0
             && task == current
         {
-            let pending = current.with_waits(|waits| {
-                let slot = waits.get(*id)?;
-                slot.state = State::Pending;
-                Some(())
-            });
-            if pending.is_some() && cell::refresh_waker(current, *id, cx) {
+            let over = cell::slot_state(current, *id) != State::Pending;
+            if !over && cell::refresh_waker(current, *id, cx) {
                 return;
             }
         }
         self.end();
         let foreign = !cell::is_task_waker(cx.waker(), current);
         let waker = foreign.then(|| cx.waker().clone());
-        let id = current.with_waits(|waits| waits.begin(waker, None));
+        let id = cell::begin(current, waker, None);
         frame.delivery.begun.set(frame.delivery.begun.get() + 1);
         self.0 = Some((current.clone(), id));
     }

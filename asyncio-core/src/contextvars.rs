@@ -114,6 +114,19 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
 
     /// Puts the value back that was there before the `set` that returned the token.
     ///
+    /// ```
+    /// # use asyncio_core::{Context, ContextVar, Exception};
+    /// static DEPTH: ContextVar<u32> = ContextVar::with_default("depth", 0);
+    ///
+    /// Context::new().run(|| {
+    ///     let token = DEPTH.set(1)?;
+    ///     DEPTH.reset(token)?;
+    ///     assert_eq!(DEPTH.get(), Some(0));
+    ///     Ok::<(), Exception>(())
+    /// })??;
+    /// # Ok::<(), Exception>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ValueError`] when the token is another variable's, [`RuntimeError`]'s text in it when there
@@ -305,6 +318,15 @@ impl fmt::Debug for Context {
 }
 
 /// A copy of the current context (`contextvars.copy_context`); an empty one outside of any.
+///
+/// ```
+/// # use asyncio_core::{Context, ContextVar, Exception, copy_context};
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// let copy = Context::new().run(|| USER.set("ada").map(|_token| copy_context()))??;
+/// assert_eq!(copy.get(&USER), Some("ada"));
+/// # Ok::<(), Exception>(())
+/// ```
 #[must_use]
 pub fn copy_context() -> Context {
     Context::of(current::values())

@@ -9,7 +9,7 @@
 )]
 
 use std::cell::Cell;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use crate::cell::TaskRef;
 use crate::contextvars::{Slot, Values};
@@ -24,7 +24,8 @@ thread_local! {
 /// One level of "what is running here".
 pub(crate) struct Frame {
     loop_cell: *const LoopCell,
-    task: Option<TaskRef>,
+    /// The task, kept by whoever runs the frame.
+    task: Option<NonNull<TaskRef>>,
     /// The context's place: a task's own, or one on the stack further out than the frame.
     context: Cell<*const Cell<Slot>>,
     /// The request to be cancelled that this step has to deliver.
@@ -73,13 +74,13 @@ impl Frame {
     /// Runs a function with this loop, task and context as what is current.
     pub(crate) fn run<R>(
         loop_cell: *const LoopCell,
-        task: Option<TaskRef>,
+        task: Option<&TaskRef>,
         context: &Cell<Slot>,
         function: impl FnOnce(&Self) -> R,
     ) -> R {
         let frame = Self {
             loop_cell,
-            task,
+            task: task.map(NonNull::from),
             context: Cell::new(context),
             delivery: Delivery::default(),
         };
@@ -94,12 +95,14 @@ impl Frame {
     /// The loop's own part, where a loop is running.
     pub(crate) fn core(&self) -> Option<&Core> {
         // SAFETY: the pointer is null or that of the loop for which the frame was entered, and who
-        // runs a loop keeps it.
-        unsafe { self.loop_cell.as_ref() }?.core()
+        // runs a loop keeps it. A frame is entered on the loop's thread only, before it is closed.
+        unsafe { self.loop_cell.as_ref() }.map(LoopCell::core_of_frame)
     }
 
-    pub(crate) const fn task(&self) -> Option<&TaskRef> {
-        self.task.as_ref()
+    #[inline]
+    pub(crate) fn task(&self) -> Option<&TaskRef> {
+        // SAFETY: `run` borrows it for longer than the frame lives.
+        self.task.map(|task| unsafe { task.as_ref() })
     }
 
     fn context(&self) -> &Cell<Slot> {

@@ -61,6 +61,15 @@ impl ExceptionGroup {
 
     /// A group with the same message and other members (`BaseExceptionGroup.derive`).
     ///
+    /// ```
+    /// # use asyncio_core::{ExceptionGroup, ValueError};
+    /// # fn main() -> Result<(), ValueError> {
+    /// let group = ExceptionGroup::new("three went wrong", vec![ValueError::new("a").into()])?;
+    /// assert_eq!(group.derive(vec![ValueError::new("b").into()])?.message(), "three went wrong");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ValueError`] when there is no exception to group.
@@ -75,6 +84,19 @@ impl ExceptionGroup {
     }
 
     /// The part that matches the condition, nesting kept.
+    ///
+    /// ```
+    /// # use asyncio_core::{CancelledError, ExceptionGroup, ValueError};
+    /// # fn main() -> Result<(), ValueError> {
+    /// let group = ExceptionGroup::new(
+    ///     "two ended",
+    ///     vec![CancelledError::new().into(), ValueError::new("odd").into()],
+    /// )?;
+    /// let failed = group.subgroup_by(|exception| exception.is::<ValueError>());
+    /// assert_eq!(failed.map(|group| group.exceptions().len()), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn subgroup_by(&self, matches: impl Fn(&Exception) -> bool) -> Option<Self> {
         self.split_by(matches).0

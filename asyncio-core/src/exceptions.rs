@@ -118,6 +118,19 @@ impl Exception {
     }
 
     /// Whether this is a panic that was caught at a task's boundary.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task::<(), _>(async { panic!("out of cheese") });
+    /// let error = task.await.expect_err("the task panicked, the program goes on");
+    /// assert!(error.is_panic());
+    /// assert_eq!(error.to_string(), "task panicked: out of cheese");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(&self.0, Repr::Other(inner) if matches!(inner.payload, Payload::Panic(_)))
@@ -475,6 +488,20 @@ impl fmt::Display for KeyboardInterrupt {
 impl Error for KeyboardInterrupt {}
 
 /// The program asks to end with an exit code: it leaves the task and the loop at once.
+///
+/// ```
+/// # use asyncio_core::{Result, SystemExit, run, sleep};
+/// let left: Result<()> = run(async {
+///     asyncio_core::create_task::<(), _>(async { Err(SystemExit::new(3).into()) });
+///     sleep(3600).await
+/// });
+/// let error = left.expect_err("the exit has left the loop");
+/// assert_eq!(error.downcast_ref::<SystemExit>().map(SystemExit::code), Some(3));
+/// ```
+///
+/// # asyncio
+///
+/// The process does not end by itself: `main` decides what to do with the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SystemExit {
     code: i32,

@@ -62,50 +62,99 @@ impl<T: 'static> Future<T> {
     ///
     /// [`InvalidStateError`] when the future is done, and on another thread than its loop's.
     pub fn set_result(&self, value: T) -> Result<(), InvalidStateError> {
-        let core = self.inner.cell().home().core().ok_or_else(not_here)?;
-        self.inner.complete(core, value).map_err(|_| already_done())
+        self.inner.complete(value).map_err(|_| self.not_set())
     }
 
     /// Sets the exception that all who wait will raise (`Future.set_exception`).
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, ValueError, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let future = get_running_loop()?.create_future::<u32>();
+    /// future.set_exception(ValueError::new("odd"))?;
+    /// assert!(future.set_result(1).is_err(), "it is done already");
+    /// assert!(future.await.is_err_and(|error| error.is::<ValueError>()));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// [`InvalidStateError`] when the future is done, and on another thread than its loop's.
     pub fn set_exception(&self, exception: impl Into<Exception>) -> Result<(), InvalidStateError> {
-        let core = self.inner.cell().home().core().ok_or_else(not_here)?;
-        if self.done() {
-            return Err(already_done());
-        }
-        cell::fail(core, self.inner.cell(), Failure::Error(exception.into()));
-        Ok(())
+        let set = cell::fail(self.inner.cell(), Failure::Error(exception.into()));
+        if set { Ok(()) } else { Err(self.not_set()) }
+    }
+
+    fn not_set(&self) -> InvalidStateError {
+        InvalidStateError::new(if self.done() {
+            "invalid state"
+        } else {
+            "a future can only be set on the thread of its event loop"
+        })
     }
 
     /// Has a function called once the future is done, a turn of the loop later
     /// (`Future.add_done_callback`); where it is done already, in the next turn.
     ///
-    /// The function runs in a copy of the context in which it was added.
+    /// The function runs in a copy of the context in which it was added, on the future's loop; for a
+    /// future of no loop of ours it runs on the tokio runtime of whoever sets it.
     ///
-    /// # Errors
-    ///
-    /// [`RuntimeError`] on another thread than the future's loop's.
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let future = get_running_loop()?.create_future();
+    /// let id = future.add_done_callback(|_| println!("taken back below"))?;
+    /// future.add_done_callback(|future| assert_eq!(future.result().ok(), Some(7)))?;
+    /// assert_eq!(future.remove_done_callback(id), 1);
+    /// future.set_result(7)?;
+    /// sleep(0).await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn add_done_callback<R: CallbackResult>(
         &self,
-        function: impl FnOnce(&Self) -> R + 'static,
-    ) -> Result<CallbackId, RuntimeError> {
-        self.add_callback(Slot::Own(current::values()), function)
+        function: impl FnOnce(&Self) -> R + Send + 'static,
+    ) -> CallbackId {
+        let call = move |inner| function(&Self { inner }).into_result();
+        CallbackId(
+            self.inner
+                .add_done_callback(Slot::Own(current::values()), call),
+        )
     }
 
     /// As [`add_done_callback`](Self::add_done_callback), in this context.
-    ///
-    /// # Errors
-    ///
-    /// As of `add_done_callback`.
     pub fn add_done_callback_in<R: CallbackResult>(
         &self,
         context: &Context,
+        function: impl FnOnce(&Self) -> R + Send + 'static,
+    ) -> CallbackId {
+        let call = move |inner| function(&Self { inner }).into_result();
+        CallbackId(
+            self.inner
+                .add_done_callback(Slot::Shared(context.clone()), call),
+        )
+    }
+
+    /// As [`add_done_callback`](Self::add_done_callback), for a function that must stay on this
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`] where this is not the thread of the future's event loop.
+    pub fn add_local_done_callback<R: CallbackResult>(
+        &self,
         function: impl FnOnce(&Self) -> R + 'static,
     ) -> Result<CallbackId, RuntimeError> {
-        self.add_callback(Slot::Shared(context.clone()), function)
+        let call = move |inner| function(&Self { inner }).into_result();
+        let added = self
+            .inner
+            .add_local_done_callback(Slot::Own(current::values()), call);
+        added.map(CallbackId).ok_or_else(callback_elsewhere)
     }
 
     /// The exception, if the future ended with one (`Future.exception`).
@@ -120,23 +169,6 @@ impl<T: 'static> Future<T> {
 
     pub(crate) fn into_typed(self) -> Typed<T> {
         self.inner
-    }
-
-    fn add_callback<R: CallbackResult>(
-        &self,
-        context: Slot,
-        function: impl FnOnce(&Self) -> R + 'static,
-    ) -> Result<CallbackId, RuntimeError> {
-        let core = self
-            .inner
-            .cell()
-            .home()
-            .core()
-            .ok_or_else(callback_elsewhere)?;
-        let call = move |inner| function(&Self { inner }).into_result();
-        Ok(CallbackId(
-            self.inner.add_done_callback(core, context, call),
-        ))
     }
 }
 
@@ -154,6 +186,19 @@ impl<T> Future<T> {
     }
 
     /// Cancels the future (`Future.cancel`); false when it was done already.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let future = get_running_loop()?.create_future::<()>();
+    /// assert!(future.cancel());
+    /// assert!(!future.cancel(), "it is done");
+    /// assert!(future.await.is_err_and(|error| error.is_cancelled()));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn cancel(&self) -> bool {
         self.inner.cancel(None)
     }
@@ -163,7 +208,8 @@ impl<T> Future<T> {
         self.inner.cancel(Some(message.into()))
     }
 
-    /// Takes a done callback back (`Future.remove_done_callback`); how many were removed.
+    /// Takes a done callback back (`Future.remove_done_callback`); how many were removed, which is
+    /// none on another thread than the future's loop's.
     pub fn remove_done_callback(&self, id: CallbackId) -> usize {
         remove_done_callback(self.inner.cell(), id)
     }
@@ -229,22 +275,9 @@ pub(crate) fn state_name(cell: &CellRef) -> &'static str {
 }
 
 pub(crate) fn remove_done_callback(cell: &CellRef, id: CallbackId) -> usize {
-    // On another thread nothing is removed: whoever added the callback did so on the loop's.
-    if cell.is_here() {
-        usize::from(cell::remove_call(cell, id.0))
-    } else {
-        0
-    }
+    usize::from(cell::remove_call(cell, id.0))
 }
 
 pub(crate) fn callback_elsewhere() -> RuntimeError {
-    RuntimeError::new("a done callback can only be added on the thread of the event loop")
-}
-
-fn already_done() -> InvalidStateError {
-    InvalidStateError::new("invalid state")
-}
-
-fn not_here() -> InvalidStateError {
-    InvalidStateError::new("a future can only be set on the thread of its event loop")
+    RuntimeError::new("this done callback can only be added on the thread of the event loop")
 }

@@ -1,4 +1,76 @@
-//! asyncio for Rust.
+//! asyncio for Rust: the event loop, tasks and cancellation, as CPython has them.
+//!
+//! [`run`] drives a program on a single-threaded loop whose order is CPython's, iteration for
+//! iteration. [`create_task`] starts what runs beside it. [`Task::cancel`] asks a task to end, and the
+//! task finds `Err(`[`CancelledError`]`)` at the await where it stands: it can clean up, with awaits,
+//! and pass the error on with `?`.
+//!
+//! The names and the semantics come from CPython 3.13's `asyncio` package, with what later versions
+//! added, and each module here bears the name of the one it follows. What drives the loop is
+//! [tokio](https://docs.rs/tokio): the whole loop is one future on a current-thread runtime, so that
+//! tokio's sockets and timers, and every library built on them, work inside it.
+//!
+//! ```
+//! use asyncio_core::{Result, create_task, run, sleep};
+//!
+//! # fn main() -> Result<()> {
+//! run(async {
+//!     let hour = create_task(async { sleep(3600).await });
+//!     sleep(0.01).await?;
+//!     hour.cancel();
+//!     assert!(hour.await.is_err_and(|error| error.is_cancelled()));
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Vocabulary
+//!
+//! - A **coroutine** is any Rust future whose output is a [`Result`]. Like Python's it does nothing
+//!   until it is awaited or made a task.
+//! - A **task** is a coroutine that the loop runs on its own. [`Task`] is its handle and a future of
+//!   its result; dropping the handle detaches the task, it does not stop it. [`TaskHandle`] is the same
+//!   without the type of the value.
+//! - A **future**, where it is ours ([`Future`]), is a result that somebody will set.
+//! - An **iteration**, or turn, of the loop runs what was ready when it began, first come first
+//!   served. What becomes ready meanwhile has its turn in the next one.
+//! - A **request** to cancel is what [`Task::cancel`] makes; it is **delivered** when an await of the
+//!   task ends with [`CancelledError`].
+//! - A **foreign** future is one that is not made of anything in this workspace: a tokio socket, an
+//!   HTTP call. It cannot be told of a request, and is dropped; see [`FutureExt::cancellable`].
+//! - An **exception** ([`Exception`]) is any error at all, cheap to clone; what a task ends with when
+//!   it does not end with a value.
+//!
+//! # Map
+//!
+//! | CPython's module | here |
+//! | --- | --- |
+//! | `asyncio.runners` | [`run`], [`Runner`] |
+//! | `asyncio.events`, `asyncio.base_events` | [`EventLoop`], [`OwnedEventLoop`], [`get_running_loop`], [`new_event_loop`], [`Handle`], [`TimerHandle`] |
+//! | `asyncio.futures` | [`Future`] |
+//! | `asyncio.tasks` | [`Task`], [`TaskHandle`], [`create_task`], [`create_local_task`], [`sleep`], [`current_task`], [`all_tasks`] |
+//! | `asyncio.exceptions`, `ExceptionGroup` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`] |
+//! | `contextvars` | [`ContextVar`], [`Context`], [`copy_context`] |
+//!
+//! Not from Python: [`FutureExt::cancellable`], which makes a foreign future an await that cancellation
+//! can be caught at; [`Delay`], which lets delays be seconds or a [`Duration`](std::time::Duration);
+//! [`RunnerBuilder::virtual_clock`] and [`ClockHold`], a clock that jumps instead of waiting.
+//!
+//! # What it does not do
+//!
+//! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
+//!   this one.
+//! - It does not run on a tokio runtime that is already there, yet: without a loop of this crate
+//!   [`create_task`] returns a task that has failed. Nor does it have `gather`, `wait`, `shield`, task
+//!   groups, timeouts, threads or signal handlers, yet.
+//! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
+//!   left in a thread when its loop has ended.
+//! - It does not panic on a missing loop, and a panic in a task stays in that task, as its exception.
+//!
+//! # Features
+//!
+//! None.
+
 mod base_events;
 mod cancellable;
 mod cell;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::cell::{CellRef, Released, SlotId, TaskRef};
+use crate::cell::{CellRef, Released, SendCallback, SlotId, TaskRef};
 use crate::current;
 use crate::events::ExceptionHandler;
 use crate::exceptions::{Exception, Message};
@@ -48,6 +48,7 @@ pub(crate) enum Mail {
     WakeSlot(TaskRef, SlotId),
     EndWait(TaskRef, SlotId),
     Cancel(CellRef, Message),
+    AddCallback(CellRef, SendCallback),
     Run(Box<dyn FnOnce(&Core) + Send>),
 }
 
@@ -87,7 +88,6 @@ pub(crate) struct Core {
     pub(crate) handler: RefCell<Option<Rc<ExceptionHandler>>>,
     pub(crate) tasks_made: Cell<u64>,
     pub(crate) tasks_numbered: Cell<u64>,
-    pub(crate) callbacks_made: Cell<u64>,
     pub(crate) runtime: RefCell<Option<tokio::runtime::Runtime>>,
     /// The loop is inside its poll, so that it will see what is pushed.
     pub(crate) polling: Cell<bool>,
@@ -100,7 +100,8 @@ pub(crate) struct Core {
     itself: Cell<*const LoopCell>,
 }
 
-/// The home of cells that were made where no loop runs: it has no thread and was always closed.
+/// The home of cells that were made where no loop of ours runs: on a tokio runtime, or nowhere at
+/// all. It has no thread and was closed from the start.
 pub(crate) fn nowhere() -> NonNull<LoopCell> {
     static NOWHERE: LoopCell = LoopCell::new(0, true, Clock::virtual_());
     NonNull::from(&NOWHERE)
@@ -142,7 +143,6 @@ impl LoopCell {
                 handler: RefCell::new(None),
                 tasks_made: Cell::new(0),
                 tasks_numbered: Cell::new(0),
-                callbacks_made: Cell::new(0),
                 runtime: RefCell::new(None),
                 polling: Cell::new(false),
                 kicked: Cell::new(false),
@@ -165,7 +165,7 @@ impl LoopCell {
     fn is_here_though_not_running(&self) -> bool {
         // Acquire is not needed for the owner, who alone sets it; other threads learn of the end
         // under the mailbox's lock.
-        self.owner == current::thread_id() && !self.closed.load(Ordering::Relaxed)
+        !self.closed.load(Ordering::Relaxed) && self.owner == current::thread_id()
     }
 
     /// Whether this is the thread that made the loop.
@@ -176,6 +176,12 @@ impl LoopCell {
     #[inline]
     pub(crate) fn core(&self) -> Option<&Core> {
         self.is_here().then_some(&self.core)
+    }
+
+    /// The core, for a frame of this loop.
+    #[inline]
+    pub(crate) const fn core_of_frame(&self) -> &Core {
+        &self.core
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -269,7 +275,8 @@ impl LoopCell {
                 core.memory.allocate(layout)
             }
             None => {
-                this.lock().cells += 1;
+                // On a loop of another thread, or a closed one, nothing is made.
+                debug_assert!(this.is_nowhere(), "a cell is made at home or nowhere");
                 FreeList::allocate_plainly(layout)
             }
         }
@@ -291,6 +298,9 @@ impl LoopCell {
         }
         // SAFETY: as above.
         unsafe { FreeList::free_plainly(memory, layout) };
+        if this.is_nowhere() {
+            return;
+        }
         let mut mailbox = this.lock();
         mailbox.cells -= 1;
         let itself = if mailbox.cells == 0 {
@@ -300,6 +310,10 @@ impl LoopCell {
         };
         drop(mailbox);
         drop(itself);
+    }
+
+    const fn is_nowhere(&self) -> bool {
+        self.owner == 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Mailbox> {

@@ -27,7 +27,6 @@ pub(crate) enum Ready {
 pub(crate) enum TimerAction {
     Sleep(TaskRef, SlotId),
     Call(Key),
-    Wake(Waker),
 }
 
 impl From<TimerAction> for Ready {
@@ -35,7 +34,6 @@ impl From<TimerAction> for Ready {
         match action {
             TimerAction::Sleep(task, slot) => Self::Slept(task, slot),
             TimerAction::Call(key) => Self::Call(key),
-            TimerAction::Wake(waker) => Self::Wake(waker),
         }
     }
 }

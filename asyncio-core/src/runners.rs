@@ -101,6 +101,18 @@ impl Runner {
 
     /// As [`run`](Self::run), in another context than the runner's.
     ///
+    /// ```
+    /// # use asyncio_core::{Context, ContextVar, Result, Runner};
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// # fn main() -> Result<()> {
+    /// let (runner, context) = (Runner::new()?, Context::new());
+    /// runner.run_in(&context, async { USER.set("ada").map(drop).map_err(Into::into) })?;
+    /// assert_eq!(context.get(&USER), Some("ada"));
+    /// runner.close()
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As of `run`.
@@ -213,7 +225,7 @@ fn cancel_all_tasks(event_loop: &EventLoop) -> Result<()> {
     let pending = Rc::new(Cell::new(left.len()));
     for task in &left {
         let (pending, all_done) = (Rc::clone(&pending), all_done.clone());
-        task.call_when_done(core, move || {
+        task.call_when_done(move || {
             pending.set(pending.get() - 1);
             if pending.get() == 0 {
                 // Only this sets it, and only once.

@@ -1,5 +1,10 @@
 //! What is to happen when a future is done, in the order in which it was asked for.
 
+#![expect(
+    unsafe_code,
+    reason = "some callbacks may go to another thread, and only those do"
+)]
+
 use std::task::Waker;
 
 use super::refs::{CellRef, TaskRef};
@@ -13,8 +18,27 @@ pub(crate) enum Callback {
     Call { id: u64, call: Box<dyn DoneCall> },
     /// Wake something that is no task of ours.
     Waker(Waker),
+    /// Bring the outcome to another thread and wake who waits there.
+    Fetch(Box<dyn FnOnce(&CellRef) + Send>),
     /// Leave `run_until_complete` (`_run_until_complete_cb`).
     Stop,
+}
+
+/// A callback that may go to another thread.
+pub(crate) struct SendCallback(Callback);
+
+// SAFETY: `new` lets only such through.
+unsafe impl Send for SendCallback {}
+
+impl SendCallback {
+    /// A function may be bound to its thread; all others may go.
+    pub(super) fn new(callback: Callback) -> Option<Self> {
+        (!matches!(callback, Callback::Call { .. })).then_some(Self(callback))
+    }
+
+    pub(crate) fn into_inner(self) -> Callback {
+        self.0
+    }
 }
 
 /// A done callback with the context it runs in.

@@ -18,35 +18,35 @@ use crate::loop_cell::Mail;
 /// path that comes back to a task it has passed (tasks that await each other in a circle) ends
 /// there, and the task before it raises the error itself.
 pub(crate) fn cancel(cell: &CellRef, message: &Message) -> bool {
-    if !cell.is_here() {
-        if cell.is_done() {
-            return false;
-        }
-        // The answer is that of this moment; at home the request may find the cell done.
-        let posted = cell
-            .home()
-            .post(Mail::Cancel(cell.clone(), message.clone()));
-        return posted.is_ok();
-    }
-    match visit(cell, message) {
-        Visit::Answer(accepted) => accepted,
-        Visit::Forward(level) => walk(level, message),
-    }
+    cancel_from(None, cell, message)
 }
 
 /// Forwards a request to the waits of a task; whether one of them accepted it.
 pub(super) fn cancel_waits(task: &TaskRef, message: &Message) -> bool {
-    let (accepted, targets) = cancel_slots(task, message);
-    if targets.is_empty() {
-        return accepted;
+    let slots = task.cell().access(|| {
+        let slots = cancel_slots(task, message);
+        if !slots.targets.is_empty() {
+            task.base.set(VISITING);
+        }
+        slots
+    });
+    let Some(slots) = slots else { return false };
+    let (mut accepted, targets) = slots.wake(task);
+    for target in targets.iter().rev() {
+        accepted |= cancel_from(Some(task), target, message);
     }
-    let mut any = accepted;
-    task.base.set(VISITING);
-    for target in targets {
-        any |= cancel(&target, message);
+    if !targets.is_empty() {
+        task.cell().access(|| task.base.clear(VISITING));
     }
-    task.base.clear(VISITING);
-    any
+    accepted
+}
+
+/// `origin`: a task whose waits are being asked, for the path may come back to it.
+fn cancel_from(origin: Option<&TaskRef>, cell: &CellRef, message: &Message) -> bool {
+    match visit(cell, message, origin, &[]) {
+        Visit::Answer(accepted) => accepted,
+        Visit::Forward(level) => walk(origin, level, message),
+    }
 }
 
 enum Visit {
@@ -63,25 +63,32 @@ struct Level {
     accepted: bool,
 }
 
-fn walk(first: Level, message: &Message) -> bool {
+fn walk(origin: Option<&TaskRef>, first: Level, message: &Message) -> bool {
     let mut levels = vec![first];
     loop {
-        let Some(level) = levels.last_mut() else {
+        let Some(target) = levels.last_mut().map(|level| level.targets.pop()) else {
             return true;
         };
-        if let Some(target) = level.targets.pop() {
-            match visit(&target, message) {
-                Visit::Answer(accepted) => level.accepted |= accepted,
+        if let Some(target) = target {
+            match visit(&target, message, origin, &levels) {
                 Visit::Forward(below) => levels.push(below),
+                Visit::Answer(accepted) => {
+                    if let Some(level) = levels.last_mut() {
+                        level.accepted |= accepted;
+                    }
+                }
             }
             continue;
         }
         let Some(level) = levels.pop() else {
             return true;
         };
-        level.task.base.clear(VISITING);
-        if !level.accepted {
-            raise_at_next_step(&level.task, message);
+        let raises = level.task.cell().access(|| {
+            level.task.base.clear(VISITING);
+            !level.accepted && must_cancel(&level.task, message)
+        });
+        if raises == Some(true) {
+            schedule(&level.task);
         }
         // A task that is not done always accepts: if nothing below did, it raises the error itself.
         if let Some(above) = levels.last_mut() {
@@ -90,88 +97,134 @@ fn walk(first: Level, message: &Message) -> bool {
     }
 }
 
-fn visit(cell: &CellRef, message: &Message) -> Visit {
-    if !cell.is_here() {
-        return Visit::Answer(cancel(cell, message));
-    }
-    cell.clear(UNRETRIEVED);
-    if cell.is_done() {
-        return Visit::Answer(false);
-    }
+fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Level]) -> Visit {
     let Some(task) = cell.as_task() else {
-        if let Some(core) = cell.home().core() {
-            fail(
-                core,
-                cell,
-                Failure::Cancelled {
-                    saved: None,
-                    message: message.clone(),
-                },
-            );
-        }
-        return Visit::Answer(true);
+        return Visit::Answer(visit_future(cell, message));
     };
-    if task.base.has(VISITING) {
-        return Visit::Answer(false);
-    }
-    // Relaxed: written at home only; other threads merely look at the number.
-    task.cancels
-        .store(task.cancelling().saturating_add(1), Ordering::Relaxed);
-    task.base.set(REQUESTED);
-    let (accepted, targets) = cancel_slots(task, message);
-    if targets.is_empty() {
-        if !accepted {
-            raise_at_next_step(task, message);
+    let slots = cell.access(|| {
+        cell.clear(UNRETRIEVED);
+        if cell.is_done() || cell.has(VISITING) && (origin == Some(task) || is_on(path, task)) {
+            return None;
         }
-        return Visit::Answer(true);
+        // Relaxed: written under this access only; other threads merely look at the number.
+        task.cancels
+            .store(task.cancelling().saturating_add(1), Ordering::Relaxed);
+        task.base.set(REQUESTED);
+        let mut slots = cancel_slots(task, message);
+        if !slots.targets.is_empty() {
+            task.base.set(VISITING);
+        } else if !slots.accepted {
+            slots.schedule |= must_cancel(task, message);
+        }
+        Some(slots)
+    });
+    match slots {
+        None => Visit::Answer(send(cell, message)),
+        Some(None) => Visit::Answer(false),
+        Some(Some(slots)) => {
+            let (accepted, targets) = slots.wake(task);
+            if targets.is_empty() {
+                return Visit::Answer(true);
+            }
+            Visit::Forward(Level {
+                task: task.clone(),
+                targets,
+                accepted,
+            })
+        }
     }
-    task.base.set(VISITING);
-    Visit::Forward(Level {
-        task: task.clone(),
-        targets,
-        accepted,
-    })
 }
 
-/// Cancels the waits that need nobody else, and names the futures the others wait for, last first.
-fn cancel_slots(task: &TaskRef, message: &Message) -> (bool, Vec<CellRef>) {
-    let mut targets = Vec::new();
-    let mut wakers: Vec<Waker> = Vec::new();
-    let mut accepted = false;
-    let mut scheduled = false;
+fn visit_future(cell: &CellRef, message: &Message) -> bool {
+    if cell.access(|| cell.clear(UNRETRIEVED)).is_none() {
+        return send(cell, message);
+    }
+    fail(
+        cell,
+        Failure::Cancelled {
+            saved: None,
+            message: message.clone(),
+        },
+    )
+}
+
+/// Has the cell's loop, which is another thread's, cancel it.
+///
+/// The answer is that of this moment; at home the request may find the cell done.
+fn send(cell: &CellRef, message: &Message) -> bool {
+    !cell.is_done()
+        && cell
+            .home()
+            .post(Mail::Cancel(cell.clone(), message.clone()))
+            .is_ok()
+}
+
+/// Whether a task is one of those whose waits are being asked.
+///
+/// `VISITING` says so nearly always; but several threads may cancel along the same path, and then
+/// the flag may be another's.
+fn is_on(path: &[Level], task: &TaskRef) -> bool {
+    path.iter().any(|level| level.task == *task)
+}
+
+/// What became of a task's waits when they were cancelled.
+struct Slots {
+    accepted: bool,
+    schedule: bool,
+    wakers: Vec<Waker>,
+    /// The futures that the other waits wait for, the oldest wait's last.
+    targets: Vec<CellRef>,
+}
+
+impl Slots {
+    /// Wakes those who are to find out; not within `access`.
+    fn wake(self, task: &TaskRef) -> (bool, Vec<CellRef>) {
+        if self.schedule {
+            schedule(task);
+        }
+        self.wakers.into_iter().for_each(Waker::wake);
+        (self.accepted, self.targets)
+    }
+}
+
+/// Cancels the waits that need nobody else, and names the futures the others wait for; within
+/// `access`.
+fn cancel_slots(task: &TaskRef, message: &Message) -> Slots {
+    let mut slots = Slots {
+        accepted: false,
+        schedule: false,
+        wakers: Vec::new(),
+        targets: Vec::new(),
+    };
     task.with_waits(|waits| {
         waits.for_each(|slot, waker| {
             if slot.state != State::Pending {
                 return;
             }
             if let Some((target, _)) = &slot.target {
-                targets.push(target.clone());
+                slots.targets.push(target.clone());
                 return;
             }
             slot.state = State::Cancelled;
             slot.message.clone_from(message);
-            accepted = true;
+            slots.accepted = true;
             match waker.take() {
-                None => scheduled = true,
-                Some(waker) => wakers.push(waker),
+                None => slots.schedule = true,
+                Some(waker) => slots.wakers.push(waker),
             }
         });
     });
-    targets.reverse();
-    if scheduled {
-        schedule(task);
-    }
-    wakers.into_iter().for_each(Waker::wake);
-    (accepted, targets)
+    slots.targets.reverse();
+    slots
 }
 
-/// Nothing accepted the request: the task raises CancelledError at its next step.
-fn raise_at_next_step(task: &TaskRef, message: &Message) {
+/// Nothing accepted the request: the task raises CancelledError at its next step. Whether that step
+/// has to be scheduled; within `access`.
+///
+/// A task that waits for something foreign, or for itself by way of others, has no step coming.
+fn must_cancel(task: &TaskRef, message: &Message) -> bool {
     task.base.set(MUST_CANCEL);
-    let old = task.message.replace(message.clone());
-    drop(old);
-    // A task that waits for something foreign, or for itself by way of others, has no step coming.
-    if !task.base.has(SCHEDULED | RUNNING) {
-        schedule(task);
-    }
+    // What is dropped here is a message, which calls nothing.
+    task.message.set(message.clone());
+    !task.base.has(SCHEDULED | RUNNING)
 }

@@ -2,21 +2,22 @@
 
 use std::alloc::Layout;
 use std::cell::Cell;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::task::Context as PollContext;
 
 use super::callbacks::Callbacks;
 use super::local::LocalCell;
 use crate::exceptions::{CancelledError, Exception, Message};
-use crate::loop_cell::LoopCell;
+use crate::loop_cell::{LoopCell, nowhere};
 
 /// What all cells have in common.
 ///
 /// A cell belongs to the loop it was made on, its *home*. Everything in a `Cell` is touched on the
 /// home's thread only, so that it needs no synchronisation there; other threads send messages home.
 /// Once the loop is closed nobody is at home: the counts are then kept in `remote_refs` alone and
-/// the outcome is guarded by `guard`.
+/// everything else is under `guard`. A cell that was made on a tokio runtime is one whose home was
+/// closed from the start (`nowhere`): that is all that makes the two places to run differ here.
 #[repr(C)]
 pub(crate) struct Header {
     pub(crate) vtable: &'static VTable,
@@ -26,7 +27,7 @@ pub(crate) struct Header {
     /// References counted anywhere else. References travel, so either part may be negative.
     pub(super) remote_refs: AtomicI32,
     flags: AtomicU32,
-    /// Held while the outcome of a cell whose home is closed is looked at.
+    /// The lock of a cell whose home is closed.
     guard: AtomicBool,
     pub(super) callbacks: LocalCell<Callbacks>,
 }
@@ -93,7 +94,7 @@ impl Header {
         self.flags.load(Ordering::Acquire) & flags != 0
     }
 
-    /// Sets flags; at home only, where nobody else writes them.
+    /// Sets flags; within `CellRef::access` only, so that nobody else writes them meanwhile.
     #[inline]
     pub(crate) fn set(&self, flags: u32) {
         // Relaxed load: this thread is the only writer. Release: see `has`.
@@ -101,12 +102,18 @@ impl Header {
         self.flags.store(now | flags, Ordering::Release);
     }
 
-    /// Clears flags; at home only, where nobody else writes them.
+    /// Clears flags; within `CellRef::access` only.
     #[inline]
     pub(crate) fn clear(&self, flags: u32) {
         // As in `set`.
         let now = self.flags.load(Ordering::Relaxed);
         self.flags.store(now & !flags, Ordering::Release);
+    }
+
+    /// Whether a tokio task polls this one, and no loop of ours.
+    #[inline]
+    pub(crate) fn is_driven(&self) -> bool {
+        ptr::eq(self.home.as_ptr(), nowhere().as_ptr())
     }
 
     #[inline]
@@ -117,18 +124,35 @@ impl Header {
     /// Runs a function while no other thread is in such a function of this cell.
     pub(super) fn guarded<R>(&self, function: impl FnOnce() -> R) -> R {
         // Acquire on taking and Release on giving back make it a lock: what one holder did to the
-        // outcome happens before what the next one does. It is held for a move of a few words.
+        // cell happens before what the next one does. It is held for a few words' changes only.
         while self.guard.swap(true, Ordering::Acquire) {
-            std::thread::yield_now();
+            self.wait_for_guard();
         }
-        let result = function();
-        self.guard.store(false, Ordering::Release);
-        result
+        let _unlock = Unlock(&self.guard);
+        function()
     }
 
-    /// Changes flags of a cell whose home is closed; within `guarded` only.
-    pub(super) fn clear_guarded(&self, flags: u32) {
-        // Relaxed suffices inside the guard; an atomic operation, because `has` reads outside it.
-        self.flags.fetch_and(!flags, Ordering::Relaxed);
+    #[cold]
+    fn wait_for_guard(&self) {
+        // Relaxed: only looked at, the swap that follows is what takes it.
+        for _ in 0..SPINS {
+            if !self.guard.load(Ordering::Relaxed) {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        // The holder may have lost its core; on few cores spinning on would keep it from one.
+        std::thread::yield_now();
+    }
+}
+
+const SPINS: u32 = 64;
+
+/// Gives the guard back, also when what was guarded panics.
+struct Unlock<'a>(&'a AtomicBool);
+
+impl Drop for Unlock<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }

@@ -17,13 +17,17 @@ mod typed;
 mod wait;
 mod waits;
 
-pub(crate) use callbacks::{Callback, DoneCall};
+pub(crate) use callbacks::{Callback, DoneCall, SendCallback};
 pub(crate) use cancel::cancel;
-pub(crate) use header::{CANCELLED, Failure, MUST_CANCEL, SCHEDULED, UNRETRIEVED};
-pub(crate) use outcome::{add_callback, error, fail, peek, remove_call, remove_stop};
+pub(crate) use header::{CANCELLED, Failure, MUST_CANCEL};
+pub(crate) use outcome::{
+    add_callback, error, fail, mark_retrieved, peek, remove_call, remove_stop,
+};
 pub(crate) use refs::{CellRef, Released, TaskRef};
-pub(crate) use step::{drop_unfinished, is_task_waker, schedule, start_eagerly, step, wake_slot};
+pub(crate) use step::{
+    drop_unfinished, is_task_waker, schedule, start_eagerly, step, step_driven, wake_slot,
+};
 pub(crate) use task::{TaskName, TaskParts};
 pub(crate) use typed::Typed;
-pub(crate) use wait::{began, end, end_anywhere, refresh_waker, take_delivery};
+pub(crate) use wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
 pub(crate) use waits::{SlotId, State};

@@ -4,78 +4,132 @@
     reason = "outcomes are read and written through the cell's table"
 )]
 
-use super::callbacks::{Callback, Callbacks, Token};
+use super::callbacks::{Callback, Callbacks, DoneCall, SendCallback, Token};
 use super::header::{CANCELLED, DONE, FAILED, FINISHED, Failure, UNRETRIEVED};
-use super::refs::CellRef;
+use super::refs::{CellRef, TaskRef};
 use super::step::wake_slot;
 use super::task::{Outcome, outcome};
 use crate::exceptions::{CancelledError, Exception, InvalidStateError, Result, RuntimeError};
-use crate::loop_cell::Core;
+use crate::loop_cell::Mail;
 use crate::ready::Ready;
 
-/// Stores a value and schedules the callbacks (`Future.set_result`); at home.
+/// Stores a future's value and schedules the callbacks (`Future.set_result`).
+///
+/// The value comes back when the future is done already, and on another thread than its loop's.
 ///
 /// # Safety
 ///
 /// The cell is a future's, and its value is a `T`.
-pub(crate) unsafe fn complete<T>(core: &Core, cell: &CellRef, value: T) -> Result<(), T> {
-    if cell.is_done() {
-        return Err(value);
+pub(crate) unsafe fn complete<T>(cell: &CellRef, value: T) -> Result<(), T> {
+    let mut value = Some(value);
+    let callbacks = cell.access(|| {
+        if cell.is_done() {
+            return None;
+        }
+        let value = value.take()?;
+        // SAFETY: we are the cell's only user and the caller knows the type; what is there is
+        // `None`, which needs no drop.
+        unsafe { outcome::<T>(cell).write(Outcome::Value(value)) };
+        Some(finish(cell, FINISHED))
+    });
+    if let Some(callbacks) = callbacks.flatten() {
+        dispatch_all(cell, callbacks);
     }
-    // SAFETY: this is its home, and the caller knows the type; `None` was there, which needs no drop.
-    unsafe { outcome::<T>(cell).write(Outcome::Value(value)) };
-    finish(core, cell, FINISHED);
-    Ok(())
+    value.map_or(Ok(()), Err)
 }
 
-/// Stores a failure and schedules the callbacks (`set_exception`, `cancel`); at home, on a future
-/// that is not done or a task whose future is gone.
-pub(crate) fn fail(core: &Core, cell: &CellRef, failure: Failure) {
-    let flags = match &failure {
+/// Ends a future without a value (`set_exception`, `cancel`); false when it is done already, and on
+/// another thread than its loop's.
+pub(crate) fn fail(cell: &CellRef, failure: Failure) -> bool {
+    let callbacks = cell.access(|| {
+        if cell.is_done() {
+            return None;
+        }
+        let flags = failed_flags(&failure);
+        // SAFETY: we are the cell's only user; a future's outcome is there from the start.
+        unsafe { (cell.vtable.fail)(cell.ptr(), failure) };
+        Some(finish(cell, flags))
+    });
+    let Some(callbacks) = callbacks.flatten() else {
+        return false;
+    };
+    dispatch_all(cell, callbacks);
+    true
+}
+
+/// Ends a task without a value; by its step, which alone uses the outcome until then.
+pub(super) fn fail_task(task: &TaskRef, failure: Failure) {
+    let cell = task.cell();
+    let flags = failed_flags(&failure);
+    // SAFETY: the future is gone and the task not done, so that nobody else looks at the outcome. A
+    // value that was there already is dropped here, outside of any lock.
+    unsafe { (cell.vtable.fail)(cell.ptr(), failure) };
+    if let Some(callbacks) = cell.access(|| finish(cell, flags)) {
+        dispatch_all(cell, callbacks);
+    }
+}
+
+fn failed_flags(failure: &Failure) -> u32 {
+    match failure {
         Failure::Error(_) => FINISHED | FAILED | UNRETRIEVED,
         Failure::Cancelled { .. } => CANCELLED,
-    };
-    // SAFETY: this is its home; a future's outcome is there from the start, a task's since its
-    // future is gone.
-    unsafe { (cell.vtable.fail)(cell.ptr(), failure) };
-    finish(core, cell, flags);
+    }
 }
 
-/// Marks a cell as done and schedules its callbacks, in order.
-pub(super) fn finish(core: &Core, cell: &CellRef, flags: u32) {
+/// Marks a cell as done and takes its callbacks; within `access`.
+pub(super) fn finish(cell: &CellRef, flags: u32) -> Callbacks {
     cell.set(flags);
-    cell.callbacks
-        .take()
-        .for_each(|callback| schedule_callback(core, cell, callback));
+    cell.callbacks.take()
 }
 
-/// Adds a callback, or schedules it at once where the cell is done already; at home.
-pub(crate) fn add_callback(core: &Core, cell: &CellRef, callback: Callback) -> Token {
-    if cell.is_done() {
-        schedule_callback(core, cell, callback);
-        return Token::MAX;
+/// Schedules callbacks, in order.
+pub(super) fn dispatch_all(cell: &CellRef, callbacks: Callbacks) {
+    callbacks.for_each(|callback| dispatch(cell, callback));
+}
+
+/// Adds a callback, or schedules it at once where the cell is done already.
+///
+/// On another thread than the cell's loop's it is sent there; that is for wakes only, because a
+/// function may be bound to its thread.
+pub(crate) fn add_callback(cell: &CellRef, callback: Callback) -> Token {
+    let mut callback = Some(callback);
+    let token = cell.access(|| {
+        if cell.is_done() {
+            return None;
+        }
+        let callback = callback.take()?;
+        Some(cell.callbacks.with(|callbacks| callbacks.add(callback)))
+    });
+    if let Some(callback) = callback {
+        if token.is_some() {
+            dispatch(cell, callback);
+        } else {
+            send_callback(cell, callback);
+        }
     }
-    cell.callbacks.with(|callbacks| callbacks.add(callback))
+    token.flatten().unwrap_or(Token::MAX)
 }
 
-/// Removes the callback with this token, if it is still waiting; at home.
+/// Removes the callback with this token, if it is still waiting.
 pub(super) fn remove_callback(cell: &CellRef, token: Token) {
-    if cell.is_done() {
-        return;
-    }
-    let removed = cell.callbacks.with(|callbacks| callbacks.remove(token));
+    let removed = cell.access(|| {
+        if cell.is_done() {
+            return None;
+        }
+        cell.callbacks.with(|callbacks| callbacks.remove(token))
+    });
     drop(removed);
 }
 
-/// Removes the done callback with this number, and says whether it was there; at home.
+/// Removes the done callback with this number, and says whether it was there.
 pub(crate) fn remove_call(cell: &CellRef, id: u64) -> bool {
-    let removed = cell.callbacks.with(|callbacks| callbacks.remove_call(id));
-    removed.is_some()
+    let removed = cell.access(|| cell.callbacks.with(|callbacks| callbacks.remove_call(id)));
+    removed.flatten().is_some()
 }
 
-/// Removes what `run_until_complete` added; at home.
+/// Removes what `run_until_complete` added.
 pub(crate) fn remove_stop(cell: &CellRef) {
-    let removed = cell.callbacks.with(Callbacks::remove_stop);
+    let removed = cell.access(|| cell.callbacks.with(Callbacks::remove_stop));
     drop(removed);
 }
 
@@ -95,30 +149,19 @@ pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> 
     if !cell.is_done() {
         return Err(InvalidStateError::new("Result is not set.").into());
     }
-    if cell.is_here() {
+    let taken = cell.access(|| {
         cell.clear(UNRETRIEVED);
-        // SAFETY: at home; the caller knows the type.
-        let taken = take(unsafe { outcome::<T>(cell).as_mut() });
-        let (result, back) = share(taken, clone);
-        if let Some(value) = back {
-            // SAFETY: as above. Cloning may have called anything, but whoever looked meanwhile found
-            // an outcome that had been taken: `None`, which needs no drop.
-            unsafe { outcome::<T>(cell).write(Outcome::Value(value)) };
-        }
-        return result;
-    }
-    if !cell.home().is_closed() {
-        return Err(not_here());
-    }
-    let taken = cell.guarded(|| {
-        cell.clear_guarded(UNRETRIEVED);
-        // SAFETY: the home is closed and we hold the guard; the caller knows the type.
+        // SAFETY: we are the cell's only user, and the caller knows the type.
         take(unsafe { outcome::<T>(cell).as_mut() })
     });
+    let Some(taken) = taken else {
+        return Err(not_here());
+    };
     let (result, back) = share(taken, clone);
     if let Some(value) = back {
-        // SAFETY: as above. What was there meanwhile was `None`, which needs no drop.
-        cell.guarded(|| unsafe { outcome::<T>(cell).write(Outcome::Value(value)) });
+        // SAFETY: as above. Cloning may have called anything, but whoever looked meanwhile found an
+        // outcome that had been taken: `None`, which needs no drop.
+        cell.access(|| unsafe { outcome::<T>(cell).write(Outcome::Value(value)) });
     }
     result
 }
@@ -128,47 +171,83 @@ pub(crate) fn error(cell: &CellRef) -> Result<Option<Exception>> {
     if !cell.is_done() {
         return Err(InvalidStateError::new("Exception is not set.").into());
     }
-    // SAFETY: the cell is done, and at home or within the guard this is its only user.
-    let look = || unsafe { (cell.vtable.error)(cell.ptr(), true) };
-    let error = if cell.is_here() {
+    let error = cell.access(|| {
         cell.clear(UNRETRIEVED);
-        look()
-    } else if cell.home().is_closed() {
-        cell.guarded(|| {
-            cell.clear_guarded(UNRETRIEVED);
-            look()
-        })
-    } else {
-        return Err(not_here());
-    };
+        // SAFETY: the cell is done, and we are its only user.
+        unsafe { (cell.vtable.error)(cell.ptr(), true) }
+    });
     match error {
-        Some(cancelled) if cell.has(CANCELLED) => Err(cancelled),
-        error => Ok(error),
+        None => Err(not_here()),
+        Some(Some(cancelled)) if cell.has(CANCELLED) => Err(cancelled),
+        Some(error) => Ok(error),
     }
 }
 
-/// The error as it stands, without taking note that somebody saw it; at home.
+/// Takes note that somebody has seen the exception, if there is one.
+pub(crate) fn mark_retrieved(cell: &CellRef) {
+    cell.access(|| cell.clear(UNRETRIEVED));
+}
+
+/// The error as it stands, without taking note that somebody saw it.
 pub(crate) fn peek(cell: &CellRef) -> Option<Exception> {
     if !cell.has(DONE) || cell.has(FINISHED) && !cell.has(FAILED) {
         return None;
     }
-    // SAFETY: the cell is done, and this is its home.
-    unsafe { (cell.vtable.error)(cell.ptr(), false) }
+    // SAFETY: the cell is done, and we are its only user.
+    cell.access(|| unsafe { (cell.vtable.error)(cell.ptr(), false) })
+        .flatten()
 }
 
-/// Whether awaiting the cell would raise CancelledError, and with which message; at home.
+/// Whether awaiting the cell would raise CancelledError, and with which message.
 pub(super) fn peek_cancelled(cell: &CellRef) -> Option<CancelledError> {
     peek(cell)?.into_cancelled().ok()
 }
 
-fn schedule_callback(core: &Core, cell: &CellRef, callback: Callback) {
-    match callback {
-        Callback::Task { task, slot } => {
+/// Schedules one callback of a cell that is done; not within `access`.
+pub(super) fn dispatch(cell: &CellRef, callback: Callback) {
+    match (callback, cell.home().core()) {
+        (Callback::Task { task, slot }, _) => {
             wake_slot(&task, slot);
         }
-        Callback::Call { call, .. } => core.push(Ready::Done(cell.clone(), call)),
-        Callback::Waker(waker) => core.push(Ready::Wake(waker)),
-        Callback::Stop => core.push(Ready::Stop(cell.clone())),
+        (Callback::Call { call, .. }, Some(core)) => core.push(Ready::Done(cell.clone(), call)),
+        (Callback::Call { call, .. }, None) => call_detached(cell.clone(), call),
+        (Callback::Waker(waker), Some(core)) => core.push(Ready::Wake(waker)),
+        (Callback::Waker(waker), None) => waker.wake(),
+        (Callback::Fetch(fetch), _) => fetch(cell),
+        (Callback::Stop, Some(core)) => core.push(Ready::Stop(cell.clone())),
+        (Callback::Stop, None) => {}
+    }
+}
+
+/// Calls a done callback where there is no loop to call it: soon, on the tokio runtime of this
+/// thread, or at once where there is none.
+fn call_detached(cell: CellRef, call: Box<dyn DoneCall>) {
+    struct Detached(CellRef, Box<dyn DoneCall>);
+    // SAFETY: only functions that may go to another thread are added to a cell without a loop
+    // (`Typed::add_done_callback`).
+    unsafe impl Send for Detached {}
+    impl Detached {
+        fn call(self) {
+            self.1.call(self.0);
+        }
+    }
+    let detached = Detached(cell, call);
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn(async move { detached.call() })),
+        Err(_) => detached.call(),
+    }
+}
+
+/// Sends a callback to the loop of the cell it waits for.
+fn send_callback(cell: &CellRef, callback: Callback) {
+    let Some(callback) = SendCallback::new(callback) else {
+        return;
+    };
+    // A loop that was closed just now hands it back: what was its own is under locks from here on.
+    if let Err(Mail::AddCallback(cell, callback)) =
+        cell.home().post(Mail::AddCallback(cell.clone(), callback))
+    {
+        add_callback(&cell, callback.into_inner());
     }
 }
 

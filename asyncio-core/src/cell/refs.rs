@@ -72,6 +72,23 @@ impl CellRef {
         self.home().is_here()
     }
 
+    /// Runs a function as the cell's only user, which must not call out: at home simply so, under
+    /// the cell's lock where the home is closed or never was a loop. `None` on another thread than
+    /// the home's.
+    #[inline]
+    pub(crate) fn access<R>(&self, function: impl FnOnce() -> R) -> Option<R> {
+        if self.is_here() {
+            return Some(function());
+        }
+        self.home().is_closed().then(|| self.guarded(function))
+    }
+
+    /// Whether `access` would run its function on this thread.
+    #[inline]
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.is_here() || self.home().is_closed()
+    }
+
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         self.ptr == other.ptr
     }
@@ -215,7 +232,7 @@ fn release(ptr: NonNull<Header>, typed: bool) {
 
 #[cold]
 fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typed: bool) {
-    if home.post(Mail::Release(Released(ptr))).is_ok() {
+    if !home.is_closed() && home.post(Mail::Release(Released(ptr))).is_ok() {
         return;
     }
     // Nobody is at home any more: `local_refs` no longer changes and every thread counts in

@@ -6,16 +6,16 @@
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 use std::task::{Context as PollContext, RawWaker, RawWakerVTable, Waker};
 
 use super::cancel::cancel_waits;
 use super::header::{
-    FINISHED, FUTURE_ALIVE, Failure, Header, MUST_CANCEL, Polled, REQUESTED, RUNNING, SCHEDULED,
-    STARTED,
+    DONE, FINISHED, FUTURE_ALIVE, Failure, Header, MUST_CANCEL, Polled, REQUESTED, RUNNING,
+    SCHEDULED, STARTED,
 };
-use super::outcome::{fail, finish, peek_cancelled};
+use super::outcome::{dispatch_all, fail_task, finish, peek_cancelled};
 use super::refs::{CellRef, TaskRef};
 use super::waits::{SlotId, State};
 use crate::contextvars::Slot;
@@ -24,66 +24,109 @@ use crate::exceptions::{CancelledError, Message};
 use crate::loop_cell::{Core, Mail};
 use crate::ready::Ready;
 
-/// Has a task stepped in the next iteration, unless that is settled already; at home.
+/// Has a task stepped soon, unless that is settled already: on its loop in the next iteration, on a
+/// tokio runtime when its turn comes. From any thread.
 #[inline]
 pub(crate) fn schedule(task: &TaskRef) {
-    if task.base.has(SCHEDULED | super::header::DONE) {
+    if let Some(core) = task.cell().home().core() {
+        if !task.base.has(SCHEDULED | DONE) {
+            task.base.set(SCHEDULED);
+            core.push(Ready::Step(task.clone()));
+        }
         return;
     }
-    if let Some(core) = task.cell().home().core() {
-        task.base.set(SCHEDULED);
-        core.push(Ready::Step(task.clone()));
-    }
+    schedule_elsewhere(task);
 }
 
-/// Tells a wait that what it waits for is there; whether it was still waiting.
-pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
-    if !task.cell().is_here() {
-        return task
-            .cell()
-            .home()
-            .post(Mail::WakeSlot(task.clone(), id))
-            .is_ok();
-    }
-    let woken = task.with_waits(|waits| match waits.get(id) {
-        Some(slot) if slot.state == State::Pending => {
-            slot.state = State::Woken;
-            Some(waits.waker(id).and_then(Option::take))
-        }
-        _ => None,
-    });
-    match woken {
-        None => return false,
-        Some(None) => schedule(task),
-        Some(Some(waker)) => waker.wake(),
-    }
-    true
-}
-
-/// Runs a task's next step; at home, from the ready queue.
-pub(crate) fn step(core: &Core, task: &TaskRef) {
-    task.base.clear(SCHEDULED);
+#[cold]
+fn schedule_elsewhere(task: &TaskRef) {
     if task.base.is_done() {
         return;
     }
-    if task.base.has(MUST_CANCEL) && !task.base.has(STARTED) {
-        // The error would be thrown into a coroutine that has not begun: its body never runs.
-        let message = task.message.take();
-        in_frame(core, task, |_| {
-            end_cancelled(core, task, CancelledError::from_message(message))
-        });
+    let shared = task.cell().access(|| wake_driver(task));
+    if shared.is_none() && !task.wake_sent.swap(true, Ordering::AcqRel) {
+        // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
+        // and steps the task.
+        let unread = task.cell().home().post(Mail::Wake(task.clone()));
+        drop(unread);
+    }
+}
+
+/// Wakes the tokio task that polls this one; within `access`.
+///
+/// That is no call to a user's code, and it takes no lock that is held while ours is taken: the
+/// waker is tokio's own.
+fn wake_driver(task: &TaskRef) {
+    if task.base.has(SCHEDULED | DONE) {
         return;
     }
-    run(core, task);
+    task.base.set(SCHEDULED);
+    task.driver.with(|waker| {
+        if let Some(waker) = waker {
+            waker.wake_by_ref();
+        }
+    });
 }
 
-/// Runs a new task up to its first wait at once (`Task.__eager_start`); at home.
-pub(crate) fn start_eagerly(core: &Core, task: &TaskRef) {
-    run(core, task);
+/// Tells a wait that what it waits for is there; whether it was still waiting, as far as can be
+/// told from this thread.
+pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
+    let woken = task.cell().access(|| {
+        let (woken, waker) = task.with_waits(|waits| match waits.get(id) {
+            Some(slot) if slot.state == State::Pending => {
+                slot.state = State::Woken;
+                (true, waits.waker(id).and_then(Option::take))
+            }
+            _ => (false, None),
+        });
+        (woken, waker)
+    });
+    match woken {
+        None => task
+            .cell()
+            .home()
+            .post(Mail::WakeSlot(task.clone(), id))
+            .is_ok(),
+        Some((false, _)) => false,
+        Some((true, None)) => {
+            schedule(task);
+            true
+        }
+        Some((true, Some(waker))) => {
+            waker.wake();
+            true
+        }
+    }
 }
 
-/// Drops the future of a task that the loop's end leaves unfinished, and ends the task.
-pub(crate) fn drop_unfinished(core: &Core, task: &TaskRef) {
+/// Runs a task's next step; by its loop, from the ready queue.
+pub(crate) fn step(core: &Core, task: &TaskRef) {
+    let waker = task_waker(task);
+    run(Some(core), task, &waker);
+}
+
+/// Runs a new task up to its first wait at once (`Task.__eager_start`).
+pub(crate) fn start_eagerly(core: Option<&Core>, task: &TaskRef) {
+    let waker = task_waker(task);
+    run(core, task, &waker);
+}
+
+/// Runs a task's next step for the tokio task that drives it; whether it has ended.
+pub(crate) fn step_driven(task: &TaskRef, waker: &Waker) -> bool {
+    task.cell().access(|| {
+        task.driver.with(|known| {
+            // Cloning and dropping tokio's own waker calls nothing of a user's.
+            if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                *known = Some(waker.clone());
+            }
+        });
+    });
+    run(None, task, waker);
+    task.base.is_done()
+}
+
+/// Drops the future of a task that the end of its loop or runtime leaves unfinished, and ends it.
+pub(crate) fn drop_unfinished(core: Option<&Core>, task: &TaskRef) {
     if !task.base.is_done() {
         in_frame(core, task, |_| {
             end_cancelled(core, task, CancelledError::new())
@@ -91,90 +134,138 @@ pub(crate) fn drop_unfinished(core: &Core, task: &TaskRef) {
     }
 }
 
-fn run(core: &Core, task: &TaskRef) {
-    in_frame(core, task, |frame| {
-        if task.base.has(REQUESTED) {
-            prepare(task, &frame.delivery);
-        }
-        task.base.set(RUNNING | STARTED);
-        let waker = task_waker(task);
-        let mut context = PollContext::from_waker(&waker);
-        // SAFETY: this is the task's home, its future is alive because it is not done, and nobody
-        // is polling it: a step runs from the ready queue or right after the task was made.
-        let polled = unsafe { (task.base.vtable.poll)(task.cell().ptr(), &mut context) };
-        task.base.clear(RUNNING);
-        match polled {
-            Polled::Pending => suspended(core, task, &frame.delivery),
-            Polled::Value if task.base.has(MUST_CANCEL) => {
-                // Cancelled in its very last stretch: the value is lost (`super().cancel` in
-                // `__step_run_and_handle_result`).
-                let message = task.message.take();
-                end(
-                    core,
-                    task,
-                    Failure::Cancelled {
-                        saved: None,
-                        message,
-                    },
-                );
+/// What a step finds when it begins.
+enum Begin {
+    /// The task has ended meanwhile.
+    Stale,
+    /// The error would be thrown into a coroutine that has not begun: its body never runs.
+    NeverStarts(Message),
+    Run {
+        requested: bool,
+    },
+}
+
+fn run(core: Option<&Core>, task: &TaskRef, waker: &Waker) {
+    let begin = task.cell().access(|| {
+        task.base.clear(SCHEDULED);
+        if task.base.is_done() {
+            Begin::Stale
+        } else if task.base.has(MUST_CANCEL) && !task.base.has(STARTED) {
+            Begin::NeverStarts(task.message.take())
+        } else {
+            task.base.set(RUNNING | STARTED);
+            Begin::Run {
+                requested: task.base.has(REQUESTED),
             }
-            Polled::Value => {
-                disown(core, task);
-                finish(core, task.cell(), FINISHED);
-            }
-            Polled::Error(exception) => match exception.into_cancelled() {
-                Ok(error) => {
-                    end(
-                        core,
-                        task,
-                        Failure::Cancelled {
-                            saved: Some(error),
-                            message: None,
-                        },
-                    );
-                }
-                Err(exception) => {
-                    if exception.escapes_the_loop() {
-                        core.escape(exception.clone());
-                    }
-                    end(core, task, Failure::Error(exception));
-                }
-            },
         }
     });
+    match begin {
+        None | Some(Begin::Stale) => {}
+        Some(Begin::NeverStarts(message)) => in_frame(core, task, |_| {
+            end_cancelled(core, task, CancelledError::from_message(message));
+        }),
+        Some(Begin::Run { requested }) => in_frame(core, task, |frame| {
+            if requested {
+                prepare(task, &frame.delivery);
+            }
+            let mut context = PollContext::from_waker(waker);
+            // SAFETY: the future is alive because the task is not done, and nobody else polls it: a
+            // step runs from the ready queue, by the one tokio task that drives it, or right after
+            // the task was made.
+            let polled = unsafe { (task.base.vtable.poll)(task.cell().ptr(), &mut context) };
+            match polled {
+                Polled::Pending => suspended(core, task, &frame.delivery),
+                Polled::Value => ended_with_value(core, task),
+                Polled::Error(exception) => match exception.into_cancelled() {
+                    Ok(error) => {
+                        end(
+                            core,
+                            task,
+                            Failure::Cancelled {
+                                saved: Some(error),
+                                message: None,
+                            },
+                        );
+                    }
+                    Err(exception) => {
+                        if exception.escapes_the_loop()
+                            && let Some(core) = core
+                        {
+                            core.escape(exception.clone());
+                        }
+                        end(core, task, Failure::Error(exception));
+                    }
+                },
+            }
+        }),
+    }
+}
+
+fn ended_with_value(core: Option<&Core>, task: &TaskRef) {
+    disown(core, task);
+    let finished = task.cell().access(|| {
+        task.base.clear(RUNNING);
+        if task.base.has(MUST_CANCEL) {
+            return Err(task.message.take());
+        }
+        Ok(finish(task.cell(), FINISHED))
+    });
+    match finished {
+        Some(Ok(callbacks)) => dispatch_all(task.cell(), callbacks),
+        // Cancelled in its very last stretch: the value is lost (`super().cancel` in
+        // `__step_run_and_handle_result`).
+        Some(Err(message)) => fail_task(
+            task,
+            Failure::Cancelled {
+                saved: None,
+                message,
+            },
+        ),
+        None => {}
+    }
 }
 
 /// Settles, before a step, which waits raise CancelledError in it.
+#[cold]
 fn prepare(task: &TaskRef, delivery: &Delivery) {
-    let mut wakers = Vec::new();
-    let due = task.with_waits(|waits| {
-        // A wait that is cancelled itself, or whose future was, raises that by itself.
-        let mut own = None;
-        waits.for_each(|slot, _| {
-            if own.is_none() {
-                own = match (slot.state, &slot.target) {
-                    (State::Cancelled, _) => Some(slot.message.clone()),
-                    (State::Woken, Some((target, _))) => {
-                        peek_cancelled(target).map(CancelledError::into_message)
-                    }
-                    _ => None,
-                };
-            }
+    // A wait that is cancelled itself, or whose future was, raises that by itself. The futures are
+    // looked at one by one and not from within `access`: they have locks of their own.
+    let mut own = None;
+    let mut woken = Vec::new();
+    task.cell().access(|| {
+        task.with_waits(|waits| {
+            waits.for_each(|slot, _| match (slot.state, &slot.target) {
+                (State::Cancelled, _) if own.is_none() => own = Some(slot.message.clone()),
+                (State::Woken, Some((target, _))) => woken.push(target.clone()),
+                _ => {}
+            });
         });
-        if own.is_some() || !task.base.has(MUST_CANCEL) {
+    });
+    let own = own.or_else(|| {
+        woken
+            .iter()
+            .find_map(peek_cancelled)
+            .map(CancelledError::into_message)
+    });
+    let mut wakers = Vec::new();
+    let due = task.cell().access(|| {
+        let must_cancel = task.base.has(MUST_CANCEL);
+        task.base.clear(MUST_CANCEL);
+        if own.is_some() || !must_cancel {
             return own;
         }
         let message = task.message.take();
-        waits.for_each(|slot, waker| {
-            slot.state = State::Thrown;
-            slot.message.clone_from(&message);
-            wakers.extend(waker.take());
+        task.with_waits(|waits| {
+            waits.for_each(|slot, waker| {
+                slot.state = State::Thrown;
+                slot.message.clone_from(&message);
+                wakers.extend(waker.take());
+            });
         });
         delivery.thrown.set(true);
         Some(message)
     });
-    task.base.clear(MUST_CANCEL);
-    if let Some(message) = due {
+    if let Some(message) = due.flatten() {
         delivery.due.set(true);
         delivery.set_message(message);
     }
@@ -182,32 +273,37 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
 }
 
 /// Settles, after a step that did not end, what becomes of a request that it left over.
-fn suspended(core: &Core, task: &TaskRef, delivery: &Delivery) {
+fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
     if delivery.is_stuck_since((0, 0)) {
         // Something foreign is in the way: it is cancelled as Rust does, by dropping it. Here the
         // innermost scope is the task itself.
-        let error = CancelledError::from_message(delivery.message());
-        end_cancelled(core, task, error);
+        end_cancelled(core, task, CancelledError::from_message(delivery.message()));
         return;
     }
-    if delivery.due.get() && delivery.taken.get() == 0 {
-        // The foreign future was done after all, and the task went on to wait for something else.
-        task.base.set(MUST_CANCEL);
-        task.message.set(delivery.message());
-    }
-    if task.base.has(MUST_CANCEL) {
-        let message = shared(&task.message);
+    let left_over = delivery.due.get() && delivery.taken.get() == 0;
+    let message = task.cell().access(|| {
+        task.base.clear(RUNNING);
+        if left_over {
+            // The foreign future was done after all, and the task went on to wait for something
+            // else.
+            task.base.set(MUST_CANCEL);
+            task.message.set(delivery.message());
+        }
+        task.base.has(MUST_CANCEL).then(|| shared(&task.message))
+    });
+    if let Some(Some(message)) = message {
         if cancel_waits(task, &message) {
-            task.base.clear(MUST_CANCEL);
+            task.cell().access(|| task.base.clear(MUST_CANCEL));
         } else {
             schedule(task);
         }
     }
 }
 
-fn end_cancelled(core: &Core, task: &TaskRef, error: CancelledError) {
+#[cold]
+fn end_cancelled(core: Option<&Core>, task: &TaskRef, error: CancelledError) {
     if task.base.has(FUTURE_ALIVE) {
-        // SAFETY: this is the task's home, and its future is alive and not being polled.
+        // SAFETY: the future is alive and not being polled: this is its step, or its runtime's end.
         let dropped = unsafe { (task.base.vtable.drop_future)(task.cell().ptr()) };
         if let Err(panic) = dropped {
             end(core, task, Failure::Error(panic));
@@ -224,25 +320,23 @@ fn end_cancelled(core: &Core, task: &TaskRef, error: CancelledError) {
     );
 }
 
-fn end(core: &Core, task: &TaskRef, failure: Failure) {
+fn end(core: Option<&Core>, task: &TaskRef, failure: Failure) {
     disown(core, task);
-    fail(core, task.cell(), failure);
+    fail_task(task, failure);
 }
 
 /// Gives up the loop's own reference to a task that has ended.
-fn disown(core: &Core, task: &TaskRef) {
-    let owned = core.tasks.borrow_mut().remove(task.owned.get());
-    drop(owned);
+fn disown(core: Option<&Core>, task: &TaskRef) {
+    if let Some(core) = core {
+        let owned = core.tasks.borrow_mut().remove(task.owned.get());
+        drop(owned);
+    }
 }
 
-fn in_frame(core: &Core, task: &TaskRef, function: impl FnOnce(&Frame)) {
+fn in_frame(core: Option<&Core>, task: &TaskRef, function: impl FnOnce(&Frame)) {
     let context: &Cell<Slot> = &task.context;
-    Frame::run(
-        core.loop_cell().as_ptr(),
-        Some(task.clone()),
-        context,
-        function,
-    );
+    let loop_cell = core.map_or(ptr::null(), |core| core.loop_cell().as_ptr().cast_const());
+    Frame::run(loop_cell, Some(task), context, function);
 }
 
 fn shared(message: &Cell<Message>) -> Message {
@@ -252,17 +346,27 @@ fn shared(message: &Cell<Message>) -> Message {
 }
 
 /// The waker that steps a task; borrowed, so that a step counts no reference for it.
-pub(crate) fn task_waker(task: &TaskRef) -> ManuallyDrop<Waker> {
+fn task_waker(task: &TaskRef) -> ManuallyDrop<Waker> {
     let raw = RawWaker::new(task.cell().ptr().as_ptr().cast_const().cast(), &WAKER);
     // SAFETY: the table keeps the contract of wakers: `clone` counts a reference, `wake` and `drop`
     // give one up, and all of them may be called on any thread. This one gives none up.
     ManuallyDrop::new(unsafe { Waker::from_raw(raw) })
 }
 
-/// Whether a waker is that of this task.
+/// Whether a waker has this task stepped: its own, or that of the tokio task that drives it.
+#[inline]
 pub(crate) fn is_task_waker(waker: &Waker, task: &TaskRef) -> bool {
-    std::ptr::eq(waker.data(), task.cell().ptr().as_ptr().cast_const().cast())
-        && std::ptr::eq(waker.vtable(), &raw const WAKER)
+    let own = ptr::eq(waker.data(), task.cell().ptr().as_ptr().cast_const().cast())
+        && ptr::eq(waker.vtable(), &raw const WAKER);
+    own || task.base.is_driven() && is_driver(waker, task)
+}
+
+fn is_driver(waker: &Waker, task: &TaskRef) -> bool {
+    let is_it = || {
+        task.driver
+            .with(|known| known.as_ref().is_some_and(|known| known.will_wake(waker)))
+    };
+    task.cell().access(is_it).unwrap_or(false)
 }
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
@@ -287,27 +391,16 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: passed on; the waker gives its reference up.
     let task = ManuallyDrop::into_inner(unsafe { borrow(data) });
-    wake_task(&task);
+    schedule(&task);
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: passed on.
     let task = unsafe { borrow(data) };
-    wake_task(&task);
+    schedule(&task);
 }
 
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: passed on; the waker gives its reference up.
     drop(ManuallyDrop::into_inner(unsafe { borrow(data) }));
-}
-
-fn wake_task(task: &TaskRef) {
-    if task.cell().is_here() {
-        schedule(task);
-    } else if !task.base.is_done() && !task.wake_sent.swap(true, Ordering::AcqRel) {
-        // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
-        // and steps the task.
-        let unread = task.cell().home().post(Mail::Wake(task.clone()));
-        drop(unread);
-    }
 }

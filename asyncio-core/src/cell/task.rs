@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as PollContext, Poll};
+use std::task::{Context as PollContext, Poll, Waker};
 
 use super::header::{FUTURE_ALIVE, Failure, Header, Polled, VALUE_IS_SEND, VTable};
 use super::local::LocalCell;
@@ -42,6 +42,8 @@ pub(crate) struct TaskHeader {
     pub(crate) name: Mutex<TaskName>,
     /// Where the loop keeps its reference while the task is not done.
     pub(crate) owned: Cell<Key>,
+    /// Wakes the tokio task that polls this one, where no loop of ours does.
+    pub(crate) driver: LocalCell<Option<Waker>>,
     pub(crate) spawned_at: &'static Location<'static>,
 }
 
@@ -71,6 +73,8 @@ impl TaskHeader {
 /// What a task is called; the default name is spelled out only when it is asked for.
 #[derive(Clone)]
 pub(crate) enum TaskName {
+    /// On a tokio runtime, where tasks are not counted.
+    Default,
     Numbered(u64),
     Given(Arc<str>),
 }
@@ -78,6 +82,7 @@ pub(crate) enum TaskName {
 impl fmt::Display for TaskName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Default => f.write_str("Task"),
             Self::Numbered(number) => write!(f, "Task-{number}"),
             Self::Given(name) => f.write_str(name),
         }
@@ -116,6 +121,7 @@ where
             number: parts.number,
             name: Mutex::new(parts.name),
             owned: Cell::new(Key::NONE),
+            driver: LocalCell::new(None),
             spawned_at: parts.spawned_at,
         },
         stage: UnsafeCell::new(Stage {

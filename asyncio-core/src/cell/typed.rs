@@ -9,13 +9,15 @@ use std::fmt;
 use std::future::Future as StdFuture;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context as PollContext, Poll};
 
-use super::callbacks::{Callback, DoneCall};
+use super::callbacks::{Callback, DoneCall, SendCallback};
 use super::cancel::cancel;
 use super::header::CANCELLED;
-use super::outcome::{add_callback, born_failed, complete, retrieve};
+use super::outcome::{add_callback, born_failed, complete, dispatch, retrieve};
 use super::refs::{CellRef, TaskRef};
 use super::task::{TaskParts, new_future, new_task};
 use super::wait::CellWait;
@@ -23,7 +25,7 @@ use crate::base_events::failed_callback;
 use crate::contextvars::Slot;
 use crate::current::Frame;
 use crate::exceptions::{Exception, Result};
-use crate::loop_cell::{Core, nowhere};
+use crate::loop_cell::{Core, LoopCell, Mail, nowhere};
 
 /// A handle that owns a reference and may retrieve the value.
 ///
@@ -34,21 +36,23 @@ pub(crate) struct Typed<T> {
     /// How to copy the value; set as soon as there is a second handle that may want it.
     clone: OnceLock<fn(&T) -> T>,
     wait: CellWait,
+    /// Where the outcome arrives from a loop on another thread.
+    fetched: Option<Fetched<T>>,
     value: PhantomData<Mutex<T>>,
 }
 
 impl<T: 'static> Typed<T> {
-    /// A new task, scheduled by nobody yet.
-    pub(crate) fn task<F>(core: &Core, future: F, parts: TaskParts) -> Self
+    /// A new task, scheduled by nobody yet: of a loop, or for a tokio runtime.
+    pub(crate) fn task<F>(core: Option<&Core>, future: F, parts: TaskParts) -> Self
     where
         F: StdFuture<Output = Result<T>> + 'static,
     {
-        Self::of(new_task(core.loop_cell(), future, parts).into_cell())
+        Self::of(new_task(home(core), future, parts).into_cell())
     }
 
-    /// A new future, pending.
-    pub(crate) fn future(core: &Core) -> Self {
-        Self::of(new_future::<T>(core.loop_cell()))
+    /// A new future, pending: of a loop, or of none.
+    pub(crate) fn future(core: Option<&Core>) -> Self {
+        Self::of(new_future::<T>(home(core)))
     }
 
     /// What a call that needs a loop returns where there is none: done already, with the error.
@@ -64,22 +68,34 @@ impl<T: 'static> Typed<T> {
             cell: ManuallyDrop::new(cell),
             clone: OnceLock::new(),
             wait: CellWait::new(),
+            fetched: None,
             value: PhantomData,
         }
     }
 
-    /// Sets the value of a future; it comes back when the future is done already. At home.
-    pub(crate) fn complete(&self, core: &Core, value: T) -> Result<(), T> {
+    /// Sets the value of a future; it comes back when the future is done already, and on another
+    /// thread than its loop's.
+    pub(crate) fn complete(&self, value: T) -> Result<(), T> {
         debug_assert!(self.as_task().is_none(), "a task's value is its future's");
         // SAFETY: the value of the cell is a `T`; it is a future's, because only `Future` completes.
-        unsafe { complete(core, &self.cell, value) }
+        unsafe { complete(&self.cell, value) }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut PollContext<'_>) -> Poll<Result<T>> {
-        match self.wait.poll(&self.cell, cx) {
+        let (cell, clone) = (&*self.cell, &self.clone);
+        let fetched = &mut self.fetched;
+        match self.wait.poll(cell, cx, |callback| {
+            fetch(callback, clone.get().copied(), fetched)
+        }) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => Poll::Ready(self.take_result()),
+            Poll::Ready(Ok(())) => {
+                let brought = self
+                    .fetched
+                    .take()
+                    .and_then(|fetched| lock(&fetched).take());
+                Poll::Ready(brought.unwrap_or_else(|| self.take_result()))
+            }
         }
     }
 
@@ -89,28 +105,107 @@ impl<T: 'static> Typed<T> {
         unsafe { retrieve(&self.cell, self.clone.get().copied()) }
     }
 
-    /// Has a function called once the cell is done, with a handle of its own; at home.
-    pub(crate) fn add_done_callback<C>(&self, core: &Core, context: Slot, function: C) -> u64
+    /// Has a function called once the cell is done, with a handle of its own; from any thread.
+    pub(crate) fn add_done_callback<C>(&self, context: Slot, function: C) -> u64
+    where
+        C: FnOnce(Self) -> Result<()> + Send + 'static,
+    {
+        let (id, callback) = done_callback(context, function);
+        if self.cell.is_reachable() {
+            add_callback(&self.cell, callback);
+            return id;
+        }
+        struct Parts(CellRef, Callback);
+        // SAFETY: the function is `Send`, and so is all else in the callback.
+        unsafe impl Send for Parts {}
+        impl Parts {
+            fn add(self) {
+                add_callback(&self.0, self.1);
+            }
+        }
+        let parts = Parts(self.cell().clone(), callback);
+        // A loop that is closed just now calls nobody any more, as Python's.
+        let _ = self
+            .cell
+            .home()
+            .post(Mail::Run(Box::new(move |_| parts.add())));
+        id
+    }
+
+    /// As `add_done_callback`, for a function that must stay here; `None` where this is not the
+    /// thread of the cell's loop.
+    pub(crate) fn add_local_done_callback<C>(&self, context: Slot, function: C) -> Option<u64>
     where
         C: FnOnce(Self) -> Result<()> + 'static,
     {
-        let id = core.callbacks_made.get() + 1;
-        core.callbacks_made.set(id);
-        let call = TypedCall {
-            function,
-            context,
-            value: PhantomData::<fn(T)>,
-        };
-        add_callback(
-            core,
-            &self.cell,
-            Callback::Call {
-                id,
-                call: Box::new(call),
-            },
-        );
-        id
+        if !self.cell.is_here() {
+            return None;
+        }
+        let (id, callback) = done_callback(context, function);
+        add_callback(&self.cell, callback);
+        Some(id)
     }
+}
+
+/// A done callback for a cell with a `T`, and the number by which it is removed.
+fn done_callback<T, C>(context: Slot, function: C) -> (u64, Callback)
+where
+    T: 'static,
+    C: FnOnce(Typed<T>) -> Result<()> + 'static,
+{
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only that numbers differ matters.
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let call = TypedCall {
+        function,
+        context,
+        value: PhantomData::<fn(T)>,
+    };
+    (
+        id,
+        Callback::Call {
+            id,
+            call: Box::new(call),
+        },
+    )
+}
+
+/// An outcome on its way from the thread of its loop.
+type Fetched<T> = Arc<Mutex<Option<Result<T>>>>;
+
+/// A callback that, on the cell's own thread, puts the outcome where `fetched` then refers to, and
+/// then does what the given one does.
+fn fetch<T: 'static>(
+    then: Callback,
+    clone: Option<fn(&T) -> T>,
+    fetched: &mut Option<Fetched<T>>,
+) -> Callback {
+    struct Parts<T>(Fetched<T>, Option<fn(&T) -> T>, Option<SendCallback>);
+    // SAFETY: this is called where the cell's loop is another thread's. So the handle came here from
+    // there, which it may only when its value may.
+    unsafe impl<T> Send for Parts<T> {}
+    impl<T> Parts<T> {
+        fn arrive(self, cell: &CellRef) {
+            // SAFETY: the callback is added to the very cell of this handle, whose value is a `T`.
+            let result = unsafe { retrieve(cell, self.1) };
+            *lock(&self.0) = Some(result);
+            if let Some(then) = self.2 {
+                dispatch(cell, then.into_inner());
+            }
+        }
+    }
+    let arrived = Fetched::default();
+    *fetched = Some(Arc::clone(&arrived));
+    let parts = Parts(arrived, clone, SendCallback::new(then));
+    Callback::Fetch(Box::new(move |cell| parts.arrive(cell)))
+}
+
+fn lock<T>(fetched: &Mutex<T>) -> MutexGuard<'_, T> {
+    fetched.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn home(core: Option<&Core>) -> NonNull<LoopCell> {
+    core.map_or_else(nowhere, Core::loop_cell)
 }
 
 /// A done callback that was added to a cell with a `T`.
@@ -125,11 +220,12 @@ impl<T: 'static, C: FnOnce(Typed<T>) -> Result<()>> DoneCall for TypedCall<T, C>
         let Self {
             function, context, ..
         } = *self;
-        let home = std::ptr::from_ref(cell.home());
+        let core = cell.home().core();
+        let loop_cell = core.map_or(ptr::null(), |core| core.loop_cell().as_ptr().cast_const());
         let context = Cell::new(context);
         let handle = Typed::of(cell.clone());
-        let result = Frame::run(home, None, &context, |_| function(handle));
-        if let (Err(exception), Some(core)) = (result, cell.home().core()) {
+        let result = Frame::run(loop_cell, None, &context, |_| function(handle));
+        if let Err(exception) = result {
             failed_callback(core, exception);
         }
     }
@@ -173,6 +269,7 @@ impl<T: Clone> Clone for Typed<T> {
             cell: self.cell.clone(),
             clone: OnceLock::from(T::clone as fn(&T) -> T),
             wait: CellWait::new(),
+            fetched: None,
             value: PhantomData,
         }
     }

@@ -1,15 +1,16 @@
 //! Waiting for a cell: the leaf behind every awaited future and task.
 
+use std::fmt;
 use std::task::{Context as PollContext, Poll};
 
 use super::callbacks::{Callback, Token};
-use super::header::{REQUESTED, UNRETRIEVED};
-use super::outcome::{add_callback, peek_cancelled, remove_callback};
+use super::header::REQUESTED;
+use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
 use super::step::{is_task_waker, schedule};
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
-use crate::exceptions::{CancelledError, Result, RuntimeError};
+use crate::exceptions::{CancelledError, Message, Result, RuntimeError};
 use crate::loop_cell::Mail;
 
 /// One wait for one cell. Dropping it gives the wait up and nothing else.
@@ -38,10 +39,19 @@ impl CellWait {
     }
 
     /// Waits until the cell is done; an error is one of the wait itself, not the cell's.
-    pub(crate) fn poll(&mut self, cell: &CellRef, cx: &mut PollContext<'_>) -> Poll<Result<()>> {
+    ///
+    /// `send`: makes of a callback one that brings the outcome along, for a cell whose loop is
+    /// another thread's.
+    #[inline]
+    pub(crate) fn poll(
+        &mut self,
+        cell: &CellRef,
+        cx: &mut PollContext<'_>,
+        send: impl FnOnce(Callback) -> Callback,
+    ) -> Poll<Result<()>> {
         current::with(|frame| match frame.and_then(Frame::task) {
-            Some(task) if cell.is_here() => self.poll_in_task(cell, task, cx),
-            _ => self.poll_outside(cell, cx),
+            Some(task) => self.poll_in_task(cell, task, cx, send),
+            None => self.poll_outside(cell, cx, send),
         })
     }
 
@@ -50,11 +60,13 @@ impl CellWait {
         cell: &CellRef,
         current: &TaskRef,
         cx: &mut PollContext<'_>,
+        send: impl FnOnce(Callback) -> Callback,
     ) -> Poll<Result<()>> {
         match &self.state {
+            Registration::None => {}
             Registration::Slot { task, id } if task == current => {
                 let id = *id;
-                match current.with_waits(|waits| waits.state(id)) {
+                match slot_state(current, id) {
                     State::Pending => {
                         if refresh_waker(current, id, cx) {
                             return Poll::Pending;
@@ -63,7 +75,7 @@ impl CellWait {
                     }
                     State::Thrown | State::Cancelled => {
                         // The future's own outcome is passed over, as `__wakeup` does.
-                        cell.clear(UNRETRIEVED);
+                        mark_retrieved(cell);
                         let message = end(current, id);
                         self.state = Registration::None;
                         take_delivery(current);
@@ -75,6 +87,7 @@ impl CellWait {
                         if current.base.has(REQUESTED) && peek_cancelled(cell).is_some() {
                             take_delivery(current);
                         }
+                        return Poll::Ready(Ok(()));
                     }
                 }
             }
@@ -82,49 +95,48 @@ impl CellWait {
                 let turn = *turn;
                 return self.poll_itself(current, turn);
             }
-            Registration::None => {}
             Registration::Slot { .. } | Registration::Outside { .. } => self.give_up(),
         }
-        if cell.is_done() {
+        if cell.is_done() && cell.is_reachable() {
             return Poll::Ready(Ok(()));
         }
-        let Some(core) = cell.home().core() else {
-            return Poll::Ready(Err(gone()));
-        };
         began();
         if cell == current.cell() {
             // It yields itself to itself; the complaint comes with the next step.
             self.state = Registration::Itself {
-                turn: core.turn.get(),
+                turn: turn(current).unwrap_or(0),
             };
             schedule(current);
             return Poll::Pending;
         }
         let waker = (!is_task_waker(cx.waker(), current)).then(|| cx.waker().clone());
-        let id = current.with_waits(|waits| waits.begin(waker, Some(cell.clone())));
-        let token = add_callback(
-            core,
-            cell,
-            Callback::Task {
-                task: current.clone(),
-                slot: id,
-            },
-        );
-        current.with_waits(|waits| {
-            if let Some((_, known)) = waits.get(id).and_then(|slot| slot.target.as_mut()) {
-                *known = token;
-            }
-        });
+        let id = begin(current, waker, Some(cell));
         self.state = Registration::Slot {
             task: current.clone(),
             id,
         };
+        let callback = Callback::Task {
+            task: current.clone(),
+            slot: id,
+        };
+        let callback = if cell.is_reachable() {
+            callback
+        } else {
+            send(callback)
+        };
+        let token = add_callback(cell, callback);
+        current.cell().access(|| {
+            current.with_waits(|waits| {
+                if let Some((_, known)) = waits.get(id).and_then(|slot| slot.target.as_mut()) {
+                    *known = token;
+                }
+            });
+        });
         Poll::Pending
     }
 
-    fn poll_itself(&mut self, current: &TaskRef, turn: u64) -> Poll<Result<()>> {
-        let core = current.cell().home().core();
-        if core.is_some_and(|core| core.turn.get() == turn) {
+    fn poll_itself(&mut self, current: &TaskRef, begun: u64) -> Poll<Result<()>> {
+        if turn(current).is_some_and(|now| now == begun) {
             return Poll::Pending;
         }
         self.state = Registration::None;
@@ -135,15 +147,24 @@ impl CellWait {
         Poll::Ready(Err(RuntimeError::new("Task cannot await on itself").into()))
     }
 
-    fn poll_outside(&mut self, cell: &CellRef, cx: &mut PollContext<'_>) -> Poll<Result<()>> {
-        self.give_up();
-        if cell.is_done() {
+    fn poll_outside(
+        &mut self,
+        cell: &CellRef,
+        cx: &mut PollContext<'_>,
+        send: impl FnOnce(Callback) -> Callback,
+    ) -> Poll<Result<()>> {
+        if cell.is_done() && cell.is_reachable() {
+            self.give_up();
             return Poll::Ready(Ok(()));
         }
-        let Some(core) = cell.home().core() else {
-            return Poll::Ready(Err(gone()));
+        self.give_up();
+        let callback = Callback::Waker(cx.waker().clone());
+        let callback = if cell.is_reachable() {
+            callback
+        } else {
+            send(callback)
         };
-        let token = add_callback(core, cell, Callback::Waker(cx.waker().clone()));
+        let token = add_callback(cell, callback);
         self.state = Registration::Outside {
             cell: cell.clone(),
             token,
@@ -155,23 +176,22 @@ impl CellWait {
         match std::mem::take(&mut self.state) {
             Registration::None | Registration::Itself { .. } => {}
             Registration::Slot { task, id } => end_anywhere(task, id),
-            Registration::Outside { cell, token } => {
-                if cell.is_here() {
-                    remove_callback(&cell, token);
-                }
-            }
+            Registration::Outside { cell, token } => remove_callback(&cell, token),
         }
     }
 }
 
 impl Drop for CellWait {
+    #[inline]
     fn drop(&mut self) {
-        self.give_up();
+        if !matches!(self.state, Registration::None) {
+            self.give_up();
+        }
     }
 }
 
-impl std::fmt::Debug for CellWait {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for CellWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = !matches!(self.state, Registration::None);
         f.debug_struct("CellWait")
             .field("waiting", &waiting)
@@ -179,7 +199,34 @@ impl std::fmt::Debug for CellWait {
     }
 }
 
+/// Begins a wait in a slot of the task that is running.
+#[inline]
+pub(crate) fn begin(
+    task: &TaskRef,
+    waker: Option<std::task::Waker>,
+    target: Option<&CellRef>,
+) -> SlotId {
+    let target = target.cloned();
+    let mut parts = Some((waker, target));
+    task.cell()
+        .access(|| {
+            let (waker, target) = parts.take()?;
+            Some(task.with_waits(|waits| waits.begin(waker, target)))
+        })
+        .flatten()
+        .unwrap_or(SlotId::NONE)
+}
+
+/// The state of a wait of the task that is running.
+#[inline]
+pub(crate) fn slot_state(task: &TaskRef, id: SlotId) -> State {
+    task.cell()
+        .access(|| task.with_waits(|waits| waits.state(id)))
+        .unwrap_or(State::Free)
+}
+
 /// Notes that something of ours began to wait in the step under way.
+#[inline]
 pub(crate) fn began() {
     current::with(|frame| {
         if let Some(frame) = frame {
@@ -189,8 +236,9 @@ pub(crate) fn began() {
 }
 
 /// Notes that a wait of ours raised the CancelledError that was due.
+#[cold]
 pub(crate) fn take_delivery(task: &TaskRef) {
-    task.base.clear(REQUESTED);
+    task.cell().access(|| task.base.clear(REQUESTED));
     current::with(|frame| {
         if let Some(frame) = frame {
             frame.delivery.taken.set(frame.delivery.taken.get() + 1);
@@ -199,7 +247,7 @@ pub(crate) fn take_delivery(task: &TaskRef) {
 }
 
 /// The message of a cancellation that every wait without a slot raises in this step.
-pub(crate) fn thrown() -> Option<crate::exceptions::Message> {
+pub(crate) fn thrown() -> Option<Message> {
     current::with(|frame| {
         let delivery = &frame?.delivery;
         delivery.thrown.get().then(|| delivery.message())
@@ -213,28 +261,37 @@ pub(crate) fn thrown() -> Option<crate::exceptions::Message> {
 #[must_use]
 pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) -> bool {
     let own = is_task_waker(cx.waker(), task);
-    let (has_place, right) = task.with_waits(|waits| match waits.waker(id) {
-        None => (false, own),
-        Some(None) => (true, own),
-        Some(Some(waker)) => (true, !own && waker.will_wake(cx.waker())),
+    let known = task.cell().access(|| {
+        task.with_waits(|waits| match waits.waker(id) {
+            None => (false, own),
+            Some(None) => (true, own),
+            Some(Some(waker)) => (true, !own && waker.will_wake(cx.waker())),
+        })
     });
+    let (has_place, right) = known.unwrap_or((false, true));
     if right || !has_place {
         return right;
     }
     // Cloned and dropped out here: a foreign waker may run anything.
     let mut waker = (!own).then(|| cx.waker().clone());
-    task.with_waits(|waits| {
-        if let Some(place) = waits.waker(id) {
-            std::mem::swap(place, &mut waker);
-        }
+    task.cell().access(|| {
+        task.with_waits(|waits| {
+            if let Some(place) = waits.waker(id) {
+                std::mem::swap(place, &mut waker);
+            }
+        });
     });
     drop(waker);
     true
 }
 
-/// Ends a wait and returns the message its cancellation left; at home.
-pub(crate) fn end(task: &TaskRef, id: SlotId) -> crate::exceptions::Message {
-    let ended = task.with_waits(|waits| waits.end(id))?;
+/// Ends a wait and returns the message its cancellation left.
+#[inline]
+pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
+    let ended = task
+        .cell()
+        .access(|| task.with_waits(|waits| waits.end(id)))
+        .flatten()?;
     if let Some((cell, token)) = &ended.target {
         remove_callback(cell, *token);
     }
@@ -243,15 +300,18 @@ pub(crate) fn end(task: &TaskRef, id: SlotId) -> crate::exceptions::Message {
 
 /// Ends a wait from wherever it is dropped.
 pub(crate) fn end_anywhere(task: TaskRef, id: SlotId) {
-    if task.cell().is_here() {
+    if task.cell().is_reachable() {
         drop(end(&task, id));
-    } else {
-        let home = task.cell().clone();
-        let unread = home.home().post(Mail::EndWait(task, id));
-        drop(unread);
+        return;
+    }
+    let home = task.cell().clone();
+    if let Err(Mail::EndWait(task, id)) = home.home().post(Mail::EndWait(task, id)) {
+        // The loop was closed just now.
+        drop(end(&task, id));
     }
 }
 
-fn gone() -> crate::exceptions::Exception {
-    RuntimeError::new("a future can only be awaited on the thread of its event loop").into()
+/// The iteration a task's loop is in; none on a tokio runtime, where every poll is a step.
+fn turn(task: &TaskRef) -> Option<u64> {
+    task.cell().home().core().map(|core| core.turn.get())
 }

@@ -17,6 +17,14 @@ pub(crate) struct SlotId {
     generation: u32,
 }
 
+impl SlotId {
+    /// The name of no wait.
+    pub(crate) const NONE: Self = Self {
+        index: u32::MAX,
+        generation: u32::MAX,
+    };
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum State {
     #[default]

@@ -126,6 +126,22 @@ impl EventLoop {
     ///
     /// Functions are called in the order in which they were given.
     ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let event_loop = get_running_loop()?;
+    /// let future = event_loop.create_future();
+    /// let (theirs, setter) = (event_loop.clone(), future.clone());
+    /// std::thread::spawn(move || {
+    ///     theirs.call_soon_threadsafe(move || setter.set_result("from a thread"))
+    /// });
+    /// assert_eq!(future.await?, "from a thread");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`RuntimeError`] once the loop is closed.
@@ -156,6 +172,20 @@ impl EventLoop {
     /// Has a function called after a delay (`loop.call_later`).
     ///
     /// Timers with equal deadlines are called in the order in which they were made.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let event_loop = get_running_loop()?;
+    /// let timer = event_loop.call_later(0.001, || println!("a millisecond later"))?;
+    /// event_loop.call_later(3600, || println!("never"))?.cancel();
+    /// assert!(timer.when() > event_loop.time());
+    /// sleep(0.002).await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -191,7 +221,7 @@ impl EventLoop {
     #[must_use]
     pub fn create_future<T: 'static>(&self) -> Future<T> {
         Future::of(match self.core() {
-            Ok(core) => Typed::future(core),
+            Ok(core) => Typed::future(Some(core)),
             Err(error) => Typed::failed(error.into()),
         })
     }
@@ -215,6 +245,21 @@ impl EventLoop {
 
     /// Who hears of errors that nobody else can be told of (`loop.set_exception_handler`); `None`
     /// for the default, which logs them.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, ValueError, get_running_loop, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let event_loop = get_running_loop()?;
+    /// event_loop.set_exception_handler(Some(Box::new(|_, context| {
+    ///     assert_eq!(context.message(), "Exception in callback");
+    /// })))?;
+    /// event_loop.call_soon(|| Err::<(), _>(ValueError::new("odd")))?;
+    /// sleep(0).await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -273,6 +318,10 @@ impl EventLoop {
     }
 
     /// Turns debug mode on or off (`loop.set_debug`).
+    ///
+    /// # asyncio
+    ///
+    /// The setting is kept and shown; nothing is checked or logged because of it yet.
     pub fn set_debug(&self, enabled: bool) {
         if let Some(core) = self.cell.core() {
             core.debug.set(enabled);
@@ -322,6 +371,16 @@ impl EventLoop {
 
     /// Runs until [`stop`](Self::stop) is called (`loop.run_forever`).
     ///
+    /// ```
+    /// # use asyncio_core::{Result, new_event_loop};
+    /// # fn main() -> Result<()> {
+    /// let event_loop = new_event_loop()?;
+    /// let handle = event_loop.clone();
+    /// event_loop.call_later(0.001, move || handle.stop())?;
+    /// event_loop.run_forever()
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`RuntimeError`] when a loop runs on this thread already, on another thread than the loop's,
@@ -361,14 +420,14 @@ impl EventLoop {
             Ok(handle) => (spawn(core, Future::of(handle), location).into_typed(), true),
             Err(future) => (spawn(core, future, location).into_typed(), true),
         };
-        cell::add_callback(core, awaited.cell(), Callback::Stop);
+        cell::add_callback(awaited.cell(), Callback::Stop);
         let left = self.drive(core)?;
         cell::remove_stop(awaited.cell());
         let result = match left {
             Err(exception) => {
                 if is_new && awaited.cell().is_done() {
                     // The exception that left the loop is the task's own.
-                    awaited.cell().clear(cell::UNRETRIEVED);
+                    cell::mark_retrieved(awaited.cell());
                 }
                 Err(exception)
             }

@@ -34,6 +34,19 @@ impl<E: Into<Exception>> CallbackResult for Result<(), E> {
 }
 
 /// A function that waits to be called (`asyncio.Handle`).
+///
+/// ```
+/// # use asyncio_core::{Result, get_running_loop, run, sleep};
+/// # fn main() -> Result<()> {
+/// # run(async {
+/// let handle = get_running_loop()?.call_soon(|| println!("never called"))?;
+/// handle.cancel();
+/// sleep(0).await?;
+/// assert!(handle.cancelled());
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     pub(super) inner: Arc<HandleInner>,
@@ -114,6 +127,12 @@ impl HandleInner {
 }
 
 /// A function that waits for its time (`asyncio.TimerHandle`).
+///
+/// It derefs to [`Handle`], which cancels it.
+///
+/// # asyncio
+///
+/// Timers are not ordered by comparing their handles; compare what [`when`](Self::when) returns.
 #[derive(Clone)]
 pub struct TimerHandle {
     pub(super) handle: Handle,
@@ -146,6 +165,16 @@ impl fmt::Debug for TimerHandle {
 }
 
 /// What an exception handler is told.
+///
+/// ```
+/// # use asyncio_core::{ExceptionContext, ValueError};
+/// let context = ExceptionContext::new("Exception in callback", Some(ValueError::new("odd").into()));
+/// assert_eq!(context.to_string(), "Exception in callback\nValueError(\"odd\")");
+/// ```
+///
+/// # asyncio
+///
+/// In Python a dict; here what it always holds has names and types.
 #[derive(Clone, Debug)]
 pub struct ExceptionContext {
     message: Cow<'static, str>,

@@ -11,7 +11,7 @@ use crate::current::{self, Frame};
 use crate::events::with_running;
 use crate::exceptions::{Exception, Result};
 use crate::futures::state_name;
-use crate::loop_cell::Core;
+use crate::loop_cell::{Core, Mail};
 
 /// A task, whatever its value: what can be done with one without its result.
 ///
@@ -34,6 +34,20 @@ pub struct TaskHandle {
 }
 
 /// The task that is running (`asyncio.current_task`); `None` in a callback and outside of any loop.
+///
+/// ```
+/// # use asyncio_core::{Result, current_task, get_running_loop, run, sleep};
+/// # fn main() -> Result<()> {
+/// # run(async {
+/// let main = current_task().expect("main is a task");
+/// let event_loop = get_running_loop()?;
+/// event_loop.call_soon(|| assert!(current_task().is_none(), "a callback is no task"))?;
+/// sleep(0).await?;
+/// assert_eq!(current_task(), Some(main));
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 #[must_use]
 pub fn current_task() -> Option<TaskHandle> {
     current::with(|frame| frame.and_then(Frame::task).cloned()).map(TaskHandle::of)
@@ -41,6 +55,18 @@ pub fn current_task() -> Option<TaskHandle> {
 
 /// The tasks of the running loop that are not done (`asyncio.all_tasks`), in the order in which they
 /// were made; none where no loop runs.
+///
+/// ```
+/// # use asyncio_core::{Result, all_tasks, create_task, run, sleep};
+/// # fn main() -> Result<()> {
+/// # run(async {
+/// let _hour = create_task(async { sleep(3600).await });
+/// let names: Vec<String> = all_tasks().iter().map(|task| task.get_name()).collect();
+/// assert_eq!(names, ["Task-1", "Task-2"]);
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 #[must_use]
 pub fn all_tasks() -> Vec<TaskHandle> {
     with_running(TaskHandle::all).unwrap_or_default()
@@ -59,9 +85,9 @@ impl TaskHandle {
     }
 
     /// Has a function called in the turn after the task is done.
-    pub(crate) fn call_when_done(&self, core: &Core, function: impl FnOnce() + 'static) {
+    pub(crate) fn call_when_done(&self, function: impl FnOnce() + 'static) {
         let call = Box::new(WhenDone(function));
-        cell::add_callback(core, self.task.cell(), Callback::Call { id: 0, call });
+        cell::add_callback(self.task.cell(), Callback::Call { id: 0, call });
     }
 
     /// Asks the task to end; see [`Task::cancel`](crate::Task::cancel).
@@ -147,22 +173,33 @@ impl<C: FnOnce()> DoneCall for WhenDone<C> {
 
 /// `Task.uncancel`: reaching zero takes back a cancellation that has not been raised yet (3.13).
 pub(super) fn uncancel(task: &TaskRef) -> u32 {
-    // AcqRel: at home this is the only writer; elsewhere the number alone is changed, and the loop
-    // sees it when it next counts.
-    let updated = task
-        .cancels
-        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-            count.checked_sub(1)
-        });
-    let left = updated.map_or(0, |before| before - 1);
-    if left == 0 && task.cell().is_here() {
-        task.base.clear(MUST_CANCEL);
+    let change = || {
+        // Relaxed: written under `access` only; other threads merely look at the number.
+        let left = task.cancelling().saturating_sub(1);
+        task.cancels.store(left, Ordering::Relaxed);
+        if left == 0 {
+            task.base.clear(MUST_CANCEL);
+        }
+        left
+    };
+    match task.cell().access(change) {
+        Some(left) => left,
+        None => {
+            let away = task.clone();
+            let change = move |_: &Core| {
+                uncancel(&away);
+            };
+            // Where the loop is closed by now the count is of no interest any more.
+            let _ = task.cell().home().post(Mail::Run(Box::new(change)));
+            task.cancelling().saturating_sub(1)
+        }
     }
-    left
 }
 
+/// The task's context as an object; `None` while a task of another thread may be using it.
 pub(super) fn context(task: &TaskRef) -> Option<Context> {
-    if !task.cell().is_here() {
+    let is_current = current::with(|frame| frame.and_then(Frame::task) == Some(task));
+    if !is_current && !task.cell().is_here() {
         return None;
     }
     let mut slot = task.context.take();

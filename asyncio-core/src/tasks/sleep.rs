@@ -4,19 +4,22 @@ use std::fmt;
 use std::future::Future as StdFuture;
 use std::pin::Pin;
 use std::task::{Context as PollContext, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep as TokioSleep};
 
 use crate::cell::{self, SlotId, State, TaskRef};
 use crate::current::{self, Frame};
-use crate::exceptions::{CancelledError, Exception, Result, RuntimeError};
+use crate::exceptions::{CancelledError, Exception, Message, Result, RuntimeError, ValueError};
 use crate::loop_cell::{Core, Mail};
 use crate::ready::TimerAction;
 use crate::slab::Key;
-use crate::time::{Delay, RESOLUTION};
+use crate::time::Delay;
 
 /// Waits for a while (`asyncio.sleep`).
 ///
 /// A delay of zero or less gives every other task that is ready its turn, and goes on in the next
-/// iteration.
+/// iteration. On a tokio runtime it is tokio's timer that is waited for.
 ///
 /// ```
 /// use asyncio_core::{Result, run, sleep};
@@ -58,18 +61,19 @@ enum Waiting {
     No,
     /// For the next iteration.
     Turn {
-        turn: u64,
+        turn: Option<u64>,
     },
-    /// For a timer, in a slot of a task.
+    /// For a timer of the loop, in a slot of a task.
     Timer {
         task: TaskRef,
         slot: SlotId,
         timer: Key,
     },
-    /// For a time, polled by something that is no task of ours.
-    Outside {
-        when: f64,
-        yielded: bool,
+    /// For tokio's timer: no task of the loop is waiting. The slot is that of a task on a tokio
+    /// runtime.
+    Alarm {
+        alarm: Pin<Box<TokioSleep>>,
+        wait: Option<(TaskRef, SlotId)>,
     },
     Over,
 }
@@ -80,19 +84,20 @@ impl StdFuture for Sleep {
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         current::with(|frame| {
-            let Some((frame, core)) = frame.and_then(|frame| Some((frame, frame.core()?))) else {
-                return this.end(Err(RuntimeError::new("no running event loop").into()));
-            };
-            match frame.task() {
-                Some(task) => this.poll_in_task(core, frame, task, cx),
-                None => this.poll_outside(core, cx),
+            if let Waiting::Over = this.state {
+                return Poll::Ready(Err(over()));
+            }
+            match frame.map(|frame| (frame, frame.core(), frame.task())) {
+                Some((frame, Some(core), Some(task))) => this.poll_on_loop(core, frame, task, cx),
+                Some((frame, None, Some(task))) => this.poll_on_tokio(Some((frame, task)), cx),
+                Some((_, _, None)) | None => this.poll_on_tokio(None, cx),
             }
         })
     }
 }
 
 impl Sleep {
-    fn poll_in_task(
+    fn poll_on_loop(
         &mut self,
         core: &Core,
         frame: &Frame,
@@ -100,76 +105,48 @@ impl Sleep {
         cx: &mut PollContext<'_>,
     ) -> Poll<Result<()>> {
         match &self.state {
-            Waiting::No => self.begin(core, current, cx),
-            Waiting::Turn { turn } if *turn == core.turn.get() => {
+            Waiting::Turn { turn } if *turn == Some(core.turn.get()) => {
                 // Polled again in the same iteration, as `FuturesUnordered` does.
                 wake_in_next_turn(current, cx);
                 Poll::Pending
             }
-            Waiting::Turn { .. } => {
-                if frame.delivery.thrown.get() {
-                    cell::take_delivery(current);
-                    let error = CancelledError::from_message(frame.delivery.message());
-                    return self.end(Err(error.into()));
-                }
-                self.end(Ok(()))
-            }
+            Waiting::Turn { .. } => self.end_turn(frame, current),
             Waiting::Timer { task, slot, .. } if task == current => {
                 let slot = *slot;
-                match current.with_waits(|waits| waits.state(slot)) {
-                    State::Pending => {
-                        if !cell::refresh_waker(current, slot, cx) {
-                            return self.begin_again(core, current, cx);
-                        }
-                        Poll::Pending
-                    }
-                    State::Cancelled | State::Thrown => {
-                        let message = self.give_up();
-                        cell::take_delivery(current);
-                        self.end(Err(CancelledError::from_message(message).into()))
-                    }
+                match cell::slot_state(current, slot) {
+                    State::Pending if cell::refresh_waker(current, slot, cx) => Poll::Pending,
+                    State::Pending => self.begin_on_loop(core, current, cx),
+                    State::Cancelled | State::Thrown => self.end_cancelled(current),
                     State::Woken | State::Free => self.end(Ok(())),
                 }
             }
-            Waiting::Timer { .. } | Waiting::Outside { .. } => self.begin_again(core, current, cx),
-            Waiting::Over => Poll::Ready(Err(over())),
+            _ => self.begin_on_loop(core, current, cx),
         }
     }
 
-    /// It began elsewhere and was brought here: it goes on for what is left of it.
-    fn begin_again(
+    /// Begins, or goes on for what is left of the delay when it began elsewhere.
+    fn begin_on_loop(
         &mut self,
         core: &Core,
         current: &TaskRef,
         cx: &mut PollContext<'_>,
     ) -> Poll<Result<()>> {
-        let left = self.left(core);
-        self.give_up();
-        self.delay = Delay::from(left);
-        self.begin(core, current, cx)
-    }
-
-    fn begin(
-        &mut self,
-        core: &Core,
-        current: &TaskRef,
-        cx: &mut PollContext<'_>,
-    ) -> Poll<Result<()>> {
-        let delay = match self.delay.checked() {
+        let delay = match self.left() {
             Ok(delay) => delay,
             Err(error) => return self.end(Err(error.into())),
         };
+        self.give_up();
         cell::began();
         if delay <= 0.0 {
             self.state = Waiting::Turn {
-                turn: core.turn.get(),
+                turn: Some(core.turn.get()),
             };
             wake_in_next_turn(current, cx);
             return Poll::Pending;
         }
         let foreign = !cell::is_task_waker(cx.waker(), current);
         let waker = foreign.then(|| cx.waker().clone());
-        let slot = current.with_waits(|waits| waits.begin(waker, None));
+        let slot = cell::begin(current, waker, None);
         let action = TimerAction::Sleep(current.clone(), slot);
         let timer = core.timers.borrow_mut().insert(core.now() + delay, action);
         self.state = Waiting::Timer {
@@ -180,50 +157,106 @@ impl Sleep {
         Poll::Pending
     }
 
-    fn poll_outside(&mut self, core: &Core, cx: &mut PollContext<'_>) -> Poll<Result<()>> {
-        if let Waiting::Over = self.state {
-            return Poll::Ready(Err(over()));
-        }
-        if let Waiting::No | Waiting::Turn { .. } | Waiting::Timer { .. } = self.state {
-            let left = match self.state {
-                Waiting::Timer { .. } => self.left(core),
-                _ => match self.delay.checked() {
-                    Ok(delay) => delay,
-                    Err(error) => return self.end(Err(error.into())),
+    fn poll_on_tokio(
+        &mut self,
+        current: Option<(&Frame, &TaskRef)>,
+        cx: &mut PollContext<'_>,
+    ) -> Poll<Result<()>> {
+        match (&mut self.state, current) {
+            (Waiting::Turn { .. }, Some((frame, task))) => return self.end_turn(frame, task),
+            (Waiting::Turn { .. }, None) => return self.end(Ok(())),
+            (Waiting::Alarm { alarm, wait: None }, None) => {
+                return match alarm.as_mut().poll(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(()) => self.end(Ok(())),
+                };
+            }
+            (
+                Waiting::Alarm {
+                    alarm,
+                    wait: Some((task, slot)),
                 },
-            };
-            self.give_up();
-            self.state = Waiting::Outside {
-                when: core.now() + left.max(0.0),
-                yielded: false,
-            };
+                Some((_, current)),
+            ) if task == current => match cell::slot_state(current, *slot) {
+                State::Cancelled | State::Thrown => return self.end_cancelled(current),
+                _ if alarm.as_mut().poll(cx).is_ready() => return self.end(Ok(())),
+                _ if cell::refresh_waker(current, *slot, cx) => return Poll::Pending,
+                _ => {}
+            },
+            _ => {}
         }
-        if let Waiting::Outside { when, yielded } = &mut self.state {
-            if *yielded && *when < core.now() + RESOLUTION {
-                return self.end(Ok(()));
-            }
-            *yielded = true;
-            // A poll before the time adds another timer; each wakes whoever polled last time.
-            let action = TimerAction::Wake(cx.waker().clone());
-            core.timers.borrow_mut().insert(*when, action);
-            if !core.polling.get() {
-                core.kick();
-            }
+        self.begin_on_tokio(current.map(|(_, task)| task), cx)
+    }
+
+    fn begin_on_tokio(
+        &mut self,
+        current: Option<&TaskRef>,
+        cx: &mut PollContext<'_>,
+    ) -> Poll<Result<()>> {
+        let delay = match self.left() {
+            Ok(delay) => delay,
+            Err(error) => return self.end(Err(error.into())),
+        };
+        if tokio::runtime::Handle::try_current().is_err() {
+            return self.end(Err(RuntimeError::new("no running event loop").into()));
         }
+        self.give_up();
+        cell::began();
+        if delay <= 0.0 {
+            self.state = Waiting::Turn { turn: None };
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let delay = Duration::try_from_secs_f64(delay)
+            .unwrap_or(LONGEST)
+            .min(LONGEST);
+        let mut alarm = Box::pin(tokio::time::sleep(delay));
+        if alarm.as_mut().poll(cx).is_ready() {
+            return self.end(Ok(()));
+        }
+        let wait = current.map(|task| {
+            let foreign = !cell::is_task_waker(cx.waker(), task);
+            (
+                task.clone(),
+                cell::begin(task, foreign.then(|| cx.waker().clone()), None),
+            )
+        });
+        self.state = Waiting::Alarm { alarm, wait };
         Poll::Pending
     }
 
     /// How much of the delay is still to come.
-    fn left(&self, core: &Core) -> f64 {
+    fn left(&self) -> Result<f64, ValueError> {
         match &self.state {
-            Waiting::Outside { when, .. } => when - core.now(),
-            Waiting::Timer { timer, .. } => core
-                .timers
-                .borrow()
-                .when(*timer)
-                .map_or(0.0, |when| when - core.now()),
-            _ => self.delay.as_secs_f64(),
+            Waiting::Alarm { alarm, .. } => {
+                let left = alarm.deadline().checked_duration_since(Instant::now());
+                Ok(left.unwrap_or_default().as_secs_f64())
+            }
+            Waiting::Timer { task, timer, .. } => {
+                // A loop of another thread does not tell: then the whole delay is waited again.
+                let Some(core) = task.cell().home().core() else {
+                    return self.delay.checked();
+                };
+                let when = core.timers.borrow().when(*timer);
+                Ok(when.map_or(0.0, |when| when - core.now()))
+            }
+            _ => self.delay.checked(),
         }
+    }
+
+    fn end_turn(&mut self, frame: &Frame, current: &TaskRef) -> Poll<Result<()>> {
+        if frame.delivery.thrown.get() {
+            cell::take_delivery(current);
+            let error = CancelledError::from_message(frame.delivery.message());
+            return self.end(Err(error.into()));
+        }
+        self.end(Ok(()))
+    }
+
+    fn end_cancelled(&mut self, current: &TaskRef) -> Poll<Result<()>> {
+        let message = self.give_up();
+        cell::take_delivery(current);
+        self.end(Err(CancelledError::from_message(message).into()))
     }
 
     fn end(&mut self, result: Result<()>) -> Poll<Result<()>> {
@@ -233,14 +266,13 @@ impl Sleep {
     }
 
     /// Leaves the slot and the timer; the message that a cancellation left in the slot.
-    fn give_up(&mut self) -> crate::exceptions::Message {
-        if !matches!(self.state, Waiting::Timer { .. }) {
+    fn give_up(&mut self) -> Message {
+        if let Waiting::No | Waiting::Turn { .. } | Waiting::Over = self.state {
             return None;
         }
         match std::mem::replace(&mut self.state, Waiting::No) {
             Waiting::Timer { task, slot, timer } => {
-                let home = task.cell().clone();
-                if let Some(core) = home.home().core() {
+                if let Some(core) = task.cell().home().core() {
                     let action = core.timers.borrow_mut().cancel(timer);
                     drop(action);
                     return cell::end(&task, slot);
@@ -250,10 +282,14 @@ impl Sleep {
                     drop(action);
                 };
                 // A closed loop has no timers any more.
-                let _ = home.home().post(Mail::Run(Box::new(cancel)));
+                let _ = task.cell().home().post(Mail::Run(Box::new(cancel)));
                 cell::end_anywhere(task, slot);
                 None
             }
+            Waiting::Alarm {
+                wait: Some((task, slot)),
+                ..
+            } => cell::end(&task, slot),
             _ => None,
         }
     }
@@ -272,6 +308,9 @@ impl fmt::Debug for Sleep {
             .finish_non_exhaustive()
     }
 }
+
+/// The longest that tokio's timer is asked for, about 30 years.
+const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
 fn wake_in_next_turn(task: &TaskRef, cx: &PollContext<'_>) {
     if cell::is_task_waker(cx.waker(), task) {

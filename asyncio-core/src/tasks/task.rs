@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as PollContext, Poll};
 
+use tokio::runtime::Handle as Runtime;
+
 use super::handle::TaskHandle;
 use crate::cell::{self, TaskName, TaskParts, TaskRef, Typed};
 use crate::contextvars::{Context, Slot};
@@ -15,7 +17,6 @@ use crate::events::{CallbackResult, with_running};
 use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::{CallbackId, callback_elsewhere, remove_done_callback, state_name};
 use crate::loop_cell::Core;
-use crate::ready::Ready;
 
 /// A coroutine that runs on its own (`asyncio.Task`), and a future of its result.
 ///
@@ -38,6 +39,30 @@ use crate::ready::Ready;
 /// })?;
 /// assert_eq!(sum, 3);
 /// # Ok(())
+/// # }
+/// ```
+///
+/// A task that is cancelled between the end of what it awaits and its own next step raises
+/// `CancelledError` and does not see the result; other handles still have it.
+///
+/// ```
+/// # use asyncio_core::{Result, create_task, run, sleep};
+/// # fn main() -> Result<()> {
+/// # run(async {
+/// let child = create_task(async {
+///     sleep(0).await?;
+///     Ok("value")
+/// });
+/// let awaited = child.clone();
+/// let parent = create_task(async move { awaited.await });
+/// sleep(0).await?;
+/// sleep(0).await?; // the child is done, the parent has not resumed yet
+/// assert!(child.done() && !parent.done());
+/// parent.cancel();
+/// assert!(parent.await.is_err_and(|error| error.is_cancelled()));
+/// assert_eq!(child.await?, "value"); // only the parent has lost it
+/// # Ok(())
+/// # })
 /// # }
 /// ```
 ///
@@ -76,6 +101,11 @@ where
 
 /// As [`create_task`], but where no loop runs the error is returned at once.
 ///
+/// ```
+/// # use asyncio_core::try_create_task;
+/// assert!(try_create_task(async { Ok(()) }).is_err(), "no loop runs here");
+/// ```
+///
 /// # Errors
 ///
 /// [`RuntimeError`] when no event loop runs on this thread.
@@ -86,7 +116,9 @@ where
     T: Send + 'static,
 {
     let builder = Task::<T>::builder();
-    with_running(|_| ()).ok_or_else(no_loop)?;
+    if with_running(|_| ()).is_none() {
+        runtime(true)?;
+    }
     Ok(builder.spawn(future))
 }
 
@@ -125,7 +157,7 @@ impl<T: 'static> Task<T> {
     /// # use asyncio_core::{Result, Task, run};
     /// # fn main() -> Result<()> {
     /// run(async {
-    ///     let task = Task::builder().name("fetch").eager_start(true).spawn(async { Ok(7) });
+    ///     let task = Task::<()>::builder().name("fetch").eager_start(true).spawn(async { Ok(7) });
     ///     assert!(task.done(), "it ran at once, up to its end");
     ///     assert_eq!(task.get_name(), "fetch");
     ///     assert_eq!(task.await?, 7);
@@ -146,30 +178,74 @@ impl<T: 'static> Task<T> {
     /// Has a function called once the task is done, a turn of the loop later
     /// (`Task.add_done_callback`); where it is done already, in the next turn.
     ///
-    /// # Errors
+    /// The function runs in a copy of the context in which it was added, on the task's loop, or on
+    /// the tokio runtime that ran the task.
     ///
-    /// [`RuntimeError`] on another thread than the task's loop's.
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task(async { Ok(7) });
+    /// task.add_done_callback(|task| println!("ended with {:?}", task.result()))?;
+    /// task.await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn add_done_callback<R: CallbackResult>(
         &self,
-        function: impl FnOnce(&Self) -> R + 'static,
-    ) -> Result<CallbackId, RuntimeError> {
-        self.add_callback(Slot::Own(current::values()), function)
+        function: impl FnOnce(&Self) -> R + Send + 'static,
+    ) -> CallbackId {
+        let call = move |inner| function(&Self { inner }).into_result();
+        CallbackId(
+            self.inner
+                .add_done_callback(Slot::Own(current::values()), call),
+        )
     }
 
     /// As [`add_done_callback`](Self::add_done_callback), in this context.
-    ///
-    /// # Errors
-    ///
-    /// As of `add_done_callback`.
     pub fn add_done_callback_in<R: CallbackResult>(
         &self,
         context: &Context,
+        function: impl FnOnce(&Self) -> R + Send + 'static,
+    ) -> CallbackId {
+        let call = move |inner| function(&Self { inner }).into_result();
+        CallbackId(
+            self.inner
+                .add_done_callback(Slot::Shared(context.clone()), call),
+        )
+    }
+
+    /// As [`add_done_callback`](Self::add_done_callback), for a function that must stay on this
+    /// thread.
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`] where this is not the thread of the task's event loop.
+    pub fn add_local_done_callback<R: CallbackResult>(
+        &self,
         function: impl FnOnce(&Self) -> R + 'static,
     ) -> Result<CallbackId, RuntimeError> {
-        self.add_callback(Slot::Shared(context.clone()), function)
+        let call = move |inner| function(&Self { inner }).into_result();
+        let added = self
+            .inner
+            .add_local_done_callback(Slot::Own(current::values()), call);
+        added.map(CallbackId).ok_or_else(callback_elsewhere)
     }
 
     /// The exception, if the task ended with one (`Task.exception`).
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, ValueError, create_task, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task::<(), _>(async { Err(ValueError::new("odd").into()) });
+    /// sleep(0).await?;
+    /// assert!(task.exception()?.is_some_and(|error| error.is::<ValueError>()));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -202,23 +278,6 @@ impl<T: 'static> Task<T> {
     pub(crate) fn into_typed(self) -> Typed<T> {
         self.inner
     }
-
-    fn add_callback<R: CallbackResult>(
-        &self,
-        context: Slot,
-        function: impl FnOnce(&Self) -> R + 'static,
-    ) -> Result<CallbackId, RuntimeError> {
-        let core = self
-            .inner
-            .cell()
-            .home()
-            .core()
-            .ok_or_else(callback_elsewhere)?;
-        let call = move |inner| function(&Self { inner }).into_result();
-        Ok(CallbackId(
-            self.inner.add_done_callback(core, context, call),
-        ))
-    }
 }
 
 impl<T> Task<T> {
@@ -226,7 +285,39 @@ impl<T> Task<T> {
     ///
     /// The innermost future that the task awaits is cancelled at once, and in the next turn the task
     /// finds [`CancelledError`](crate::CancelledError) at its await. It may clean up, with awaits,
-    /// and pass the error on, or go on and so refuse. See the page on cancellation.
+    /// and pass the error on, or go on and so refuse.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// run(async {
+    ///     let task = create_task(async {
+    ///         let slept = sleep(3600).await; // the request is delivered here
+    ///         sleep(0).await?; // the clean-up may await
+    ///         slept // and the error goes on
+    ///     });
+    ///     sleep(0).await?;
+    ///     assert!(task.cancel());
+    ///     assert!((&task).await.is_err_and(|error| error.is_cancelled()));
+    ///     assert!(task.cancelled());
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// A task that is cancelled before its first step never begins.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task::<(), _>(async { panic!("never begins") });
+    /// task.cancel();
+    /// assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn cancel(&self) -> bool {
         self.inner.cancel(None)
     }
@@ -237,6 +328,29 @@ impl<T> Task<T> {
     }
 
     /// Takes one request to cancel back (`Task.uncancel`); how many are left.
+    ///
+    /// Who catches a `CancelledError` and goes on for good says so with this: scopes outside tell by the
+    /// count whether a cancellation is theirs.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, current_task, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task(async {
+    ///     let me = current_task().expect("a coroutine runs in a task");
+    ///     if sleep(3600).await.is_err() {
+    ///         me.uncancel(); // answered: this task goes on
+    ///     }
+    ///     sleep(0).await?;
+    ///     Ok(me.cancelling())
+    /// });
+    /// sleep(0).await?;
+    /// task.cancel();
+    /// assert_eq!(task.await?, 0);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn uncancel(&self) -> u32 {
         self.task().map_or(0, super::handle::uncancel)
     }
@@ -304,6 +418,19 @@ impl<T> Task<T> {
 impl<T: Clone + 'static> Task<T> {
     /// The value (`Task.result`).
     ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task(async { Ok(7) });
+    /// assert!(task.result().is_err(), "it is not done");
+    /// sleep(0).await?;
+    /// assert_eq!(task.result()?, 7);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The exception the task ended with; [`CancelledError`](crate::CancelledError) when it was
@@ -367,6 +494,24 @@ impl TaskBuilder {
 
     /// The context the task runs in, shared with whoever holds it; by default a copy of the current
     /// one.
+    ///
+    /// ```
+    /// # use asyncio_core::{Context, ContextVar, Result, Task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let context = Context::new();
+    /// let task = Task::<()>::builder().context(context.clone()).spawn(async {
+    ///     USER.set("ada")?;
+    ///     Ok(())
+    /// });
+    /// task.await?;
+    /// assert_eq!(context.get(&USER), Some("ada"));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn context(mut self, context: Context) -> Self {
         self.context = Some(context);
         self
@@ -400,7 +545,7 @@ impl TaskBuilder {
         self.start(future, false)
     }
 
-    fn start<T, F>(self, future: F, value_is_send: bool) -> Task<T>
+    fn start<T, F>(self, future: F, is_send: bool) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
@@ -408,48 +553,111 @@ impl TaskBuilder {
         let mut unspawned = Some((self, future));
         let spawned = with_running(|core| {
             let (builder, future) = unspawned.take()?;
-            Some(builder.start_on(core, future, value_is_send))
+            Some(builder.start_on(core, future, is_send))
         });
-        // What is left when no loop runs is dropped here: the coroutine is closed.
-        drop(unspawned);
-        spawned
-            .flatten()
-            .unwrap_or_else(|| Task::of(Typed::failed(no_loop().into())))
+        if let Some(Some(task)) = spawned {
+            return task;
+        }
+        match (unspawned, runtime(is_send)) {
+            (Some((builder, future)), Ok(runtime)) => builder.start_driven(&runtime, future),
+            (_, Err(error)) => Task::of(Typed::failed(error.into())),
+            (None, Ok(_)) => Task::of(Typed::failed(no_loop().into())),
+        }
     }
 
-    fn start_on<T, F>(self, core: &Core, future: F, value_is_send: bool) -> Task<T>
+    fn start_on<T, F>(mut self, core: &Core, future: F, is_send: bool) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        let name = match self.name {
+        let name = match self.name.take() {
             Some(name) => TaskName::Given(name),
             None => TaskName::Numbered(count(&core.tasks_numbered)),
         };
-        let context = match self.context {
-            Some(context) => Slot::Shared(context),
-            None => Slot::Own(current::values()),
-        };
-        let parts = TaskParts {
-            context,
-            number: count(&core.tasks_made),
-            name,
-            spawned_at: self.location,
-            value_is_send,
-        };
-        let inner = Typed::task(core, future, parts);
+        let eager = self.eager && core.running.get();
+        let inner = Typed::task(
+            Some(core),
+            future,
+            self.parts(name, count(&core.tasks_made), is_send),
+        );
         if let Some(task) = inner.as_task() {
             let key = core.tasks.borrow_mut().insert(task.clone());
             task.owned.set(key);
-            if self.eager && core.running.get() {
-                cell::start_eagerly(core, task);
+            if eager {
+                cell::start_eagerly(Some(core), task);
             } else {
-                task.base.set(cell::SCHEDULED);
-                core.push(Ready::Step(task.clone()));
+                cell::schedule(task);
             }
         }
         Task::of(inner)
     }
+
+    /// Starts a task that a tokio task polls.
+    fn start_driven<T, F>(mut self, runtime: &Runtime, future: F) -> Task<T>
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+        T: 'static,
+    {
+        let name = self.name.take().map_or(TaskName::Default, TaskName::Given);
+        let eager = self.eager;
+        let inner = Typed::task(None, future, self.parts(name, 0, true));
+        if let Some(task) = inner.as_task() {
+            if eager {
+                cell::start_eagerly(None, task);
+            }
+            if !task.base.is_done() {
+                runtime.spawn(Driven(task.clone()));
+            }
+        }
+        Task::of(inner)
+    }
+
+    fn parts(self, name: TaskName, number: u64, value_is_send: bool) -> TaskParts {
+        let context = match self.context {
+            Some(context) => Slot::Shared(context),
+            None => Slot::Own(current::values()),
+        };
+        TaskParts {
+            context,
+            number,
+            name,
+            spawned_at: self.location,
+            value_is_send,
+        }
+    }
+}
+
+/// What tokio polls for a task of ours that has no loop.
+struct Driven(TaskRef);
+
+impl StdFuture for Driven {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<()> {
+        if cell::step_driven(&self.0, cx.waker()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        // Without effect on a task that has ended; the end of the runtime leaves others.
+        cell::drop_unfinished(None, &self.0);
+    }
+}
+
+/// The tokio runtime to spawn on where no loop of ours runs.
+fn runtime(is_send: bool) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::try_current().map_err(|_| no_loop())?;
+    if !is_send {
+        return Err(RuntimeError::new(
+            "a local task needs an event loop: a tokio runtime may move it to another thread",
+        ));
+    }
+    Ok(runtime)
 }
 
 /// Starts a task on a loop whose thread this is, whether it is running or not.
