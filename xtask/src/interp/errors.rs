@@ -1,0 +1,136 @@
+//! The exceptions of programs: making, naming and matching them as Python would.
+
+use std::rc::Rc;
+
+use asyncio_core::{
+    CancelledError, Exception, ExceptionGroup, InvalidStateError, RuntimeError, TimeoutError,
+    ValueError,
+};
+
+use crate::program::{Kind, Raise};
+
+/// An error that only programs raise.
+#[derive(Debug, thiserror::Error)]
+#[error("ErrA({0})")]
+struct ErrA(String);
+
+/// The other one.
+#[derive(Debug, thiserror::Error)]
+#[error("ErrB({0})")]
+struct ErrB(String);
+
+/// An error of a library whose crate the program at hand does not reach, raised by the program itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.name())]
+struct Named(Kind);
+
+/// What a program does that Python answers with an AttributeError, a TypeError or the like: the
+/// whole program is then left out of the comparison.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct IllFormed(pub(super) String);
+
+/// Makes the exception that a statement names.
+pub(super) fn make(raise: &Raise) -> Result<Exception, IllFormed> {
+    match raise {
+        Raise::One(kind, message) => one(*kind, message),
+        Raise::Group(message, members) => {
+            let members = members.iter().map(make).collect::<Result<Vec<_>, _>>()?;
+            Ok(match ExceptionGroup::new(&**message, members) {
+                Ok(group) => group.into(),
+                // A group without members is a ValueError of the statement that makes it.
+                Err(error) => error.into(),
+            })
+        }
+    }
+}
+
+fn one(kind: Kind, message: &Rc<str>) -> Result<Exception, IllFormed> {
+    let message = message.to_string();
+    Ok(match kind {
+        Kind::ErrA => ErrA(message).into(),
+        Kind::ErrB => ErrB(message).into(),
+        Kind::ValueError => ValueError::new(message).into(),
+        Kind::TimeoutError => TimeoutError::new(message).into(),
+        Kind::RuntimeError => RuntimeError::new(message).into(),
+        Kind::InvalidStateError => InvalidStateError::new(message).into(),
+        Kind::CancelledError => CancelledError::with_message(message).into(),
+        Kind::QueueEmpty | Kind::QueueFull | Kind::QueueShutDown | Kind::BrokenBarrierError => {
+            Named(kind).into()
+        }
+        Kind::IncompleteReadError
+        | Kind::LimitOverrunError
+        | Kind::ExceptionGroup
+        | Kind::Exception => {
+            return Err(IllFormed(format!("{}({message})", kind.name())));
+        }
+    })
+}
+
+/// The canonical text of an exception, or the reason why it has none.
+pub(super) fn show(exception: &Exception) -> Result<String, IllFormed> {
+    if let Some(group) = exception.as_group() {
+        let inner = group
+            .exceptions()
+            .iter()
+            .map(show)
+            .collect::<Result<Vec<_>, _>>()?;
+        return Ok(format!(
+            "ExceptionGroup({})[{}]",
+            group.message(),
+            inner.join(", ")
+        ));
+    }
+    if exception.is_cancelled() {
+        let message = exception
+            .downcast_ref::<CancelledError>()
+            .and_then(CancelledError::message);
+        return Ok(format!("CancelledError({})", message.unwrap_or_default()));
+    }
+    match kind_of(exception) {
+        Some(Kind::ErrA | Kind::ErrB) => Ok(exception.to_string()),
+        Some(kind) => Ok(kind.name().to_owned()),
+        None => Err(IllFormed(exception.to_string())),
+    }
+}
+
+/// Whether `except KIND` catches the exception.
+pub(super) fn matches(kind: Kind, exception: &Exception) -> bool {
+    match kind {
+        Kind::CancelledError => exception.is_cancelled(),
+        Kind::ExceptionGroup => exception.as_group().is_some(),
+        Kind::Exception => !is_base(exception),
+        // In Python a BrokenBarrierError is a RuntimeError.
+        Kind::RuntimeError => matches!(
+            kind_of(exception),
+            Some(Kind::RuntimeError | Kind::BrokenBarrierError)
+        ),
+        kind => kind_of(exception) == Some(kind),
+    }
+}
+
+/// Whether Python makes it a BaseException: a CancelledError, or a group that holds one.
+fn is_base(exception: &Exception) -> bool {
+    match exception.as_group() {
+        Some(group) => group.exceptions().iter().any(is_base),
+        None => exception.is_cancelled(),
+    }
+}
+
+fn kind_of(exception: &Exception) -> Option<Kind> {
+    if exception.is::<ErrA>() {
+        Some(Kind::ErrA)
+    } else if exception.is::<ErrB>() {
+        Some(Kind::ErrB)
+    } else if exception.is::<InvalidStateError>() {
+        Some(Kind::InvalidStateError)
+    } else if exception.is::<RuntimeError>() {
+        Some(Kind::RuntimeError)
+    } else if exception.is::<TimeoutError>() {
+        Some(Kind::TimeoutError)
+    } else if exception.is::<ValueError>() {
+        Some(Kind::ValueError)
+    } else {
+        exception.downcast_ref::<Named>().map(|named| named.0)
+    }
+}

@@ -1,0 +1,18 @@
+//! Stream readers. Not built yet: programs that use them are refused before they run.
+
+use std::rc::Rc;
+
+use super::machine::{Frame, Machine, Step};
+use crate::program::{Stream, StreamAction};
+
+pub(super) async fn run(machine: &Rc<Machine>, _frame: &Frame, statement: &Stream) -> Step {
+    Err(machine.ill_formed(format!("unsupported: {statement:?}")))
+}
+
+pub(super) fn act(
+    machine: &Rc<Machine>,
+    _frame: &Frame,
+    action: &StreamAction,
+) -> asyncio_core::Result<()> {
+    Err(machine.ill_formed(format!("unsupported: {action:?}")))
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask test`: everything a change must pass, in stages.
+
+mod tidy;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use crate::{Failure, parity};
+
+const USAGE: &str = "\
+cargo xtask test [STAGE…]
+
+Runs all stages, or those named: fmt clippy test doc tidy conformance";
+
+/// The programs generated for each profile in the conformance stage.
+const FUZZ: &str = "300";
+
+type Stage = (&'static str, fn() -> Result<bool, Failure>);
+
+const STAGES: [Stage; 6] = [
+    ("fmt", || cargo(&["fmt", "--all", "--check"])),
+    ("clippy", || {
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    }),
+    ("test", || cargo(&["test", "--workspace", "--no-fail-fast"])),
+    ("doc", doc),
+    ("tidy", || {
+        Ok(tidy::check(&root())? & parity::check(&root())?)
+    }),
+    ("conformance", conformance),
+];
+
+/// Runs the stages. All of them run, even after one has failed.
+pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Failure> {
+    let mut wanted = Vec::new();
+    for arg in args {
+        let arg = arg.to_string_lossy().into_owned();
+        if arg == "--help" || arg == "-h" {
+            say!("{USAGE}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !STAGES.iter().any(|(stage, _)| *stage == arg) {
+            return Err(format!("no stage {arg:?}\n\n{USAGE}").into());
+        }
+        wanted.push(arg);
+    }
+    let mut results = Vec::new();
+    for (stage, run) in STAGES {
+        if wanted.is_empty() || wanted.iter().any(|name| name == stage) {
+            say!("\n== {stage}");
+            let started = Instant::now();
+            let passed = run().unwrap_or_else(|error| {
+                say!("{error}");
+                false
+            });
+            results.push((stage, passed, started.elapsed()));
+        }
+    }
+    say!("\nstage         minutes");
+    for (stage, passed, took) in &results {
+        say!(
+            "{stage:<14}{:>7}  {}",
+            minutes(*took),
+            if *passed { "passed" } else { "FAILED" }
+        );
+    }
+    say!(
+        "{:<14}{:>7}",
+        "all",
+        minutes(results.iter().map(|(_, _, took)| *took).sum())
+    );
+    let passed = results.iter().all(|(_, passed, _)| *passed);
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn minutes(took: Duration) -> String {
+    format!("{}:{:02}", took.as_secs() / 60, took.as_secs() % 60)
+}
+
+fn cargo(args: &[&str]) -> Result<bool, Failure> {
+    ran(cargo_command().args(args))
+}
+
+fn doc() -> Result<bool, Failure> {
+    ran(cargo_command()
+        .args(["doc", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn conformance() -> Result<bool, Failure> {
+    // Which CPython was found, or that none was, is the first line of its output: the recorded
+    // corpus is compared in either case, and CPython is no part of what the tests need.
+    ran(Command::new(env::current_exe()?).args(["conformance", "--supported", "--fuzz", FUZZ]))
+}
+
+fn cargo_command() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs a command with its output where ours goes.
+fn ran(command: &mut Command) -> Result<bool, Failure> {
+    Ok(command.status()?.success())
+}
