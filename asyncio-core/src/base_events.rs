@@ -20,6 +20,7 @@ use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::ready::{Call, Ready};
 use crate::time::{Clock, RESOLUTION};
+use crate::timeouts;
 
 /// Drives a loop until it is stopped or an exception leaves it.
 pub(crate) struct Driver<'a> {
@@ -49,18 +50,18 @@ impl<'a> Driver<'a> {
     /// Runs what is left of the iteration under way; false when it was time to give way.
     fn run_batch(&self, started: Instant, handles: &mut u32) -> bool {
         let core = self.core;
-        while core.batch.get() > 0 {
+        while let Some(left) = core.batch.get().checked_sub(1) {
             let Some(ready) = core.ready.borrow_mut().pop_front() else {
                 core.batch.set(0);
                 break;
             };
-            core.batch.set(core.batch.get() - 1);
+            core.batch.set(left);
             run_ready(core, ready);
-            if core.escaped.borrow().is_some() {
+            if core.has_escaped.get() {
                 // The rest of the batch runs when the loop is run again.
                 return true;
             }
-            *handles += 1;
+            *handles = handles.wrapping_add(1);
             if handles.is_multiple_of(LOOK) && started.elapsed() > BUSY {
                 return false;
             }
@@ -69,26 +70,39 @@ impl<'a> Driver<'a> {
     }
 
     /// Begins an iteration: mail, due timers, and the batch is what is ready then.
+    #[inline]
     fn begin(&mut self, cx: &mut PollContext<'_>) -> Poll<()> {
         let core = self.core;
-        for mail in self.cell.take_mail() {
-            read(core, mail);
+        if self.cell.has_mail() {
+            self.cell.take_mail().into_iter().for_each(|mail| read(core, mail));
         }
-        if core.ready.borrow().is_empty() && !core.stopping.get() {
-            let next = core.timers.borrow_mut().next();
-            if self.sleeps_until(next, cx) {
+        if !core.timers.borrow().is_empty() {
+            if self.begin_with_timers(cx).is_pending() {
                 return Poll::Pending;
             }
+        } else if core.ready.borrow().is_empty() && !core.stopping.get() {
+            return Poll::Pending;
         }
-        let no_timers = core.timers.borrow_mut().next().is_none();
-        if !no_timers {
+        core.batch.set(core.ready.borrow().len());
+        core.turn.set(core.turn.get() + 1);
+        Poll::Ready(())
+    }
+
+    fn begin_with_timers(&mut self, cx: &mut PollContext<'_>) -> Poll<()> {
+        let core = self.core;
+        let next = core.timers.borrow_mut().next();
+        if core.ready.borrow().is_empty()
+            && !core.stopping.get()
+            && self.sleeps_until(next, cx)
+        {
+            return Poll::Pending;
+        }
+        if next.is_some() {
             let end = core.now() + RESOLUTION;
             while let Some(action) = { core.timers.borrow_mut().pop_before(end) } {
                 core.ready.borrow_mut().push_back(action.into());
             }
         }
-        core.batch.set(core.ready.borrow().len());
-        core.turn.set(core.turn.get() + 1);
         Poll::Ready(())
     }
 
@@ -138,10 +152,10 @@ impl StdFuture for Driver<'_> {
                 return Poll::Pending;
             }
             let on = this.run_batch(started, &mut handles);
-            let escaped = core.escaped.borrow_mut().take();
-            if let Some(exception) = escaped {
+            if core.has_escaped.replace(false) {
                 core.batch.set(0);
-                return Poll::Ready(Err(exception));
+                let escaped = core.escaped.borrow_mut().take();
+                return Poll::Ready(escaped.map_or(Ok(()), Err));
             }
             // The iteration may have ended with the very handle after which it is time to give way.
             if core.batch.get() == 0 && core.stopping.get() {
@@ -192,6 +206,9 @@ fn run_ready(core: &Core, ready: Ready) {
             }
         }
         Ready::Done(cell, call) => run_done(core, || call.call(cell)),
+        Ready::Family(outer, child) => run_done(core, || cell::tell(&outer, &child)),
+        Ready::Watch(watcher, child, number) => run_done(core, || watcher.done(&child, number)),
+        Ready::Timeout(key) => timeouts::fire(core, key),
         Ready::Wake(waker) => run_done(core, || waker.wake()),
         Ready::Stop(cell) => {
             // An exception that leaves the loop has done so already (`_run_until_complete_cb`).
@@ -313,8 +330,15 @@ pub(crate) fn empty(core: &Core) {
         let ready: Vec<Ready> = core.ready.borrow_mut().drain(..).collect();
         let calls = core.calls.borrow_mut().take_all();
         let timers = core.timers.borrow_mut().take_all();
-        let done = tasks.is_empty() && ready.is_empty() && calls.is_empty() && timers.is_empty();
-        drop((ready, calls, timers));
+        let timeouts = core.timeouts.borrow_mut().take_all();
+        let families = core.families.borrow_mut().take_all();
+        let done = tasks.is_empty()
+            && ready.is_empty()
+            && calls.is_empty()
+            && timers.is_empty()
+            && families.is_empty();
+        families.iter().for_each(cell::let_go);
+        drop((ready, calls, timers, timeouts, families));
         tasks.sort_unstable_by_key(|task| task.number);
         for task in tasks {
             report_destroyed(core, task.cell());
@@ -325,7 +349,7 @@ pub(crate) fn empty(core: &Core) {
         }
     }
     core.batch.set(0);
-    drop(core.handler.take());
+    drop((core.handler.take(), core.task_factory.take()));
 }
 
 const MAX_ROUNDS: usize = 1000;

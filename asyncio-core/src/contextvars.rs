@@ -83,6 +83,19 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
 
     /// Sets the value in the current context and returns what undoes it.
     ///
+    /// ```
+    /// # use asyncio_core::{Context, ContextVar, Exception};
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// assert!(USER.set("ada").is_err(), "there is no context here");
+    /// Context::new().run(|| {
+    ///     let token = USER.set("ada")?;
+    ///     assert_eq!((USER.get(), token.old_value()), (Some("ada"), None));
+    ///     Ok::<(), Exception>(())
+    /// })??;
+    /// # Ok::<(), Exception>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`RuntimeError`] where there is no current context: outside of a task, a callback and

@@ -111,6 +111,7 @@ impl Frame {
         unsafe { &*self.context.get() }
     }
 
+    #[inline]
     fn values(&self) -> Values {
         let slot = self.context().take();
         let values = slot.values();
@@ -132,6 +133,11 @@ pub(crate) fn with<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
 #[inline]
 pub(crate) fn loop_cell() -> *const LoopCell {
     with(|frame| frame.map_or(ptr::null(), Frame::loop_cell))
+}
+
+/// Whether a task of ours is running on this thread.
+pub(crate) fn in_task() -> bool {
+    with(|frame| frame.and_then(Frame::task).is_some())
 }
 
 /// A number for this thread that no other thread has, now or later.

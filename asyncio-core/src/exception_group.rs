@@ -35,6 +35,11 @@ struct Inner {
 impl ExceptionGroup {
     /// A group of these exceptions, in this order.
     ///
+    /// ```
+    /// # use asyncio_core::ExceptionGroup;
+    /// assert!(ExceptionGroup::new("nothing went wrong", vec![]).is_err());
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ValueError`] when there is no exception to group.

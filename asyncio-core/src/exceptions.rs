@@ -8,6 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::exception_group::ExceptionGroup;
 
 /// The result of a coroutine: a value, or the [`Exception`] that ended it.
+///
+/// ```
+/// use asyncio_core::Result;
+///
+/// async fn parse(text: &str) -> Result<u32> {
+///     Ok(text.parse()?) // any error becomes an `Exception`
+/// }
+/// # fn main() -> Result<()> {
+/// # assert_eq!(asyncio_core::run(parse("7"))?, 7);
+/// # assert!(asyncio_core::run(parse("x")).is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub type Result<T, E = Exception> = std::result::Result<T, E>;
 
 /// Any error at all, cheap to clone: what a task ends with when it does not end with a value.
@@ -137,6 +150,16 @@ impl Exception {
     }
 
     /// The group, where this is an [`ExceptionGroup`].
+    ///
+    /// ```
+    /// # use asyncio_core::{Exception, ExceptionGroup, ValueError};
+    /// # fn main() -> Result<(), ValueError> {
+    /// let group = ExceptionGroup::new("one went wrong", vec![ValueError::new("odd").into()])?;
+    /// let exception = Exception::from(group);
+    /// assert_eq!(exception.as_group().map(|group| group.exceptions().len()), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn as_group(&self) -> Option<&ExceptionGroup> {
         match &self.0 {
@@ -467,6 +490,16 @@ message_errors! {
 }
 
 /// Ctrl-C was pressed and nothing handled it: it leaves the task and the loop at once.
+///
+/// ```
+/// # use asyncio_core::{KeyboardInterrupt, Result, run};
+/// # fn program() -> Result<()> { run(async { Ok(()) }) }
+/// match program() {
+///     Err(error) if error.is::<KeyboardInterrupt>() => eprintln!("interrupted"),
+///     Err(error) => eprintln!("{error}"),
+///     Ok(()) => {}
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyboardInterrupt;

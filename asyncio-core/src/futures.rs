@@ -58,6 +58,19 @@ impl<T: 'static> Future<T> {
     /// Sets the value and wakes all who wait, in the order in which they came
     /// (`Future.set_result`).
     ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let future = get_running_loop()?.create_future();
+    /// future.set_result(1)?;
+    /// assert!(future.set_result(2).is_err(), "it is done");
+    /// assert_eq!(future.await?, 1);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InvalidStateError`] when the future is done, and on another thread than its loop's.
@@ -107,8 +120,8 @@ impl<T: 'static> Future<T> {
     /// # fn main() -> Result<()> {
     /// # run(async {
     /// let future = get_running_loop()?.create_future();
-    /// let id = future.add_done_callback(|_| println!("taken back below"))?;
-    /// future.add_done_callback(|future| assert_eq!(future.result().ok(), Some(7)))?;
+    /// let id = future.add_done_callback(|_| println!("taken back below"));
+    /// future.add_done_callback(|future| assert_eq!(future.result().ok(), Some(7)));
     /// assert_eq!(future.remove_done_callback(id), 1);
     /// future.set_result(7)?;
     /// sleep(0).await?;
@@ -170,6 +183,10 @@ impl<T: 'static> Future<T> {
     pub(crate) fn into_typed(self) -> Typed<T> {
         self.inner
     }
+
+    pub(crate) const fn typed(&self) -> &Typed<T> {
+        &self.inner
+    }
 }
 
 impl<T> Future<T> {
@@ -223,6 +240,20 @@ impl<T> Future<T> {
 
 impl<T: Clone + 'static> Future<T> {
     /// The value (`Future.result`).
+    ///
+    /// ```
+    /// # use asyncio_core::{InvalidStateError, Result, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let future = get_running_loop()?.create_future();
+    /// let error = future.result().expect_err("it is pending");
+    /// assert!(error.is::<InvalidStateError>());
+    /// future.set_result(1)?;
+    /// assert_eq!((future.result()?, future.result()?), (1, 1));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -26,6 +26,11 @@
 //!
 //! # Vocabulary
 //!
+//! - The **event loop** ([`run`], [`Runner`]) is one of two places to run: one thread, the order of
+//!   CPython, and if wanted a clock that jumps instead of waiting. Futures need not be `Send`.
+//! - A **tokio runtime** (`#[tokio::main]`, a request handler of a server) is the other:
+//!   [`create_task`], [`sleep`], cancellation and the rest do the same there, on as many threads as it
+//!   has. Only the order between tasks is tokio's.
 //! - A **coroutine** is any Rust future whose output is a [`Result`]. Like Python's it does nothing
 //!   until it is awaited or made a task.
 //! - A **task** is a coroutine that the loop runs on its own. [`Task`] is its handle and a future of
@@ -60,12 +65,12 @@
 //!
 //! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
 //!   this one.
-//! - It does not run on a tokio runtime that is already there, yet: without a loop of this crate
-//!   [`create_task`] returns a task that has failed. Nor does it have `gather`, `wait`, `shield`, task
-//!   groups, timeouts, threads or signal handlers, yet.
+//! - It does not have `gather`, `wait`, `shield`, task groups, timeouts, threads or signal handlers,
+//!   yet.
 //! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
 //!   left in a thread when its loop has ended.
-//! - It does not panic on a missing loop, and a panic in a task stays in that task, as its exception.
+//! - It does not panic where there is nothing to run on: the task that is returned has failed. And a
+//!   panic in a task stays in that task, as its exception.
 //!
 //! # Features
 //!
@@ -84,12 +89,17 @@ mod loop_cell;
 mod memory;
 mod ready;
 mod runners;
+mod scoped;
 #[cfg(unix)]
 mod signals;
 mod slab;
+mod taskgroups;
 mod tasks;
 mod time;
+mod timeouts;
 mod timers;
+#[doc(hidden)]
+pub mod waiting;
 
 pub use cancellable::{Cancellable, FutureExt};
 pub use contextvars::{Context, ContextVar, Token, copy_context};
@@ -104,8 +114,14 @@ pub use exceptions::{
 };
 pub use futures::{CallbackId, Future};
 pub use runners::{Runner, RunnerBuilder, run};
+pub use taskgroups::{TaskGroup, TaskGroupBuilder, TaskGroupCancelled, task_group};
 pub use tasks::{
-    Sleep, Task, TaskBuilder, TaskHandle, all_tasks, create_local_task, create_task, current_task,
-    sleep, try_create_task,
+    ALL_COMPLETED, AsCompleted, FIRST_COMPLETED, FIRST_EXCEPTION, Gather, GatherLocal, Gathering,
+    NextCompleted, ReturnWhen, Sleep, Task, TaskBuilder, TaskFactory, TaskHandle, Wait, Waitable,
+    all_tasks, as_completed, as_completed_local, create_eager_task_factory, create_local_task,
+    create_task, current_task, eager_task_factory, ensure_future, ensure_local_future, gather,
+    gather_iter, gather_local, shield, shield_local, sleep, try_create_task, wait, wait_for,
+    wait_for_local, wrap_future,
 };
-pub use time::Delay;
+pub use time::{Delay, MaybeDelay};
+pub use timeouts::{Timeout, TimeoutScope, timeout, timeout_at, timeout_with};

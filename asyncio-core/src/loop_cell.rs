@@ -20,7 +20,9 @@ use crate::exceptions::{Exception, Message};
 use crate::memory::FreeList;
 use crate::ready::{Call, Ready, TimerAction};
 use crate::slab::Slab;
+use crate::tasks::TaskFactory;
 use crate::time::Clock;
+use crate::timeouts::Timing;
 use crate::timers::Timers;
 
 /// A loop as all threads see it.
@@ -75,6 +77,11 @@ pub(crate) struct Core {
     pub(crate) timers: RefCell<Timers<TimerAction>>,
     pub(crate) calls: RefCell<Slab<Call>>,
     pub(crate) tasks: RefCell<Slab<TaskRef>>,
+    /// Futures that wait for children, which may be kept alive by each other alone.
+    pub(crate) families: RefCell<Slab<CellRef>>,
+    /// Timeouts that have been entered and not left.
+    pub(crate) timeouts: RefCell<Slab<Timing>>,
+    pub(crate) task_factory: RefCell<Option<Rc<TaskFactory>>>,
     pub(crate) clock: Cell<Clock>,
     /// How many `ClockHold`s keep the virtual clock from jumping.
     pub(crate) holds: Cell<usize>,
@@ -85,6 +92,7 @@ pub(crate) struct Core {
     pub(crate) debug: Cell<bool>,
     /// An exception on its way out of the loop (`KeyboardInterrupt`, `SystemExit`).
     pub(crate) escaped: RefCell<Option<Exception>>,
+    pub(crate) has_escaped: Cell<bool>,
     pub(crate) handler: RefCell<Option<Rc<ExceptionHandler>>>,
     pub(crate) tasks_made: Cell<u64>,
     pub(crate) tasks_numbered: Cell<u64>,
@@ -133,6 +141,9 @@ impl LoopCell {
                 timers: RefCell::new(Timers::new()),
                 calls: RefCell::new(Slab::new()),
                 tasks: RefCell::new(Slab::new()),
+                families: RefCell::new(Slab::new()),
+                timeouts: RefCell::new(Slab::new()),
+                task_factory: RefCell::new(None),
                 clock: Cell::new(clock),
                 holds: Cell::new(0),
                 running: Cell::new(false),
@@ -140,6 +151,7 @@ impl LoopCell {
                 close_at_end: Cell::new(false),
                 debug: Cell::new(false),
                 escaped: RefCell::new(None),
+                has_escaped: Cell::new(false),
                 handler: RefCell::new(None),
                 tasks_made: Cell::new(0),
                 tasks_numbered: Cell::new(0),
@@ -197,7 +209,7 @@ impl LoopCell {
         }
         let lazy = matches!(mail, Mail::Release(_)) && mailbox.mail.len() < LAZY_MAIL;
         mailbox.mail.push(mail);
-        // Release, with the Acquire in `take_mail`: the flag is only a hint, but the loop that sees
+        // Release, with the Acquire in `has_mail`: the flag is only a hint, but the loop that sees
         // it must find the mail, which the lock sees to.
         self.has_mail.store(true, Ordering::Release);
         let waker = if lazy { None } else { mailbox.waker.clone() };
@@ -208,12 +220,16 @@ impl LoopCell {
         Ok(())
     }
 
-    /// Takes what other threads have sent.
-    pub(crate) fn take_mail(&self) -> Vec<Mail> {
+    /// Whether other threads have sent something.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
         // Acquire: see `post`. A mail that is sent just after this look is followed by a wake.
-        if !self.has_mail.load(Ordering::Acquire) {
-            return Vec::new();
-        }
+        self.has_mail.load(Ordering::Acquire)
+    }
+
+    /// Takes what other threads have sent.
+    #[cold]
+    pub(crate) fn take_mail(&self) -> Vec<Mail> {
         let mut mailbox = self.lock();
         // Relaxed: both sides write the flag under the lock.
         self.has_mail.store(false, Ordering::Relaxed);
@@ -363,6 +379,7 @@ impl Core {
 
     pub(crate) fn escape(&self, exception: Exception) {
         let old = self.escaped.replace(Some(exception));
+        self.has_escaped.set(true);
         drop(old);
     }
 }

@@ -26,7 +26,7 @@ struct Block {
 const STEP: usize = 32;
 const CLASSES: usize = 32;
 /// How many bytes a class keeps at the most.
-const KEEP: usize = 128 * 1024;
+const KEEP: usize = 1024 * 1024;
 
 impl FreeList {
     pub(crate) const fn new() -> Self {

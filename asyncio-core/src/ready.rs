@@ -1,8 +1,9 @@
 //! What the loop has to run: one entry for each of CPython's handles.
 
+use std::sync::Arc;
 use std::task::Waker;
 
-use crate::cell::{CellRef, DoneCall, SlotId, TaskRef};
+use crate::cell::{CellRef, DoneCall, SlotId, TaskRef, Watcher};
 use crate::contextvars::Slot;
 use crate::exceptions::Result;
 use crate::slab::Key;
@@ -19,6 +20,12 @@ pub(crate) enum Ready {
     Slept(TaskRef, SlotId),
     /// Something foreign that waits for a future of ours.
     Wake(Waker),
+    /// A future hears that a child of its, the second one, is done.
+    Family(CellRef, CellRef),
+    /// Somebody who watches several futures hears of one.
+    Watch(Arc<dyn Watcher>, CellRef, u32),
+    /// A `timeout` is due; gone from its slab when it was left or rescheduled.
+    Timeout(Key),
     /// The future that `run_until_complete` waits for is done.
     Stop(CellRef),
 }
@@ -27,6 +34,7 @@ pub(crate) enum Ready {
 pub(crate) enum TimerAction {
     Sleep(TaskRef, SlotId),
     Call(Key),
+    Timeout(Key),
 }
 
 impl From<TimerAction> for Ready {
@@ -34,6 +42,7 @@ impl From<TimerAction> for Ready {
         match action {
             TimerAction::Sleep(task, slot) => Self::Slept(task, slot),
             TimerAction::Call(key) => Self::Call(key),
+            TimerAction::Timeout(key) => Self::Timeout(key),
         }
     }
 }

@@ -86,6 +86,16 @@ impl Runner {
 
     /// Runs a program to its end (`Runner.run`).
     ///
+    /// ```
+    /// # use asyncio_core::{Result, Runner, sleep};
+    /// # fn main() -> Result<()> {
+    /// let runner = Runner::new()?;
+    /// assert_eq!(runner.run(async { Ok(1) })?, 1);
+    /// assert!(runner.run(async { Err::<(), _>(std::io::Error::other("broken").into()) }).is_err());
+    /// runner.close()
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What `main` ends with; [`KeyboardInterrupt`] when Ctrl-C ended it; [`RuntimeError`] when the
@@ -153,6 +163,20 @@ impl Runner {
     }
 
     /// Cancels and awaits what is left, and closes the loop (`Runner.close`). Closing twice is fine.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, Runner, create_task, sleep};
+    /// # fn main() -> Result<()> {
+    /// let runner = Runner::new()?;
+    /// let left = runner.run(async {
+    ///     let left = create_task(async { sleep(3600).await });
+    ///     sleep(0).await.map(|()| left)
+    /// })?;
+    /// runner.close()?;
+    /// assert!(left.cancelled());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

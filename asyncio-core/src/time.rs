@@ -58,6 +58,59 @@ impl From<Duration> for Delay {
     }
 }
 
+/// A span of time, or none: what a timeout takes.
+///
+/// Made of whatever a [`Delay`] is made of, and of `None`.
+///
+/// ```
+/// use asyncio_core::MaybeDelay;
+///
+/// assert_eq!(MaybeDelay::from(2).seconds(), Some(2.0));
+/// assert_eq!(MaybeDelay::from(None).seconds(), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct MaybeDelay {
+    delay: Option<Delay>,
+}
+
+impl MaybeDelay {
+    /// The delay in seconds, where there is one.
+    #[must_use]
+    pub fn seconds(self) -> Option<f64> {
+        self.delay.map(Delay::as_secs_f64)
+    }
+}
+
+impl From<Option<Delay>> for MaybeDelay {
+    fn from(delay: Option<Delay>) -> Self {
+        Self { delay }
+    }
+}
+
+impl From<Delay> for MaybeDelay {
+    fn from(delay: Delay) -> Self {
+        Self { delay: Some(delay) }
+    }
+}
+
+impl From<f64> for MaybeDelay {
+    fn from(seconds: f64) -> Self {
+        Delay::from(seconds).into()
+    }
+}
+
+impl From<i32> for MaybeDelay {
+    fn from(seconds: i32) -> Self {
+        Delay::from(seconds).into()
+    }
+}
+
+impl From<Duration> for MaybeDelay {
+    fn from(duration: Duration) -> Self {
+        Delay::from(duration).into()
+    }
+}
+
 /// The smallest step of the monotonic clock, in seconds: a timer is due when its time is less than
 /// now plus this (`BaseEventLoop._clock_resolution` on Linux).
 pub(crate) const RESOLUTION: f64 = 1e-9;

@@ -66,6 +66,11 @@ impl<T> Timers<T> {
             .map(|Reverse(deadline)| deadline.when)
     }
 
+    /// Whether there is nothing to wait for; timers that were cancelled may still be counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
     /// The earliest deadline.
     pub(crate) fn next(&mut self) -> Option<f64> {
         while let Some(Reverse(head)) = self.heap.peek() {

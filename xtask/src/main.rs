@@ -7,6 +7,7 @@ macro_rules! say {
     };
 }
 
+mod bench;
 mod conformance;
 mod interp;
 mod parity;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
 
   trace          run scenario programs from standard input and write their traces
   conformance    compare traces with those of CPython's asyncio
+  bench          ours beside what a user would pick instead
   parity         write, or check, the table of asyncio's names
   test           everything a change must pass
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_ref().and_then(|command| command.to_str()) {
         Some("trace") => trace::main().map(|()| ExitCode::SUCCESS),
         Some("conformance") => conformance::main(args),
+        Some("bench") => bench::main(args),
         Some("parity") => parity::main(args),
         Some("test") => suite::main(args),
         Some("help" | "--help" | "-h") => {

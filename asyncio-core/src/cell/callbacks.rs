@@ -5,6 +5,7 @@
     reason = "some callbacks may go to another thread, and only those do"
 )]
 
+use std::sync::Arc;
 use std::task::Waker;
 
 use super::refs::{CellRef, TaskRef};
@@ -20,8 +21,18 @@ pub(crate) enum Callback {
     Waker(Waker),
     /// Bring the outcome to another thread and wake who waits there.
     Fetch(Box<dyn FnOnce(&CellRef) + Send>),
+    /// Tell a future that this child of its is done.
+    Family(CellRef),
+    /// Tell somebody who watches several futures, and call this one by its number.
+    Watch(Arc<dyn Watcher>, u32),
     /// Leave `run_until_complete` (`_run_until_complete_cb`).
     Stop,
+}
+
+/// Somebody who waits for several futures: `wait`, `as_completed`, a task group.
+pub(crate) trait Watcher: Send + Sync {
+    /// One of them is done: called a turn of the loop after it was, at once where there is no loop.
+    fn done(&self, child: &CellRef, number: u32);
 }
 
 /// A callback that may go to another thread.
@@ -109,6 +120,11 @@ impl Callbacks {
     /// Takes out the function that was added under this number.
     pub(crate) fn remove_call(&mut self, id: u64) -> Option<Callback> {
         self.remove_first(|callback| matches!(callback, Callback::Call { id: it, .. } if *it == id))
+    }
+
+    /// Takes out what tells this future.
+    pub(crate) fn remove_family(&mut self, outer: &CellRef) -> Option<Callback> {
+        self.remove_first(|callback| matches!(callback, Callback::Family(it) if it == outer))
     }
 
     /// Takes out what ends `run_until_complete`.

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
+use super::family;
 use super::header::{Failure, MUST_CANCEL, REQUESTED, RUNNING, SCHEDULED, UNRETRIEVED, VISITING};
 use super::outcome::fail;
 use super::refs::{CellRef, TaskRef};
@@ -55,9 +56,9 @@ enum Visit {
     Forward(Level),
 }
 
-/// A task whose waits are being asked.
+/// A task whose waits are being asked, or a future whose children are.
 struct Level {
-    task: TaskRef,
+    cell: CellRef,
     /// Still to be asked, the next one last.
     targets: Vec<CellRef>,
     accepted: bool,
@@ -83,27 +84,43 @@ fn walk(origin: Option<&TaskRef>, first: Level, message: &Message) -> bool {
         let Some(level) = levels.pop() else {
             return true;
         };
-        let raises = level.task.cell().access(|| {
-            level.task.base.clear(VISITING);
-            !level.accepted && must_cancel(&level.task, message)
+        let accepted = level.leave(message);
+        match levels.last_mut() {
+            Some(above) => above.accepted |= accepted,
+            None => return accepted,
+        }
+    }
+}
+
+impl Level {
+    /// All have been asked; whether the request was accepted.
+    fn leave(self, message: &Message) -> bool {
+        let task = self.cell.as_task();
+        let raises = self.cell.access(|| {
+            self.cell.clear(VISITING);
+            task.is_some_and(|task| !self.accepted && must_cancel(task, message))
         });
+        let Some(task) = task else {
+            if self.accepted {
+                family::accepted(&self.cell);
+            }
+            return self.accepted;
+        };
         if raises == Some(true) {
-            schedule(&level.task);
+            schedule(task);
         }
         // A task that is not done always accepts: if nothing below did, it raises the error itself.
-        if let Some(above) = levels.last_mut() {
-            above.accepted = true;
-        }
+        true
     }
 }
 
 fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Level]) -> Visit {
     let Some(task) = cell.as_task() else {
-        return Visit::Answer(visit_future(cell, message));
+        return visit_future(cell, message, path);
     };
     let slots = cell.access(|| {
         cell.clear(UNRETRIEVED);
-        if cell.is_done() || cell.has(VISITING) && (origin == Some(task) || is_on(path, task)) {
+        if cell.is_done() || cell.has(VISITING) && (origin == Some(task) || is_on(path, cell)) {
             return None;
         }
         // Relaxed: written under this access only; other threads merely look at the number.
@@ -127,7 +144,7 @@ fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Le
                 return Visit::Answer(true);
             }
             Visit::Forward(Level {
-                task: task.clone(),
+                cell: cell.clone(),
                 targets,
                 accepted,
             })
@@ -135,17 +152,41 @@ fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Le
     }
 }
 
-fn visit_future(cell: &CellRef, message: &Message) -> bool {
-    if cell.access(|| cell.clear(UNRETRIEVED)).is_none() {
-        return send(cell, message);
+fn visit_future(cell: &CellRef, message: &Message, path: &[Level]) -> Visit {
+    if !cell.is_done()
+        && let Some(mut targets) = family::forwards_to(cell)
+    {
+        let entered = cell.access(|| {
+            if targets.is_empty() || cell.is_done() || cell.has(VISITING) && is_on(path, cell) {
+                return false;
+            }
+            cell.set(VISITING);
+            true
+        });
+        if entered != Some(true) {
+            return Visit::Answer(false);
+        }
+        targets.reverse();
+        return Visit::Forward(Level {
+            cell: cell.clone(),
+            targets,
+            accepted: false,
+        });
     }
-    fail(
+    if cell.access(|| cell.clear(UNRETRIEVED)).is_none() {
+        return Visit::Answer(send(cell, message));
+    }
+    let cancelled = fail(
         cell,
         Failure::Cancelled {
             saved: None,
             message: message.clone(),
         },
-    )
+    );
+    if cancelled {
+        family::cancelled(cell);
+    }
+    Visit::Answer(cancelled)
 }
 
 /// Has the cell's loop, which is another thread's, cancel it.
@@ -159,12 +200,12 @@ fn send(cell: &CellRef, message: &Message) -> bool {
             .is_ok()
 }
 
-/// Whether a task is one of those whose waits are being asked.
+/// Whether a task or future is one of those being asked.
 ///
 /// `VISITING` says so nearly always; but several threads may cancel along the same path, and then
 /// the flag may be another's.
-fn is_on(path: &[Level], task: &TaskRef) -> bool {
-    path.iter().any(|level| level.task == *task)
+fn is_on(path: &[Level], cell: &CellRef) -> bool {
+    path.iter().any(|level| level.cell == *cell)
 }
 
 /// What became of a task's waits when they were cancelled.

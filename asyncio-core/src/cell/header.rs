@@ -9,6 +9,7 @@ use std::task::Context as PollContext;
 use super::callbacks::Callbacks;
 use super::local::LocalCell;
 use crate::exceptions::{CancelledError, Exception, Message};
+use super::family::FamilyTable;
 use crate::loop_cell::{LoopCell, nowhere};
 
 /// What all cells have in common.
@@ -43,6 +44,8 @@ pub(crate) struct VTable {
     pub(super) fail: unsafe fn(NonNull<Header>, Failure),
     pub(super) error: unsafe fn(NonNull<Header>, bool) -> Option<Exception>,
     pub(super) drop_outcome: unsafe fn(NonNull<Header>),
+    /// For a future that others decide, such as gather's.
+    pub(super) family: Option<&'static FamilyTable>,
 }
 
 /// What polling a task's future came to; a value has been stored already.
@@ -73,6 +76,7 @@ pub(crate) const REQUESTED: u32 = 1 << 8; // some request to cancel has not been
 pub(crate) const VISITING: u32 = 1 << 9; // on the path of a cancellation under way
 pub(crate) const FUTURE_ALIVE: u32 = 1 << 10; // the task's future has not been dropped
 pub(crate) const VALUE_IS_SEND: u32 = 1 << 11; // the value may be dropped on any thread
+pub(crate) const KILLED: u32 = 1 << 12; // its group is gone: the future is dropped, not polled again
 pub(crate) const DONE: u32 = FINISHED | CANCELLED;
 
 impl Header {

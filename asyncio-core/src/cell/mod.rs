@@ -7,6 +7,7 @@
 
 mod callbacks;
 mod cancel;
+mod family;
 mod header;
 mod local;
 mod outcome;
@@ -15,19 +16,23 @@ mod step;
 mod task;
 mod typed;
 mod wait;
+mod waiter;
 mod waits;
 
-pub(crate) use callbacks::{Callback, DoneCall, SendCallback};
+pub(crate) use callbacks::{Callback, DoneCall, SendCallback, Token, Watcher};
 pub(crate) use cancel::cancel;
+pub(crate) use family::{Outer, Part, let_go, tell};
 pub(crate) use header::{CANCELLED, Failure, MUST_CANCEL};
 pub(crate) use outcome::{
-    add_callback, error, fail, mark_retrieved, peek, remove_call, remove_stop,
+    add_callback, error, fail, make_cancelled_error, mark_retrieved, peek, remove_call,
+    remove_callback, remove_family, remove_stop,
 };
 pub(crate) use refs::{CellRef, Released, TaskRef};
 pub(crate) use step::{
-    drop_unfinished, is_task_waker, schedule, start_eagerly, step, step_driven, wake_slot,
+    drop_unfinished, is_task_waker, kill, schedule, start_eagerly, step, step_driven, wake_slot,
 };
 pub(crate) use task::{TaskName, TaskParts};
 pub(crate) use typed::Typed;
 pub(crate) use wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
+pub use waiter::{Waiter, Wakeup};
 pub(crate) use waits::{SlotId, State};

@@ -5,11 +5,14 @@
 )]
 
 use super::callbacks::{Callback, Callbacks, DoneCall, SendCallback, Token};
+use super::family::tell_detached;
 use super::header::{CANCELLED, DONE, FAILED, FINISHED, Failure, UNRETRIEVED};
 use super::refs::{CellRef, TaskRef};
 use super::step::wake_slot;
 use super::task::{Outcome, outcome};
-use crate::exceptions::{CancelledError, Exception, InvalidStateError, Result, RuntimeError};
+use crate::exceptions::{
+    CancelledError, Exception, InvalidStateError, Message, Result, RuntimeError,
+};
 use crate::loop_cell::Mail;
 use crate::ready::Ready;
 
@@ -111,12 +114,21 @@ pub(crate) fn add_callback(cell: &CellRef, callback: Callback) -> Token {
 }
 
 /// Removes the callback with this token, if it is still waiting.
-pub(super) fn remove_callback(cell: &CellRef, token: Token) {
+pub(crate) fn remove_callback(cell: &CellRef, token: Token) {
     let removed = cell.access(|| {
         if cell.is_done() {
             return None;
         }
         cell.callbacks.with(|callbacks| callbacks.remove(token))
+    });
+    drop(removed);
+}
+
+/// Removes what tells a future that this child of its is done.
+pub(crate) fn remove_family(cell: &CellRef, outer: &CellRef) {
+    let removed = cell.access(|| {
+        cell.callbacks
+            .with(|callbacks| callbacks.remove_family(outer))
     });
     drop(removed);
 }
@@ -183,6 +195,34 @@ pub(crate) fn error(cell: &CellRef) -> Result<Option<Exception>> {
     }
 }
 
+/// The error of who was cancelled by way of this one (`Future._make_cancelled_error`).
+pub(crate) fn make_cancelled_error(cell: &CellRef) -> Exception {
+    if cell.has(CANCELLED)
+        && let Err(error) = error(cell)
+    {
+        return error;
+    }
+    // A task that was cancelled and went on keeps the message it was cancelled with.
+    let message = cell.as_task().and_then(TaskRef::cancel_message);
+    CancelledError::from_message(message).into()
+}
+
+/// The message with which a cell was cancelled that is done, whatever its coroutine raised.
+///
+/// # Safety
+///
+/// The cell's value is a `T`.
+pub(crate) unsafe fn cancelled_message<T>(cell: &CellRef) -> Message {
+    let message = cell.access(|| {
+        // SAFETY: we are the cell's only user, and the caller knows the type.
+        match unsafe { outcome::<T>(cell).as_ref() } {
+            Outcome::Cancelled { message, .. } => message.clone(),
+            _ => None,
+        }
+    });
+    message.flatten()
+}
+
 /// Takes note that somebody has seen the exception, if there is one.
 pub(crate) fn mark_retrieved(cell: &CellRef) {
     cell.access(|| cell.clear(UNRETRIEVED));
@@ -214,6 +254,12 @@ pub(super) fn dispatch(cell: &CellRef, callback: Callback) {
         (Callback::Waker(waker), Some(core)) => core.push(Ready::Wake(waker)),
         (Callback::Waker(waker), None) => waker.wake(),
         (Callback::Fetch(fetch), _) => fetch(cell),
+        (Callback::Family(outer), Some(core)) => core.push(Ready::Family(outer, cell.clone())),
+        (Callback::Family(outer), None) => tell_detached(outer, cell.clone()),
+        (Callback::Watch(watcher, number), Some(core)) => {
+            core.push(Ready::Watch(watcher, cell.clone(), number));
+        }
+        (Callback::Watch(watcher, number), None) => watcher.done(cell, number),
         (Callback::Stop, Some(core)) => core.push(Ready::Stop(cell.clone())),
         (Callback::Stop, None) => {}
     }

@@ -14,6 +14,7 @@ use super::callbacks::Callback;
 use super::header::{FAILED, Header, UNRETRIEVED, VALUE_IS_SEND};
 use super::task::TaskHeader;
 use crate::base_events;
+use crate::exceptions::Message;
 use crate::loop_cell::{LoopCell, Mail};
 
 /// A counted reference to a cell of any kind.
@@ -64,6 +65,11 @@ impl CellRef {
         // SAFETY: a loop's cell outlives the cells that were made on it: it keeps itself alive until
         // the last of them is gone.
         unsafe { self.home.as_ref() }
+    }
+
+    /// The home's place, which tells homes apart.
+    pub(crate) fn home_ptr(&self) -> NonNull<LoopCell> {
+        self.home
     }
 
     /// Whether this thread may touch what is not atomic.
@@ -183,6 +189,16 @@ impl TaskRef {
 
     pub(crate) fn into_cell(self) -> CellRef {
         self.0
+    }
+
+    /// The message of the last request that the task was to raise by itself (`_cancel_message`).
+    pub(crate) fn cancel_message(&self) -> Message {
+        let message = self.0.access(|| {
+            let message = self.message.take();
+            self.message.set(message.clone());
+            message
+        });
+        message.flatten()
     }
 }
 

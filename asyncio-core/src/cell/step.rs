@@ -12,7 +12,7 @@ use std::task::{Context as PollContext, RawWaker, RawWakerVTable, Waker};
 
 use super::cancel::cancel_waits;
 use super::header::{
-    DONE, FINISHED, FUTURE_ALIVE, Failure, Header, MUST_CANCEL, Polled, REQUESTED, RUNNING,
+    DONE, FINISHED, FUTURE_ALIVE, Failure, Header, KILLED, MUST_CANCEL, Polled, REQUESTED, RUNNING,
     SCHEDULED, STARTED,
 };
 use super::outcome::{dispatch_all, fail_task, finish, peek_cancelled};
@@ -75,6 +75,7 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
         let (woken, waker) = task.with_waits(|waits| match waits.get(id) {
             Some(slot) if slot.state == State::Pending => {
                 slot.state = State::Woken;
+                slot.woken = true;
                 (true, waits.waker(id).and_then(Option::take))
             }
             _ => (false, None),
@@ -134,12 +135,26 @@ pub(crate) fn drop_unfinished(core: Option<&Core>, task: &TaskRef) {
     }
 }
 
+/// Has a task never polled again: its future is dropped, here and now where that can be, else by the
+/// thread that is polling it or is about to.
+pub(crate) fn kill(task: &TaskRef) {
+    let running = task.cell().access(|| {
+        task.base.set(KILLED);
+        task.base.has(RUNNING)
+    });
+    match task.cell().home().core() {
+        Some(core) if running == Some(false) => drop_unfinished(Some(core), task),
+        _ => schedule(task),
+    }
+}
+
 /// What a step finds when it begins.
 enum Begin {
     /// The task has ended meanwhile.
     Stale,
-    /// The error would be thrown into a coroutine that has not begun: its body never runs.
-    NeverStarts(Message),
+    /// The error would be thrown into a coroutine that has not begun, whose body then never runs; or
+    /// the task's group was dropped.
+    NeverRuns(Message),
     Run {
         requested: bool,
     },
@@ -150,8 +165,10 @@ fn run(core: Option<&Core>, task: &TaskRef, waker: &Waker) {
         task.base.clear(SCHEDULED);
         if task.base.is_done() {
             Begin::Stale
-        } else if task.base.has(MUST_CANCEL) && !task.base.has(STARTED) {
-            Begin::NeverStarts(task.message.take())
+        } else if task.base.has(KILLED)
+            || task.base.has(MUST_CANCEL) && !task.base.has(STARTED)
+        {
+            Begin::NeverRuns(task.message.take())
         } else {
             task.base.set(RUNNING | STARTED);
             Begin::Run {
@@ -161,7 +178,7 @@ fn run(core: Option<&Core>, task: &TaskRef, waker: &Waker) {
     });
     match begin {
         None | Some(Begin::Stale) => {}
-        Some(Begin::NeverStarts(message)) => in_frame(core, task, |_| {
+        Some(Begin::NeverRuns(message)) => in_frame(core, task, |_| {
             end_cancelled(core, task, CancelledError::from_message(message));
         }),
         Some(Begin::Run { requested }) => in_frame(core, task, |frame| {
@@ -254,7 +271,8 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
         if own.is_some() || !must_cancel {
             return own;
         }
-        let message = task.message.take();
+        // It stays with the task: a gather that is cancelled looks at it when the task has ended.
+        let message = shared(&task.message);
         task.with_waits(|waits| {
             waits.for_each(|slot, waker| {
                 slot.state = State::Thrown;

@@ -210,7 +210,7 @@ struct FutureCell<T> {
     outcome: UnsafeCell<Outcome<T>>,
 }
 
-fn allocate<C>(home: NonNull<LoopCell>, cell: C) -> CellRef {
+pub(super) fn allocate<C>(home: NonNull<LoopCell>, cell: C) -> CellRef {
     // SAFETY: the home is alive: its caller holds it.
     let memory = unsafe { LoopCell::allocate(home, Layout::new::<C>()) }.cast::<C>();
     // SAFETY: the memory is fresh and has the layout of a `C`.
@@ -233,6 +233,7 @@ where
         fail: Self::fail,
         error: Self::error,
         drop_outcome: Self::drop_outcome,
+        family: None,
     };
 
     /// Where the future stands, and the outcome after it.
@@ -312,6 +313,7 @@ impl<T: 'static> FutureCell<T> {
         fail: Self::fail,
         error: Self::error,
         drop_outcome: Self::drop_outcome,
+        family: None,
     };
 
     /// Where the outcome stands.
@@ -348,7 +350,7 @@ impl<T: 'static> FutureCell<T> {
 /// # Safety
 ///
 /// The place is that of an `Outcome<T>`, whose only user the caller is.
-unsafe fn replace_outcome<T>(place: NonNull<u8>, new: Outcome<T>) {
+pub(super) unsafe fn replace_outcome<T>(place: NonNull<u8>, new: Outcome<T>) {
     // SAFETY: the caller's promise. The old outcome is moved out before it is dropped, because
     // dropping it may run anything.
     let old = unsafe { place.cast::<Outcome<T>>().replace(new) };

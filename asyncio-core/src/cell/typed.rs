@@ -17,14 +17,17 @@ use std::task::{Context as PollContext, Poll};
 use super::callbacks::{Callback, DoneCall, SendCallback};
 use super::cancel::cancel;
 use super::header::CANCELLED;
-use super::outcome::{add_callback, born_failed, complete, dispatch, retrieve};
+use super::family::{Outer, Part};
+use super::outcome::{
+    add_callback, born_failed, cancelled_message, complete, dispatch, retrieve,
+};
 use super::refs::{CellRef, TaskRef};
 use super::task::{TaskParts, new_future, new_task};
 use super::wait::CellWait;
 use crate::base_events::failed_callback;
 use crate::contextvars::Slot;
-use crate::current::Frame;
-use crate::exceptions::{Exception, Result};
+use crate::current::{self, Frame};
+use crate::exceptions::{CancelledError, Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail, nowhere};
 
 /// A handle that owns a reference and may retrieve the value.
@@ -62,6 +65,22 @@ impl<T: 'static> Typed<T> {
         Self::of(cell)
     }
 
+    /// A handle of a future that others decide.
+    pub(crate) fn outer<P: Part<Value = T>>(outer: &Outer<P>) -> Self {
+        Self::of(outer.cell().clone())
+    }
+
+    /// The result as gather lists it: of a cancelled future the message alone, and what its
+    /// coroutine raised is left for whoever asks first.
+    pub(crate) fn listed(&self) -> Result<T> {
+        if self.cancelled() {
+            // SAFETY: the value of the cell is a `T`.
+            let message = unsafe { cancelled_message::<T>(&self.cell) };
+            return Err(CancelledError::from_message(message).into());
+        }
+        self.take_result()
+    }
+
     /// Private, and given only cells made for a `T`: that is why the value of every `Typed<T>` is one.
     fn of(cell: CellRef) -> Self {
         Self {
@@ -76,12 +95,23 @@ impl<T: 'static> Typed<T> {
     /// Sets the value of a future; it comes back when the future is done already, and on another
     /// thread than its loop's.
     pub(crate) fn complete(&self, value: T) -> Result<(), T> {
+        if self.done() {
+            return Err(value);
+        }
         debug_assert!(self.as_task().is_none(), "a task's value is its future's");
-        // SAFETY: the value of the cell is a `T`; it is a future's, because only `Future` completes.
+        // SAFETY: the value of the cell is a `T`; it is a future's, because only `Future` completes,
+        // and that is never the handle of a task that is not done.
         unsafe { complete(&self.cell, value) }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut PollContext<'_>) -> Poll<Result<T>> {
+        if self.fetched.is_some() && !current::in_task() {
+            // A task is told by its slot; who is none looks here.
+            if let Some(result) = self.take_fetched() {
+                self.wait = CellWait::new();
+                return Poll::Ready(result);
+            }
+        }
         let (cell, clone) = (&*self.cell, &self.clone);
         let fetched = &mut self.fetched;
         match self.wait.poll(cell, cx, |callback| {
@@ -90,13 +120,18 @@ impl<T: 'static> Typed<T> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) => {
-                let brought = self
-                    .fetched
-                    .take()
-                    .and_then(|fetched| lock(&fetched).take());
-                Poll::Ready(brought.unwrap_or_else(|| self.take_result()))
+                Poll::Ready(self.take_fetched().unwrap_or_else(|| self.take_result()))
             }
         }
+    }
+
+    /// The outcome, where it was brought here from the thread of its loop.
+    fn take_fetched(&mut self) -> Option<Result<T>> {
+        let arrived = self.fetched.as_ref().and_then(|fetched| lock(fetched).take());
+        if arrived.is_some() {
+            self.fetched = None;
+        }
+        arrived
     }
 
     /// The value for whoever has the last word on it; other handles get a copy where they can.
@@ -186,17 +221,21 @@ fn fetch<T: 'static>(
     unsafe impl<T> Send for Parts<T> {}
     impl<T> Parts<T> {
         fn arrive(self, cell: &CellRef) {
-            // SAFETY: the callback is added to the very cell of this handle, whose value is a `T`.
-            let result = unsafe { retrieve(cell, self.1) };
-            *lock(&self.0) = Some(result);
+            // A wait that was begun anew has sent for the outcome more than once; only this thread
+            // brings it.
+            if lock(&self.0).is_none() {
+                // SAFETY: the callback is added to the very cell of this handle, whose value is a
+                // `T`.
+                let result = unsafe { retrieve(cell, self.1) };
+                *lock(&self.0) = Some(result);
+            }
             if let Some(then) = self.2 {
                 dispatch(cell, then.into_inner());
             }
         }
     }
-    let arrived = Fetched::default();
-    *fetched = Some(Arc::clone(&arrived));
-    let parts = Parts(arrived, clone, SendCallback::new(then));
+    let arrived = fetched.get_or_insert_default();
+    let parts = Parts(Arc::clone(arrived), clone, SendCallback::new(then));
     Callback::Fetch(Box::new(move |cell| parts.arrive(cell)))
 }
 

@@ -42,6 +42,8 @@ pub(crate) enum State {
 pub(crate) struct Slot {
     generation: u32,
     pub(crate) state: State,
+    /// Somebody has ended the wait, whatever the task is to raise here.
+    pub(crate) woken: bool,
     /// The awaited future, with the token of our callback there.
     pub(crate) target: Option<(CellRef, Token)>,
     pub(crate) message: Message,
@@ -62,6 +64,8 @@ struct More {
     /// Who polls each of them, where that is not the task itself (`FuturesUnordered` and its like).
     wakers: Vec<Option<Waker>>,
     free: Vec<u32>,
+    /// Who polls the first wait, where that is no longer the task itself.
+    first_waker: Option<Waker>,
 }
 
 impl Waits {
@@ -105,10 +109,21 @@ impl Waits {
     /// Who polls a wait, where that is not the task itself.
     pub(crate) fn waker(&mut self, id: SlotId) -> Option<&mut Option<Waker>> {
         self.get(id)?;
-        self.more
-            .as_mut()?
-            .wakers
-            .get_mut((id.index as usize).checked_sub(1)?)
+        let more = self.more.as_mut()?;
+        match id.index as usize {
+            0 => Some(&mut more.first_waker),
+            index => more.wakers.get_mut(index - 1),
+        }
+    }
+
+    /// Has another than the task itself woken for a wait, and hands back who was before.
+    pub(crate) fn place_waker(&mut self, id: SlotId, waker: &mut Option<Waker>) {
+        if self.get(id).is_some() {
+            self.more.get_or_insert_default();
+            if let Some(place) = self.waker(id) {
+                std::mem::swap(place, waker);
+            }
+        }
     }
 
     /// Ends a wait and returns what its slot held.
@@ -122,7 +137,7 @@ impl Waits {
         };
         slot.state = State::Free;
         slot.generation = slot.generation.wrapping_add(1);
-        if id.index == 0 {
+        if id.index == 0 && self.more.is_none() {
             Some(ended)
         } else {
             Some(self.end_another(id, ended))
@@ -132,9 +147,13 @@ impl Waits {
     #[cold]
     fn end_another(&mut self, id: SlotId, mut ended: Ended) -> Ended {
         if let Some(more) = &mut self.more {
-            let at = id.index - 1;
-            ended.waker = more.wakers[at as usize].take();
-            more.free.push(at);
+            match id.index.checked_sub(1) {
+                None => ended.waker = more.first_waker.take(),
+                Some(at) => {
+                    ended.waker = more.wakers[at as usize].take();
+                    more.free.push(at);
+                }
+            }
         }
         ended
     }
@@ -142,7 +161,8 @@ impl Waits {
     /// The waits under way, oldest slot first, each with who polls it.
     pub(crate) fn for_each(&mut self, mut f: impl FnMut(&mut Slot, &mut Option<Waker>)) {
         if self.first.state != State::Free {
-            f(&mut self.first, &mut None);
+            let waker = self.more.as_mut().map(|more| &mut more.first_waker);
+            f(&mut self.first, waker.unwrap_or(&mut None));
         }
         if let Some(more) = &mut self.more {
             for (slot, waker) in more.slots.iter_mut().zip(&mut more.wakers) {
@@ -165,6 +185,7 @@ impl Slot {
     #[inline]
     fn begin(&mut self, index: u32, target: Option<(CellRef, Token)>) -> SlotId {
         self.state = State::Pending;
+        self.woken = false;
         self.target = target;
         SlotId {
             index,

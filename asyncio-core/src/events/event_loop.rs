@@ -23,7 +23,7 @@ use crate::futures::Future;
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::ready::{Call, Ready, TimerAction};
 use crate::slab::Key;
-use crate::tasks::{Task, spawn};
+use crate::tasks::{Task, TaskFactory, spawn};
 use crate::time::Delay;
 
 /// A function that hears of errors nobody else can be told of; see
@@ -98,6 +98,24 @@ impl EventLoop {
     }
 
     /// Has a function called in the next iteration (`loop.call_soon`).
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let event_loop = get_running_loop()?;
+    /// let (first, second) = (event_loop.create_future(), event_loop.create_future());
+    /// let (one, two) = (first.clone(), second.clone());
+    /// event_loop.call_soon(move || one.set_result(1))?;
+    /// event_loop.call_soon(move || {
+    ///     assert!(first.done(), "what was scheduled first is called first");
+    ///     two.set_result(2)
+    /// })?;
+    /// assert_eq!(second.await?, 2);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -203,6 +221,18 @@ impl EventLoop {
 
     /// Has a function called at a time of the loop's clock, in seconds (`loop.call_at`).
     ///
+    /// ```
+    /// # use asyncio_core::{OwnedEventLoop, Result};
+    /// # fn main() -> Result<()> {
+    /// let event_loop = OwnedEventLoop::builder().virtual_clock(true).build()?;
+    /// let handle = event_loop.clone();
+    /// event_loop.call_at(60.0, move || handle.stop())?;
+    /// event_loop.run_forever()?;
+    /// assert_eq!(event_loop.time(), 60.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As of [`call_later`](Self::call_later).
@@ -230,6 +260,19 @@ impl EventLoop {
     ///
     /// The future need not be `Send`: it stays on the loop's thread. On another thread, and once the
     /// loop is closed, the task is failed already, with a [`RuntimeError`].
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let event_loop = get_running_loop()?;
+    /// # use std::rc::Rc;
+    /// let shared = Rc::new(7); // it stays on this thread
+    /// assert_eq!(event_loop.create_task(async move { Ok(*shared) }).await?, 7);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     #[track_caller]
     pub fn create_task<T, F>(&self, future: F) -> Task<T>
     where
@@ -241,6 +284,20 @@ impl EventLoop {
             Ok(core) => spawn(core, future, location),
             Err(error) => Task::of(Typed::failed(error.into())),
         }
+    }
+
+    /// How the tasks of this loop are made from now on (`loop.set_task_factory`); `None` for the
+    /// default.
+    ///
+    /// See [`eager_task_factory`](crate::eager_task_factory).
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`] on another thread than the loop's, and once it is closed.
+    pub fn set_task_factory(&self, factory: Option<Box<TaskFactory>>) -> Result<(), RuntimeError> {
+        let old = self.core()?.task_factory.replace(factory.map(Rc::from));
+        drop(old);
+        Ok(())
     }
 
     /// Who hears of errors that nobody else can be told of (`loop.set_exception_handler`); `None`
@@ -400,6 +457,18 @@ impl EventLoop {
     /// A [`Task`] or a [`Future`] of this loop is waited for as it is; any other future becomes a
     /// task first.
     ///
+    /// ```
+    /// # use asyncio_core::{Result, new_event_loop};
+    /// # fn main() -> Result<()> {
+    /// let event_loop = new_event_loop()?;
+    /// let future = event_loop.create_future();
+    /// let setter = future.clone();
+    /// event_loop.call_soon(move || setter.set_result(42))?;
+    /// assert_eq!(event_loop.run_until_complete(future)?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What the future ends with; as of [`run_forever`](Self::run_forever); [`RuntimeError`] when
@@ -445,6 +514,17 @@ impl EventLoop {
     /// Ends the loop (`loop.close`): what is left on it is dropped. Closing twice is fine.
     ///
     /// Pending tasks are reported to the exception handler, then their futures are dropped.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, new_event_loop};
+    /// # fn main() -> Result<()> {
+    /// let event_loop = new_event_loop()?;
+    /// event_loop.close()?;
+    /// assert!(event_loop.call_soon(|| ()).is_err(), "a closed loop runs nothing");
+    /// event_loop.close()?; // again, without effect
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

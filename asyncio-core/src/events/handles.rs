@@ -12,6 +12,12 @@ use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::slab::Key;
 
 /// What a callback may return: nothing, or a [`Result`] whose error goes to the exception handler.
+///
+/// ```
+/// # use asyncio_core::{CallbackResult, RuntimeError};
+/// assert!(().into_result().is_ok());
+/// assert!(Err::<(), _>(RuntimeError::new("no")).into_result().is_err());
+/// ```
 pub trait CallbackResult {
     /// The error, if the callback failed.
     ///

@@ -8,4 +8,4 @@ pub use event_loop::{EventLoop, ExceptionHandler, get_running_loop, new_event_lo
 pub use handles::{CallbackResult, ExceptionContext, Handle, TimerHandle};
 pub use owned::{ClockHold, EventLoopBuilder, OwnedEventLoop};
 
-pub(crate) use event_loop::with_running;
+pub(crate) use event_loop::{into_handle, with_running};

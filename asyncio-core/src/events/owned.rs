@@ -35,6 +35,17 @@ impl Drop for ClockHold {
 /// An event loop that belongs to this thread, and is closed when this is dropped.
 ///
 /// Everything else is done through the [`EventLoop`] it derefs to.
+///
+/// ```
+/// # use asyncio_core::{Result, new_event_loop};
+/// # fn main() -> Result<()> {
+/// let event_loop = new_event_loop()?;
+/// let handle = event_loop.clone(); // of the `EventLoop`, and it owns nothing
+/// drop(event_loop);
+/// assert!(handle.is_closed());
+/// # Ok(())
+/// # }
+/// ```
 pub struct OwnedEventLoop {
     event_loop: EventLoop,
     /// A loop is run and dropped by the thread that made it.

@@ -54,7 +54,7 @@ pub fn current_task() -> Option<TaskHandle> {
 }
 
 /// The tasks of the running loop that are not done (`asyncio.all_tasks`), in the order in which they
-/// were made; none where no loop runs.
+/// were made; none where no loop runs, for tasks on a tokio runtime are not counted.
 ///
 /// ```
 /// # use asyncio_core::{Result, all_tasks, create_task, run, sleep};
@@ -77,6 +77,10 @@ impl TaskHandle {
         Self { task }
     }
 
+    pub(crate) const fn task(&self) -> &TaskRef {
+        &self.task
+    }
+
     /// The tasks of a loop that are not done, in the order in which they were made.
     pub(crate) fn all(core: &Core) -> Vec<Self> {
         let mut tasks: Vec<TaskRef> = core.tasks.borrow().iter().cloned().collect();
@@ -91,6 +95,25 @@ impl TaskHandle {
     }
 
     /// Asks the task to end; see [`Task::cancel`](crate::Task::cancel).
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, all_tasks, create_task, current_task, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let _sleeper = create_task(async { sleep(3600).await });
+    /// let me = current_task();
+    /// for task in all_tasks() {
+    ///     if Some(&task) != me.as_ref() {
+    ///         task.cancel();
+    ///     }
+    /// }
+    /// sleep(0).await?;
+    /// sleep(0).await?;
+    /// assert_eq!(all_tasks().len(), 1);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn cancel(&self) -> bool {
         cell::cancel(self.task.cell(), &None)
     }
@@ -172,7 +195,7 @@ impl<C: FnOnce()> DoneCall for WhenDone<C> {
 }
 
 /// `Task.uncancel`: reaching zero takes back a cancellation that has not been raised yet (3.13).
-pub(super) fn uncancel(task: &TaskRef) -> u32 {
+pub(crate) fn uncancel(task: &TaskRef) -> u32 {
     let change = || {
         // Relaxed: written under `access` only; other threads merely look at the number.
         let left = task.cancelling().saturating_sub(1);

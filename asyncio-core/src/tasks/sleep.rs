@@ -115,12 +115,12 @@ impl Sleep {
                 let slot = *slot;
                 match cell::slot_state(current, slot) {
                     State::Pending if cell::refresh_waker(current, slot, cx) => Poll::Pending,
-                    State::Pending => self.begin_on_loop(core, current, cx),
+                    State::Pending => self.begin_on_loop(core, frame, current, cx),
                     State::Cancelled | State::Thrown => self.end_cancelled(current),
                     State::Woken | State::Free => self.end(Ok(())),
                 }
             }
-            _ => self.begin_on_loop(core, current, cx),
+            _ => self.begin_on_loop(core, frame, current, cx),
         }
     }
 
@@ -128,6 +128,7 @@ impl Sleep {
     fn begin_on_loop(
         &mut self,
         core: &Core,
+        frame: &Frame,
         current: &TaskRef,
         cx: &mut PollContext<'_>,
     ) -> Poll<Result<()>> {
@@ -136,7 +137,7 @@ impl Sleep {
             Err(error) => return self.end(Err(error.into())),
         };
         self.give_up();
-        cell::began();
+        frame.delivery.begun.set(frame.delivery.begun.get() + 1);
         if delay <= 0.0 {
             self.state = Waiting::Turn {
                 turn: Some(core.turn.get()),
@@ -244,13 +245,15 @@ impl Sleep {
         }
     }
 
+    #[inline]
     fn end_turn(&mut self, frame: &Frame, current: &TaskRef) -> Poll<Result<()>> {
-        if frame.delivery.thrown.get() {
-            cell::take_delivery(current);
-            let error = CancelledError::from_message(frame.delivery.message());
-            return self.end(Err(error.into()));
+        if !frame.delivery.thrown.get() {
+            self.state = Waiting::Over;
+            return Poll::Ready(Ok(()));
         }
-        self.end(Ok(()))
+        cell::take_delivery(current);
+        let error = CancelledError::from_message(frame.delivery.message());
+        self.end(Err(error.into()))
     }
 
     fn end_cancelled(&mut self, current: &TaskRef) -> Poll<Result<()>> {
@@ -266,10 +269,15 @@ impl Sleep {
     }
 
     /// Leaves the slot and the timer; the message that a cancellation left in the slot.
+    #[inline]
     fn give_up(&mut self) -> Message {
         if let Waiting::No | Waiting::Turn { .. } | Waiting::Over = self.state {
             return None;
         }
+        self.leave()
+    }
+
+    fn leave(&mut self) -> Message {
         match std::mem::replace(&mut self.state, Waiting::No) {
             Waiting::Timer { task, slot, timer } => {
                 if let Some(core) = task.cell().home().core() {

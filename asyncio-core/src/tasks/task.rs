@@ -80,8 +80,9 @@ pub struct Task<T> {
 
 /// Starts a task (`asyncio.create_task`); its first step runs in the loop's next iteration.
 ///
-/// Where no loop runs, the task is failed already, with a [`RuntimeError`]; see
-/// [`try_create_task`].
+/// Where no loop of this crate runs but a tokio runtime does, the task runs there: everything but the
+/// order between tasks is the same. Where neither does, the task is failed already, with a
+/// [`RuntimeError`]; see [`try_create_task`].
 ///
 /// ```
 /// # use asyncio_core::{Result, create_task, run};
@@ -90,32 +91,45 @@ pub struct Task<T> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// ```
+/// use asyncio_core::{Result, create_task, sleep};
+///
+/// #[tokio::main]
+/// async fn main() -> Result<()> {
+///     let hour = create_task(async { sleep(3600).await });
+///     sleep(0.01).await?;
+///     hour.cancel();
+///     assert!(hour.await.is_err_and(|error| error.is_cancelled()));
+///     Ok(())
+/// }
+/// ```
 #[track_caller]
 pub fn create_task<T, F>(future: F) -> Task<T>
 where
     F: StdFuture<Output = Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    Task::<T>::builder().spawn(future)
+    Task::builder().spawn(future)
 }
 
-/// As [`create_task`], but where no loop runs the error is returned at once.
+/// As [`create_task`], but where there is nothing to run a task the error is returned at once.
 ///
 /// ```
 /// # use asyncio_core::try_create_task;
-/// assert!(try_create_task(async { Ok(()) }).is_err(), "no loop runs here");
+/// assert!(try_create_task(async { Ok(()) }).is_err(), "nothing runs tasks here");
 /// ```
 ///
 /// # Errors
 ///
-/// [`RuntimeError`] when no event loop runs on this thread.
+/// [`RuntimeError`] when neither an event loop nor a tokio runtime runs on this thread.
 #[track_caller]
 pub fn try_create_task<T, F>(future: F) -> Result<Task<T>, RuntimeError>
 where
     F: StdFuture<Output = Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    let builder = Task::<T>::builder();
+    let builder = Task::builder();
     if with_running(|_| ()).is_none() {
         runtime(true)?;
     }
@@ -123,6 +137,9 @@ where
 }
 
 /// As [`create_task`], for a future that must stay on this thread.
+///
+/// It needs an event loop: on a tokio runtime, which may move a task to another thread, the task is
+/// failed already, with a [`RuntimeError`].
 ///
 /// ```
 /// # use asyncio_core::{Result, create_local_task, run};
@@ -143,21 +160,17 @@ where
     F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
 {
-    Task::<T>::builder().spawn_local(future)
+    Task::builder().spawn_local(future)
 }
 
-impl<T: 'static> Task<T> {
-    pub(crate) const fn of(inner: Typed<T>) -> Self {
-        Self { inner }
-    }
-
+impl Task<()> {
     /// The keyword arguments of `create_task`: a name, a context, an eager start.
     ///
     /// ```
     /// # use asyncio_core::{Result, Task, run};
     /// # fn main() -> Result<()> {
     /// run(async {
-    ///     let task = Task::<()>::builder().name("fetch").eager_start(true).spawn(async { Ok(7) });
+    ///     let task = Task::builder().name("fetch").eager_start(true).spawn(async { Ok(7) });
     ///     assert!(task.done(), "it ran at once, up to its end");
     ///     assert_eq!(task.get_name(), "fetch");
     ///     assert_eq!(task.await?, 7);
@@ -174,6 +187,12 @@ impl<T: 'static> Task<T> {
             location: Location::caller(),
         }
     }
+}
+
+impl<T: 'static> Task<T> {
+    pub(crate) const fn of(inner: Typed<T>) -> Self {
+        Self { inner }
+    }
 
     /// Has a function called once the task is done, a turn of the loop later
     /// (`Task.add_done_callback`); where it is done already, in the next turn.
@@ -186,7 +205,7 @@ impl<T: 'static> Task<T> {
     /// # fn main() -> Result<()> {
     /// # run(async {
     /// let task = create_task(async { Ok(7) });
-    /// task.add_done_callback(|task| println!("ended with {:?}", task.result()))?;
+    /// task.add_done_callback(|task| println!("ended with {:?}", task.result()));
     /// task.await?;
     /// # Ok(())
     /// # })
@@ -218,6 +237,22 @@ impl<T: 'static> Task<T> {
 
     /// As [`add_done_callback`](Self::add_done_callback), for a function that must stay on this
     /// thread.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// # use std::{cell::Cell, rc::Rc};
+    /// let calls = Rc::new(Cell::new(0));
+    /// let counted = Rc::clone(&calls);
+    /// let task = create_task(async { Ok(()) });
+    /// task.add_local_done_callback(move |_| counted.set(counted.get() + 1))?;
+    /// task.await?;
+    /// assert_eq!(calls.get(), 1);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -278,6 +313,15 @@ impl<T: 'static> Task<T> {
     pub(crate) fn into_typed(self) -> Typed<T> {
         self.inner
     }
+
+    /// What a call that cannot start a task returns: done already, with the error.
+    pub(crate) fn failed(exception: Exception) -> Self {
+        Self::of(Typed::failed(exception))
+    }
+
+    pub(crate) const fn typed(&self) -> &Typed<T> {
+        &self.inner
+    }
 }
 
 impl<T> Task<T> {
@@ -323,6 +367,20 @@ impl<T> Task<T> {
     }
 
     /// As [`cancel`](Self::cancel), with a message for the `CancelledError`.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run, sleep};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task(async { sleep(3600).await });
+    /// sleep(0).await?;
+    /// task.cancel_with_message("shutting down");
+    /// let error = task.await.expect_err("it was cancelled");
+    /// assert_eq!(error.to_string(), "cancelled: shutting down");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub fn cancel_with_message(&self, message: impl Into<String>) -> bool {
         self.inner.cancel(Some(message.into()))
     }
@@ -399,6 +457,18 @@ impl<T> Task<T> {
 
     /// The untyped handle, as [`current_task`](crate::current_task) returns it; `None` for a task
     /// that never was one because no loop was running.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, current_task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task(async { Ok(current_task()) });
+    /// let handle = task.handle();
+    /// assert_eq!(task.await?, handle);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     #[must_use]
     pub fn handle(&self) -> Option<TaskHandle> {
         self.task().map(|task| TaskHandle::of(task.clone()))
@@ -486,7 +556,17 @@ pub struct TaskBuilder {
 }
 
 impl TaskBuilder {
-    /// The task's name; "Task-1" and so on where none is given.
+    /// A builder for what is spawned at this place on somebody's behalf.
+    pub(crate) const fn at(location: &'static Location<'static>) -> Self {
+        Self {
+            name: None,
+            context: None,
+            eager: false,
+            location,
+        }
+    }
+
+    /// The task's name; "Task-1" and so on where none is given, "Task" on a tokio runtime.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(Arc::from(name.into()));
         self
@@ -502,7 +582,7 @@ impl TaskBuilder {
     /// static USER: ContextVar<&str> = ContextVar::new("user");
     ///
     /// let context = Context::new();
-    /// let task = Task::<()>::builder().context(context.clone()).spawn(async {
+    /// let task = Task::builder().context(context.clone()).spawn(async {
     ///     USER.set("ada")?;
     ///     Ok(())
     /// });
@@ -519,6 +599,17 @@ impl TaskBuilder {
 
     /// Whether the task runs up to its first wait at once, before this returns; off by default.
     ///
+    /// ```
+    /// # use asyncio_core::{Result, Task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let eager = Task::builder().eager_start(true).spawn(async { Ok(7) });
+    /// assert!(eager.done(), "there was nothing to wait for");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # asyncio
     ///
     /// Where the loop is not running the start is not eager, as in Python.
@@ -527,7 +618,7 @@ impl TaskBuilder {
         self
     }
 
-    /// Starts the task.
+    /// Starts the task; see [`create_task`].
     pub fn spawn<T, F>(self, future: F) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + Send + 'static,
@@ -536,7 +627,7 @@ impl TaskBuilder {
         self.start(future, true)
     }
 
-    /// Starts the task, with a future that must stay on this thread.
+    /// Starts the task, with a future that must stay on this thread; see [`create_local_task`].
     pub fn spawn_local<T, F>(self, future: F) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
@@ -545,7 +636,7 @@ impl TaskBuilder {
         self.start(future, false)
     }
 
-    fn start<T, F>(self, future: F, is_send: bool) -> Task<T>
+    pub(crate) fn start<T, F>(self, future: F, is_send: bool) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
@@ -570,6 +661,10 @@ impl TaskBuilder {
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
+        let factory = core.task_factory.borrow().clone();
+        if let Some(factory) = factory {
+            self = factory(self);
+        }
         let name = match self.name.take() {
             Some(name) => TaskName::Given(name),
             None => TaskName::Numbered(count(&core.tasks_numbered)),

@@ -10,7 +10,7 @@ use asyncio_core::{
 use crate::support::{Log, cancel_message, error_of, run_virtual, turns};
 
 fn eager<T: 'static>(future: impl Future<Output = Result<T>> + 'static) -> Task<T> {
-    Task::<()>::builder().eager_start(true).spawn_local(future)
+    Task::builder().eager_start(true).spawn_local(future)
 }
 
 /// `test_eager_task_factory.EagerTaskFactoryLoopTests.test_eager_completion`

@@ -1,0 +1,111 @@
+//! Making a task of whatever is given: `ensure_future` and `wrap_future`.
+
+use std::future::{Future as StdFuture, IntoFuture};
+use std::panic::Location;
+
+use super::task::{Task, TaskBuilder};
+use crate::cancellable::FutureExt;
+use crate::events::into_handle;
+use crate::exceptions::{Exception, Result};
+
+/// A task of what is given (`asyncio.ensure_future`): a [`Task`] or a [`Future`](crate::Future) as it
+/// is, anything else as a new task.
+///
+/// ```
+/// use asyncio_core::{Result, create_task, ensure_future, run};
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let task = create_task(async { Ok(1) });
+///     let same = ensure_future(task.clone());
+///     assert!(same.same_as(&task));
+///     assert_eq!(ensure_future(async { Ok(2) }).await? + task.await?, 3);
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # asyncio
+///
+/// A plain future comes back in the form of a task too: `cancel`, `done`, `await` are the future's,
+/// and what only tasks have (a name, a context) is empty.
+#[track_caller]
+pub fn ensure_future<T, F>(future: F) -> Task<T>
+where
+    F: IntoFuture<Output = Result<T>>,
+    F::IntoFuture: Send + 'static,
+    T: Send + 'static,
+{
+    Spawner::new(true, Location::caller()).ensure(future.into_future())
+}
+
+/// As [`ensure_future`], for what must stay on this thread.
+#[track_caller]
+pub fn ensure_local_future<T, F>(future: F) -> Task<T>
+where
+    F: IntoFuture<Output = Result<T>>,
+    F::IntoFuture: 'static,
+    T: 'static,
+{
+    Spawner::new(false, Location::caller()).ensure(future.into_future())
+}
+
+/// A task of something foreign whose errors are its own, such as tokio's `JoinHandle`
+/// (`asyncio.wrap_future`).
+///
+/// ```
+/// use asyncio_core::{Result, run, wrap_future};
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let join_handle = tokio::task::spawn_blocking(|| 6 * 7);
+///     assert_eq!(wrap_future(join_handle).await?, 42);
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// Cancelling the task drops the foreign future. A `JoinHandle` is detached by that: what has begun
+/// on a thread goes on, as in Python.
+#[track_caller]
+pub fn wrap_future<T, E, F>(future: F) -> Task<T>
+where
+    F: StdFuture<Output = Result<T, E>> + Send + 'static,
+    E: Into<Exception> + Send,
+    T: Send + 'static,
+{
+    let wrapped = async move { future.cancellable().await?.map_err(Into::into) };
+    Spawner::new(true, Location::caller()).ensure(wrapped)
+}
+
+/// Starts what combinators are given.
+#[expect(
+    unnameable_types,
+    reason = "it stands in the hidden part of a public trait, which is ours alone to implement"
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Spawner {
+    is_send: bool,
+    location: &'static Location<'static>,
+}
+
+impl Spawner {
+    /// `is_send`: what is spawned may go to any thread.
+    pub(crate) const fn new(is_send: bool, location: &'static Location<'static>) -> Self {
+        Self { is_send, location }
+    }
+
+    /// The future as a task: as it is where it is a handle of ours.
+    pub(crate) fn ensure<T, F>(self, future: F) -> Task<T>
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+        T: 'static,
+    {
+        match into_handle(future) {
+            Ok(handle) => Task::of(handle),
+            Err(future) => TaskBuilder::at(self.location).start(future, self.is_send),
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! `gather`: one future of the results of many.
+
+mod children;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::IntoFuture;
+use std::ops::Deref;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+pub use children::{Gather, GatherLocal};
+
+use super::child::Child;
+use super::ensure::Spawner;
+use crate::cell::{self, CANCELLED, Callback, CellRef, Outer, Part, Typed};
+use crate::events::with_running;
+use crate::exceptions::{Exception, Result, ValueError};
+use crate::futures::Future;
+use crate::loop_cell::{Core, LoopCell, nowhere};
+use crate::slab::Key;
+use children::Tasks;
+
+/// Runs several futures at once and gathers their values, in the order of the arguments
+/// (`asyncio.gather`).
+///
+/// The arguments may be tasks, futures and coroutines, in a tuple, an array or a [`Vec`]; for other
+/// collections there is [`gather_iter`], for a list in the source [`gather!`](crate::gather!).
+/// What is not running yet starts at this call, whether or not the result is awaited: what is
+/// returned stands for a [`Future`], and derefs to it.
+///
+/// ```
+/// use asyncio_core::{Result, create_task, gather, run, sleep};
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let task = create_task(async { Ok("one") });
+///     let (one, two) = gather((task, async {
+///         sleep(0.001).await?;
+///         Ok(2)
+///     }))
+///     .await?;
+///     assert_eq!((one, two), ("one", 2));
+///
+///     let squares = gather([1, 2, 3].map(|n| async move { Ok(n * n) })).await?;
+///     assert_eq!(squares, [1, 4, 9]);
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// The first exception ends the future; the other children run on. A child that is cancelled counts as
+/// one that failed with [`CancelledError`](crate::CancelledError). Cancelling the future cancels all
+/// children, and it ends once the first of them has been seen to be cancelled, or all have ended.
+///
+/// One task may be given several times; it runs once and its value is listed for each, which takes
+/// a value that is [`Clone`] (`&task`, or a clone).
+///
+/// # Errors
+///
+/// The future ends with the exception of the first child that fails, with
+/// [`CancelledError`](crate::CancelledError) when it was cancelled, with [`ValueError`] when the
+/// children belong to different loops.
+///
+/// # Cancel safety
+///
+/// Dropping the future lets the children run on. Cancelling the task that awaits it cancels all
+/// children, as in Python; use [`shield`](crate::shield) where that is not wanted.
+///
+/// # asyncio
+///
+/// `return_exceptions=True` is the method [`Gathering::return_exceptions`].
+#[track_caller]
+pub fn gather<C: Gather>(children: C) -> Gathering<C> {
+    Gathering::start(children, Spawner::new(true, Location::caller()))
+}
+
+/// As [`gather`], for futures that must stay on this thread.
+///
+/// ```
+/// # use asyncio_core::{Result, gather_local, run};
+/// # use std::rc::Rc;
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let shared = Rc::new(5);
+///     let (a, b) = (Rc::clone(&shared), shared);
+///     assert_eq!(gather_local((async move { Ok(*a) }, async move { Ok(*b + 1) })).await?, (5, 6));
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[track_caller]
+pub fn gather_local<C: GatherLocal>(children: C) -> Gathering<C> {
+    Gathering::start(children, Spawner::new(false, Location::caller()))
+}
+
+/// As [`gather`], for all that an iterator gives.
+///
+/// ```
+/// # use asyncio_core::{Result, gather_iter, run};
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let doubled = gather_iter((1..=4).map(|n| async move { Ok(2 * n) })).await?;
+///     assert_eq!(doubled, [2, 4, 6, 8]);
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[track_caller]
+pub fn gather_iter<I, T>(children: I) -> Gathering<Vec<I::Item>>
+where
+    I: IntoIterator,
+    I::Item: IntoFuture<Output = Result<T>, IntoFuture: Send + 'static>,
+    T: Send + 'static,
+{
+    let children: Vec<I::Item> = children.into_iter().collect();
+    Gathering::start(children, Spawner::new(true, Location::caller()))
+}
+
+/// Gathers what is listed, as [`gather`](crate::gather()) does with a tuple.
+///
+/// ```
+/// # use asyncio_core::{Result, gather, run};
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let (one, two) = gather!(async { Ok(1) }, async { Ok("two") }).await?;
+///     assert_eq!((one, two), (1, "two"));
+///     Ok(())
+/// })
+/// # }
+/// ```
+#[macro_export]
+macro_rules! gather {
+    ($($child:expr),* $(,)?) => {
+        $crate::gather(($($child,)*))
+    };
+}
+
+/// What [`gather`] returns: a [`Future`] of all values, running already.
+///
+/// It derefs to that future, and `await` awaits it.
+#[must_use = "the children run on, but nobody learns what became of them"]
+pub struct Gathering<C: GatherLocal> {
+    future: Future<C::Values>,
+    outer: Outer<Members<C::Tasks, C::Values>>,
+}
+
+impl<C: GatherLocal> Gathering<C> {
+    /// Has the exceptions of the children listed among the results, instead of the first one ending
+    /// it all (`return_exceptions=True`).
+    ///
+    /// ```
+    /// use asyncio_core::{Result, ValueError, gather, run};
+    ///
+    /// # fn main() -> Result<()> {
+    /// run(async {
+    ///     let (one, two) = gather((
+    ///         async { Err::<(), _>(ValueError::new("odd").into()) },
+    ///         async { Ok(2) },
+    ///     ))
+    ///     .return_exceptions()
+    ///     .await?;
+    ///     assert!(one.is_err_and(|error| error.is::<ValueError>()));
+    ///     assert_eq!(two?, 2);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub fn return_exceptions(self) -> Future<C::Results> {
+        self.restart(
+            false,
+            Box::new(|tasks: C::Tasks| Ok(tasks.results())),
+            Box::new(C::Tasks::wrap),
+        )
+    }
+
+    /// A future of what a function makes of the values, in the same turn of the loop.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, gather, run};
+    /// # fn main() -> Result<()> {
+    /// run(async {
+    ///     let sum = gather([async { Ok(1) }]).map(|values| values.iter().sum::<i32>());
+    ///     assert_eq!(sum.await?, 1);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub fn map<U, M>(self, make: M) -> Future<U>
+    where
+        M: FnOnce(C::Values) -> U + Clone + Send + 'static,
+        U: 'static,
+    {
+        let again = make.clone();
+        self.restart(
+            true,
+            Box::new(move |tasks: C::Tasks| tasks.values().map(make)),
+            Box::new(again),
+        )
+    }
+
+    /// As [`map`](Self::map), of what [`return_exceptions`](Self::return_exceptions) would give.
+    pub fn map_results<U, M>(self, make: M) -> Future<U>
+    where
+        M: FnOnce(C::Results) -> U + Clone + Send + 'static,
+        U: 'static,
+    {
+        let again = make.clone();
+        self.restart(
+            false,
+            Box::new(move |tasks: C::Tasks| Ok(make(tasks.results()))),
+            Box::new(move |values| again(C::Tasks::wrap(values))),
+        )
+    }
+
+    /// Waits for the same children with another future.
+    fn restart<U: 'static>(
+        self,
+        fails: bool,
+        collect: Collect<C::Tasks, U>,
+        of_values: Box<dyn FnOnce(C::Values) -> U>,
+    ) -> Future<U> {
+        let taken = self.outer.with(|members| {
+            let key = std::mem::replace(&mut members.key, Key::NONE);
+            (members.tasks.take(), members.cancel_requested, key)
+        });
+        let (tasks, cancel_requested, key) = taken.unwrap_or((None, false, Key::NONE));
+        forget(self.outer.cell(), key);
+        // Whatever it was, it is not what was asked for.
+        cell::mark_retrieved(self.outer.cell());
+        let Some(tasks) = tasks else {
+            let future = Future::of(Typed::future(self.outer.cell().home().core()));
+            // The children were done from the start: each gave a value, or this is why not.
+            match self.future.into_typed().take_result() {
+                Ok(values) => drop(future.set_result(of_values(values))),
+                Err(error) => drop(future.set_exception(error)),
+            }
+            return future;
+        };
+        tasks.for_each(&mut |Child(child)| cell::remove_family(child, self.outer.cell()));
+        let outer = start(tasks, fails, collect, cancel_requested);
+        Future::of(Typed::outer(&outer))
+    }
+
+    fn start(children: C, spawner: Spawner) -> Self {
+        let collect = Box::new(|tasks: C::Tasks| tasks.values());
+        let outer = start(children.start(spawner), true, collect, false);
+        Self {
+            future: Future::of(Typed::outer(&outer)),
+            outer,
+        }
+    }
+}
+
+impl<C: GatherLocal> Deref for Gathering<C> {
+    type Target = Future<C::Values>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.future
+    }
+}
+
+impl<C: GatherLocal> IntoFuture for Gathering<C> {
+    type Output = Result<C::Values>;
+    type IntoFuture = Future<C::Values>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.future
+    }
+}
+
+impl<C: GatherLocal> fmt::Debug for Gathering<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<Gathering {:?}>", self.future)
+    }
+}
+
+/// Makes the value once all children are done; without an allocation where it captures nothing.
+type Collect<K, V> = Box<dyn FnOnce(K) -> Result<V>>;
+
+/// What the future knows of its children (`_GatheringFuture`).
+struct Members<K, V> {
+    /// Until all of them are done.
+    tasks: Option<K>,
+    collect: Option<Collect<K, V>>,
+    /// Whether the first exception ends the whole.
+    fails: bool,
+    /// How many different ones are not done, or not known to be.
+    left: usize,
+    cancel_requested: bool,
+    /// Where the loop keeps the future while there are children left.
+    key: Key,
+}
+
+/// A future of these children, which are running.
+fn start<K: Tasks, V: 'static>(
+    tasks: K,
+    fails: bool,
+    collect: Collect<K, V>,
+    cancel_requested: bool,
+) -> Outer<Members<K, V>> {
+    let duplicates = Duplicates::look(&tasks);
+    let left = tasks.len() - duplicates.count();
+    let (home, of_one_loop) = common_home(&tasks);
+    let members = Members {
+        tasks: Some(tasks),
+        collect: Some(collect),
+        fails,
+        left,
+        cancel_requested,
+        key: Key::NONE,
+    };
+    let outer = Outer::new(home, members);
+    if !of_one_loop {
+        let tasks = outer.with(|members| members.tasks.take());
+        drop(tasks);
+        let message = "The future belongs to a different loop than the one specified as the loop argument";
+        outer.fail(ValueError::new(message).into());
+        return outer;
+    }
+    // Taken out for the length of this: a child that is done at once, on a tokio runtime, only counts.
+    let Some(Some(tasks)) = outer.with(|members| members.tasks.take()) else {
+        return outer;
+    };
+    let mut seen = duplicates.seen();
+    let mut done: Vec<CellRef> = Vec::new();
+    let mut waits = false;
+    tasks.for_each(&mut |Child(child)| {
+        if !seen.is_new(child) {
+            return;
+        }
+        if child.is_done() {
+            done.push(child.clone());
+        } else {
+            waits = true;
+            cell::add_callback(child, Callback::Family(outer.cell().clone()));
+        }
+    });
+    let core = outer.cell().home().core().filter(|_| waits);
+    let key = core.map(|core| core.families.borrow_mut().insert(outer.cell().clone()));
+    // Children that ended meanwhile, on a tokio runtime, found no tasks to look through.
+    let ended = outer.with(|members| {
+        members.key = key.unwrap_or(Key::NONE);
+        members.tasks = Some(tasks);
+        members.left == 0
+    });
+    if ended == Some(true) {
+        finish(&outer);
+    }
+    // As CPython does, once all of them are registered.
+    done.iter()
+        .for_each(|child| Members::child_done(&outer, child));
+    outer
+}
+
+impl<K: Tasks, V: 'static> Part for Members<K, V> {
+    type Value = V;
+
+    fn child_done(outer: &Outer<Self>, child: &CellRef) {
+        let counted = outer.with(|members| {
+            members.left -= 1;
+            (members.left, members.fails)
+        });
+        let Some((left, fails)) = counted else { return };
+        if outer.cell().is_done() {
+            if !child.has(CANCELLED) {
+                cell::mark_retrieved(child);
+            }
+        } else if fails
+            && let Some(error) = failure(child)
+        {
+            outer.fail(error);
+        }
+        if left == 0 {
+            finish(outer);
+        }
+    }
+
+    fn forwards_to(&self) -> Option<Vec<CellRef>> {
+        let mut cells = Vec::new();
+        if let Some(tasks) = &self.tasks {
+            cells.reserve_exact(tasks.len());
+            tasks.for_each(&mut |Child(child)| cells.push(child.clone()));
+        }
+        Some(cells)
+    }
+
+    fn accepted(&mut self) {
+        self.cancel_requested = true;
+    }
+
+    fn cancelled(_: &Outer<Self>) {}
+
+    fn let_go(outer: &Outer<Self>) {
+        let tasks = outer.with(|members| members.tasks.take());
+        drop(tasks);
+    }
+}
+
+/// All children are done.
+fn finish<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>) {
+    let taken = outer.with(|members| {
+        let key = std::mem::replace(&mut members.key, Key::NONE);
+        let parts = members.tasks.take().zip(members.collect.take());
+        (parts, members.cancel_requested, key)
+    });
+    let Some((Some((tasks, collect)), cancel_requested, key)) = taken else {
+        return;
+    };
+    forget(outer.cell(), key);
+    if outer.cell().is_done() {
+        return;
+    }
+    let mut last = None;
+    if cancel_requested {
+        tasks.for_each(&mut |Child(child)| last = Some(child.clone()));
+    }
+    let value = collect(tasks);
+    match (value, last) {
+        (Ok(value), Some(last)) => {
+            drop(value);
+            outer.fail(cell::make_cancelled_error(&last));
+        }
+        // Whoever set it meanwhile was quicker.
+        (Ok(value), None) => drop(outer.complete(value)),
+        (Err(error), _) => outer.fail(error),
+    }
+}
+
+/// The exception of a child that is done, which counts as retrieved.
+fn failure(child: &CellRef) -> Option<Exception> {
+    match cell::error(child) {
+        Ok(error) => error,
+        Err(cancelled) => Some(cancelled),
+    }
+}
+
+/// The loop no longer needs to know of a future.
+fn forget(outer: &CellRef, key: Key) {
+    if let Some(core) = outer.home().core() {
+        let kept = core.families.borrow_mut().remove(key);
+        drop(kept);
+    }
+}
+
+/// The loop of the children, or the one that runs here, and whether they have one.
+fn common_home(tasks: &impl Tasks) -> (NonNull<LoopCell>, bool) {
+    let here = with_running(Core::loop_cell).unwrap_or_else(nowhere);
+    let mut home = None;
+    let mut of_one = true;
+    tasks.for_each(&mut |Child(child)| {
+        if child.is_done() && child.is_driven() {
+            // Done, and under a lock: everybody may look at it.
+            return;
+        }
+        of_one &= child.is_reachable() && *home.get_or_insert(child.home_ptr()) == child.home_ptr();
+    });
+    match home {
+        Some(home) if of_one => (home, true),
+        Some(_) => (here, false),
+        None => (here, true),
+    }
+}
+
+/// Whether a child is given more than once, which is rare and costs only when it happens.
+enum Duplicates {
+    None,
+    Some { distinct: usize, all: usize },
+}
+
+/// Up to this many children are compared with each other one by one.
+const FEW: usize = 12;
+
+impl Duplicates {
+    fn look(tasks: &impl Tasks) -> Self {
+        let all = tasks.len();
+        let distinct = if all <= 1 {
+            all
+        } else if all <= FEW {
+            let mut addresses = [0; FEW];
+            let mut count = 0;
+            tasks.for_each(&mut |Child(child)| {
+                let address = child.address();
+                if !addresses[..count].contains(&address) {
+                    addresses[count] = address;
+                    count += 1;
+                }
+            });
+            count
+        } else {
+            let mut addresses = Vec::with_capacity(all);
+            tasks.for_each(&mut |Child(child)| addresses.push(child.address()));
+            addresses.sort_unstable();
+            addresses.dedup();
+            addresses.len()
+        };
+        if distinct == all {
+            Self::None
+        } else {
+            Self::Some { distinct, all }
+        }
+    }
+
+    const fn count(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Some { distinct, all } => *all - *distinct,
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        match self {
+            Self::None => Seen(None),
+            Self::Some { distinct, .. } => Seen(Some(HashSet::with_capacity(*distinct))),
+        }
+    }
+}
+
+/// The children that have been seen, where there are duplicates.
+struct Seen(Option<HashSet<usize>>);
+
+impl Seen {
+    fn is_new(&mut self, child: &CellRef) -> bool {
+        self.0
+            .as_mut()
+            .is_none_or(|seen| seen.insert(child.address()))
+    }
+}

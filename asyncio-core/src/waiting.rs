@@ -1,0 +1,7 @@
+//! Waiting by hand, for the crates above this one: locks, queues, streams.
+//!
+//! A [`Waiter`] is what awaiting a fresh `loop.create_future()` is in CPython: a place in the task that
+//! waits, which a [`Wakeup`] ends and a cancellation too. It is not meant for programs, which have
+//! [`Future`](crate::Future) for this.
+
+pub use crate::cell::{Waiter, Wakeup};
