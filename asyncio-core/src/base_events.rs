@@ -11,6 +11,7 @@ use std::task::{Context as PollContext, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep as TokioSleep;
+use tracing::subscriber::NoSubscriber;
 
 use crate::cell::{self, CellRef};
 use crate::contextvars::Slot;
@@ -19,7 +20,7 @@ use crate::events::{EventLoop, ExceptionContext};
 use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::ready::{Call, Ready};
-use crate::time::{Clock, RESOLUTION};
+use crate::time::{Clock, due_before};
 use crate::timeouts;
 
 /// Drives a loop until it is stopped or an exception leaves it.
@@ -98,7 +99,7 @@ impl<'a> Driver<'a> {
             return Poll::Pending;
         }
         if next.is_some() {
-            let end = core.now() + RESOLUTION;
+            let end = due_before(core.now());
             while let Some(action) = { core.timers.borrow_mut().pop_before(end) } {
                 core.ready.borrow_mut().push_back(action.into());
             }
@@ -111,7 +112,8 @@ impl<'a> Driver<'a> {
         let Some(when) = next else { return true };
         let now = match self.core.clock.get() {
             Clock::Virtual { now } => {
-                if self.core.holds.get() > 0 {
+                // A timer that is never due is nothing to jump to.
+                if self.core.holds.get() > 0 || when == f64::INFINITY {
                     return true;
                 }
                 self.core.clock.set(Clock::Virtual { now: now.max(when) });
@@ -119,7 +121,7 @@ impl<'a> Driver<'a> {
             }
             clock @ Clock::Real { .. } => clock.now(),
         };
-        if when < now + RESOLUTION {
+        if when < due_before(now) {
             return false;
         }
         let seconds = (when - now).clamp(0.0, MAX_SLEEP);
@@ -275,7 +277,9 @@ pub(crate) fn call_exception_handler(core: &Core, context: &ExceptionContext) {
 /// Logs the context as an error of the target `asyncio`; where nothing collects `tracing`'s events,
 /// to standard error, as Python's last-resort handler does.
 pub(crate) fn default_exception_handler(context: &ExceptionContext) {
-    if tracing::dispatcher::has_been_set() {
+    // That of this thread: another thread's collector hears nothing of what happens here.
+    let collected = tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>());
+    if collected {
         tracing::error!(target: "asyncio", "{context}");
         return;
     }
@@ -349,7 +353,6 @@ pub(crate) fn empty(core: &Core) {
         }
     }
     core.batch.set(0);
-    drop((core.handler.take(), core.task_factory.take()));
 }
 
 const MAX_ROUNDS: usize = 1000;

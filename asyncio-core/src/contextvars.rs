@@ -399,6 +399,7 @@ pub(crate) enum Slot {
 }
 
 impl Slot {
+    #[inline]
     pub(crate) fn values(&self) -> Values {
         match self {
             Self::Own(values) => values.clone(),

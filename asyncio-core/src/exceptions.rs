@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::exception_group::ExceptionGroup;
@@ -196,7 +197,9 @@ impl Exception {
     ///
     /// A cancellation carries no notes: it is a value, shared with nobody. The note is dropped.
     pub fn add_note(&self, note: impl Into<String>) {
-        if let Repr::Other(inner) = &self.0 {
+        if let Some(group) = self.as_group() {
+            group.add_note(note);
+        } else if let Repr::Other(inner) = &self.0 {
             let mut notes = inner.notes.lock().unwrap_or_else(PoisonError::into_inner);
             notes.push(note.into());
         }
@@ -212,6 +215,9 @@ impl Exception {
     /// ```
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
+        if let Some(group) = self.as_group() {
+            return group.notes();
+        }
         match &self.0 {
             Repr::Cancelled(_) => Vec::new(),
             Repr::Other(inner) => inner
@@ -312,6 +318,10 @@ impl fmt::Display for Exception {
 impl fmt::Debug for Exception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_error(), f)?;
+        if self.as_group().is_some() {
+            // It shows its notes itself.
+            return Ok(());
+        }
         for note in self.notes() {
             write!(f, "\n{note}")?;
         }
@@ -416,10 +426,14 @@ impl PanicError {
     fn new(payload: Box<dyn Any + Send>) -> Self {
         let message = match payload.downcast::<String>() {
             Ok(message) => *message,
-            Err(payload) => match payload.downcast_ref::<&'static str>() {
-                Some(message) => (*message).to_owned(),
-                None => "a panic without a message".to_owned(),
-            },
+            Err(payload) => {
+                let message = payload.downcast_ref::<&'static str>().copied();
+                // Dropping the payload may panic again, with a payload that must not be dropped.
+                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                    std::mem::forget(again);
+                }
+                message.unwrap_or("a panic without a message").to_owned()
+            }
         };
         Self { message }
     }

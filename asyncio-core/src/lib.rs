@@ -82,6 +82,7 @@ mod cell;
 mod contextvars;
 mod current;
 mod events;
+mod except_star;
 mod exception_group;
 mod exceptions;
 mod futures;
@@ -89,10 +90,12 @@ mod loop_cell;
 mod memory;
 mod ready;
 mod runners;
+mod scope;
 mod scoped;
 #[cfg(unix)]
 mod signals;
 mod slab;
+mod staggered;
 mod taskgroups;
 mod tasks;
 mod time;
@@ -107,6 +110,7 @@ pub use events::{
     CallbackResult, ClockHold, EventLoop, EventLoopBuilder, ExceptionContext, ExceptionHandler,
     Handle, OwnedEventLoop, TimerHandle, get_running_loop, new_event_loop,
 };
+pub use except_star::ExceptStar;
 pub use exception_group::ExceptionGroup;
 pub use exceptions::{
     CancelledError, Exception, InvalidStateError, KeyboardInterrupt, PanicError, Result,
@@ -114,9 +118,11 @@ pub use exceptions::{
 };
 pub use futures::{CallbackId, Future};
 pub use runners::{Runner, RunnerBuilder, run};
+pub use scope::{BorrowScope, ScopedTask, scope};
+pub use staggered::{Race, staggered_race};
 pub use taskgroups::{TaskGroup, TaskGroupBuilder, TaskGroupCancelled, task_group};
 pub use tasks::{
-    ALL_COMPLETED, AsCompleted, FIRST_COMPLETED, FIRST_EXCEPTION, Gather, GatherLocal, Gathering,
+    ALL_COMPLETED, AsCompleted, AsCompletedIter, FIRST_COMPLETED, FIRST_EXCEPTION, Gather, GatherLocal, Gathering,
     NextCompleted, ReturnWhen, Sleep, Task, TaskBuilder, TaskFactory, TaskHandle, Wait, Waitable,
     all_tasks, as_completed, as_completed_local, create_eager_task_factory, create_local_task,
     create_task, current_task, eager_task_factory, ensure_future, ensure_local_future, gather,

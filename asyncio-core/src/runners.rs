@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::contextvars::Context;
 use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop};
-use crate::exceptions::{Exception, KeyboardInterrupt, Result, RuntimeError};
+use crate::exceptions::{KeyboardInterrupt, Result, RuntimeError};
 use crate::tasks::{Task, TaskHandle};
 
 /// Runs a program on a loop of its own (`asyncio.run`): `main`, then the clean-up of what it left.
@@ -307,7 +307,7 @@ mod unix {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use super::{EventLoop, Exception, KeyboardInterrupt, TaskHandle};
+    use super::{EventLoop, KeyboardInterrupt, TaskHandle};
     use crate::signals::{self, SigintGuard};
 
     pub(super) struct Watching {
@@ -370,9 +370,7 @@ mod unix {
             main.cancel();
             return;
         }
-        if let Ok(core) = event_loop.core() {
-            core.escape(Exception::from(KeyboardInterrupt::new()));
-            core.kick();
-        }
+        // As a callback it wakes a loop that sleeps. A loop that is closed by now has ended anyway.
+        let _ = event_loop.call_soon(|| Err::<(), _>(KeyboardInterrupt::new()));
     }
 }

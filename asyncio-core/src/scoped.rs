@@ -10,7 +10,10 @@ use pin_project_lite::pin_project;
 
 use crate::cell;
 use crate::current;
-use crate::exceptions::CancelledError;
+use crate::exceptions::{CancelledError, Exception};
+
+/// What polling a body gives; an error when it was dropped.
+pub(crate) type Polled<T> = Poll<Result<T, CancelledError>>;
 
 pin_project! {
     /// The body of a timeout or a task group.
@@ -37,10 +40,7 @@ impl<F: StdFuture> Scoped<F> {
     ///
     /// The request has found no wait of ours to raise it (`Delivery::is_stuck_since`), so that this,
     /// the innermost scope, is where it is raised.
-    pub(crate) fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut PollContext<'_>,
-    ) -> Poll<Result<F::Output, CancelledError>> {
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Polled<F::Output> {
         let mut body = self.project().body;
         let mark = current::with(|frame| frame.map(|frame| frame.delivery.mark()));
         let Some(inner) = body.as_mut().as_pin_mut() else {
@@ -72,14 +72,13 @@ impl<F: StdFuture> Scoped<F> {
     pub(crate) fn poll_caught(
         mut self: Pin<&mut Self>,
         cx: &mut PollContext<'_>,
-    ) -> Result<Poll<Result<F::Output, CancelledError>>, Box<dyn Any + Send>> {
+    ) -> Result<Polled<F::Output>, Box<dyn Any + Send>> {
         catch_unwind(AssertUnwindSafe(|| self.as_mut().poll(cx))).inspect_err(|_| {
-            let body = self.as_mut().project().body;
-            // A second panic, of its drop, has nobody left to go to.
-            drop(catch_unwind(AssertUnwindSafe(|| {
-                let mut body = body;
-                body.set(None);
-            })));
+            let mut body = self.as_mut().project().body;
+            // A second panic, of a drop, has nobody left to go to.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body.set(None))) {
+                drop(Exception::from_panic(panic));
+            }
         })
     }
 }

@@ -19,6 +19,8 @@ impl Key {
 pub(crate) struct Slab<T> {
     entries: Vec<Entry<T>>,
     free: Vec<u32>,
+    /// The generation of an entry at a place where none has been since `take_all`.
+    first: u32,
 }
 
 struct Entry<T> {
@@ -31,6 +33,7 @@ impl<T> Slab<T> {
         Self {
             entries: Vec::new(),
             free: Vec::new(),
+            first: 0,
         }
     }
 
@@ -44,14 +47,12 @@ impl<T> Slab<T> {
             };
         }
         let index = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let generation = self.first;
         self.entries.push(Entry {
-            generation: 0,
+            generation,
             value: Some(value),
         });
-        Key {
-            index,
-            generation: 0,
-        }
+        Key { index, generation }
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
@@ -90,7 +91,11 @@ impl<T> Slab<T> {
     /// Takes everything out and gives the memory back.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
         self.free = Vec::new();
-        std::mem::take(&mut self.entries)
+        let entries = std::mem::take(&mut self.entries);
+        // The keys of what is taken out stay stale, whatever is put in its place.
+        let last = entries.iter().map(|entry| entry.generation).max();
+        self.first = last.map_or(self.first, |last| last.wrapping_add(1));
+        entries
             .into_iter()
             .filter_map(|entry| entry.value)
             .collect()
@@ -110,5 +115,17 @@ mod tests {
         assert_eq!((slab.get(first), slab.get(second)), (None, Some(&"b")));
         assert_eq!((slab.remove(first), slab.iter().count()), (None, 1));
         assert_eq!(slab.get(Key::NONE), None);
+    }
+
+    #[test]
+    fn a_key_stays_stale_when_everything_has_been_taken_out() {
+        let mut slab = Slab::new();
+        let old = [slab.insert("a"), slab.insert("b")];
+        assert_eq!(slab.take_all(), ["a", "b"]);
+        let new = slab.insert("c");
+        assert!(old.iter().all(|key| slab.get(*key).is_none()));
+        assert_eq!(slab.take_all(), ["c"]);
+        slab.insert("d");
+        assert_eq!(slab.get(new), None);
     }
 }

@@ -12,7 +12,7 @@ use crate::cell::{self, CANCELLED, Callback, CellRef, TaskRef, Waiter, Wakeup, W
 use crate::contextvars::Context;
 use crate::current::{self, Frame};
 use crate::events::ExceptionContext;
-use crate::exception_group::ExceptionGroup;
+use crate::exception_group::{ExceptionGroup, Origin};
 use crate::exceptions::{CancelledError, Exception, Result, RuntimeError};
 use crate::scoped::Scoped;
 use crate::tasks::{Task, TaskBuilder, uncancel};
@@ -81,21 +81,13 @@ use crate::tasks::{Task, TaskBuilder, uncancel};
 ///
 /// The function may be an async closure or any function that returns a future; a name of its own for
 /// each of the two is not needed.
-pub fn task_group<T, F, Fut>(body: F) -> impl StdFuture<Output = Result<T>>
+pub async fn task_group<T, F, Fut>(body: F) -> Result<T>
 where
     F: FnOnce(TaskGroup) -> Fut,
     Fut: StdFuture<Output = Result<T>>,
 {
-    async move {
-        let group = TaskGroup::enter()?;
-        let scope = Scope(group);
-        let group = &scope.0;
-        let outcome = {
-            let mut body = pin!(Scoped::new(async { body(group.clone()).await }));
-            poll_fn(|cx| group.poll_body(body.as_mut(), cx)).await
-        };
-        group.exit(outcome).await
-    }
+    let group = TaskGroup::enter()?;
+    group.clone().run(async move { body(group).await }).await
 }
 
 /// A group of tasks that is open; see [`task_group`]. Clones are the same group.
@@ -247,10 +239,12 @@ impl TaskGroup {
     }
 
     /// A group whose parent is the task that runs here, or what polls us where that is no task of ours.
-    fn enter() -> Result<Self, RuntimeError> {
+    pub(crate) fn enter() -> Result<Self, RuntimeError> {
         let parent = current::with(|frame| frame.and_then(Frame::task).cloned());
         if parent.is_none() && tokio::runtime::Handle::try_current().is_err() {
-            return Err(RuntimeError::new("TaskGroup cannot determine the parent task"));
+            return Err(RuntimeError::new(
+                "TaskGroup cannot determine the parent task",
+            ));
         }
         Ok(Self {
             shared: Arc::new(Shared {
@@ -258,6 +252,17 @@ impl TaskGroup {
                 state: Mutex::default(),
             }),
         })
+    }
+
+    /// Runs the function that the group was made for, to the end of the group.
+    pub(crate) async fn run<T>(self, body: impl StdFuture<Output = Result<T>>) -> Result<T> {
+        let scope = Scope(self);
+        let group = &scope.0;
+        let outcome = {
+            let mut body = pin!(Scoped::new(body));
+            poll_fn(|cx| group.poll_body(body.as_mut(), cx)).await
+        };
+        group.exit(outcome).await
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -292,6 +297,12 @@ impl TaskGroup {
             self.shared.child_ended(child.cell());
             return Ok(task);
         }
+        self.adopt(&child);
+        Ok(task)
+    }
+
+    /// Has a task belong to the group that is not done.
+    pub(crate) fn adopt(&self, child: &TaskRef) {
         let number = self.lock().insert(child.clone());
         let watcher = Arc::clone(&self.shared) as Arc<dyn Watcher>;
         cell::add_callback(child.cell(), Callback::Watch(watcher, number));
@@ -299,11 +310,10 @@ impl TaskGroup {
             // Its first steps have ended the group.
             cell::cancel(child.cell(), &None);
         }
-        Ok(task)
     }
 
     /// Why no task can be started, if so.
-    fn refuses(&self) -> Option<RuntimeError> {
+    pub(crate) fn refuses(&self) -> Option<RuntimeError> {
         let state = self.lock();
         let why = if state.exiting && state.live == 0 {
             "is finished"
@@ -325,7 +335,11 @@ impl TaskGroup {
     }
 
     /// Polls the function that the group was made for; a panic is an exception too.
-    fn poll_body<T, B>(&self, mut body: Pin<&mut Scoped<B>>, cx: &mut PollContext<'_>) -> Poll<Result<T>>
+    fn poll_body<T, B>(
+        &self,
+        mut body: Pin<&mut Scoped<B>>,
+        cx: &mut PollContext<'_>,
+    ) -> Poll<Result<T>>
     where
         B: StdFuture<Output = Result<T>>,
     {
@@ -391,6 +405,7 @@ impl TaskGroup {
     ) -> Result<T> {
         let (base_error, mut errors, parent_cancel_requested) = {
             let mut state = self.lock();
+            state.concluded = true;
             (
                 state.base_error.take(),
                 std::mem::take(&mut state.errors),
@@ -419,12 +434,12 @@ impl TaskGroup {
             Ok(value) => Some(value),
             Err(error) => {
                 if !error.is_cancelled() {
-                    errors.push(error);
+                    errors.push((error, None));
                 }
                 None
             }
         };
-        if let Ok(group) = ExceptionGroup::new("unhandled errors in a TaskGroup", errors) {
+        if let Some(group) = ExceptionGroup::of_tasks("unhandled errors in a TaskGroup", errors) {
             if let Some(parent) = parent
                 && parent.cancelling() > 0
             {
@@ -514,13 +529,13 @@ impl Drop for Scope {
     fn drop(&mut self) {
         let (children, ours) = {
             let mut state = self.0.lock();
+            if state.concluded {
+                return;
+            }
+            state.concluded = true;
             state.exiting = true;
             state.aborting = true;
-            // Nobody collects the errors any more.
-            state.errors = Vec::new();
-            state.dropped = true;
-            let ours = std::mem::take(&mut state.parent_cancel_requested) && !state.concluded;
-            (state.children(), ours)
+            (state.children(), state.parent_cancel_requested)
         };
         if let Some(parent) = &self.0.shared.parent
             && ours
@@ -575,15 +590,14 @@ struct State {
     exiting: bool,
     aborting: bool,
     parent_cancel_requested: bool,
-    /// The outcome has been told, which has settled the parent's count.
+    /// The outcome has been told, which has settled the parent's count, or the scope was dropped.
     concluded: bool,
-    dropped: bool,
     /// The tasks that are not done, each at the number of its callback, with the order of creation.
     tasks: Vec<Option<(u64, TaskRef)>>,
     free: Vec<u32>,
     made: u64,
     live: usize,
-    errors: Vec<Exception>,
+    errors: Vec<(Exception, Option<Origin>)>,
     /// The first KeyboardInterrupt or SystemExit.
     base_error: Option<Exception>,
     on_completed: Option<Wakeup>,
@@ -671,11 +685,16 @@ impl Shared {
         };
         let aborts = {
             let mut state = self.lock();
-            if state.dropped {
+            if state.concluded {
+                // Dropped: nobody collects the errors any more.
                 return;
             }
             state.note_base_error(&error);
-            state.errors.push(error.clone());
+            let origin = child.as_task().map(|task| Origin {
+                name: task.name(),
+                spawned_at: task.spawned_at,
+            });
+            state.errors.push((error.clone(), origin));
             !state.aborting && !state.parent_cancel_requested
         };
         if let Some(parent) = &self.parent

@@ -113,7 +113,13 @@ impl From<Duration> for MaybeDelay {
 
 /// The smallest step of the monotonic clock, in seconds: a timer is due when its time is less than
 /// now plus this (`BaseEventLoop._clock_resolution` on Linux).
-pub(crate) const RESOLUTION: f64 = 1e-9;
+const RESOLUTION: f64 = 1e-9;
+
+/// The time before which all timers are due now.
+pub(crate) fn due_before(now: f64) -> f64 {
+    // In a loop that has run for months the next number is further away than the resolution.
+    (now + RESOLUTION).max(now.next_up())
+}
 
 /// Where a loop's time comes from.
 #[derive(Clone, Copy)]

@@ -77,10 +77,7 @@ use crate::time::MaybeDelay;
 /// # asyncio
 ///
 /// The object that `async with` binds is reachable with [`timeout_with`] and [`Timeout`].
-pub fn timeout<T, F>(
-    delay: impl Into<MaybeDelay>,
-    future: F,
-) -> TimeoutScope<F::IntoFuture>
+pub fn timeout<T, F>(delay: impl Into<MaybeDelay>, future: F) -> TimeoutScope<F::IntoFuture>
 where
     F: IntoFuture<Output = Result<T>>,
 {
@@ -104,10 +101,7 @@ where
 /// # Errors
 ///
 /// As of [`timeout`]; [`RuntimeError`] where no event loop runs, for then there is no clock.
-pub fn timeout_at<T, F>(
-    when: impl Into<Option<f64>>,
-    future: F,
-) -> TimeoutScope<F::IntoFuture>
+pub fn timeout_at<T, F>(when: impl Into<Option<f64>>, future: F) -> TimeoutScope<F::IntoFuture>
 where
     F: IntoFuture<Output = Result<T>>,
 {
@@ -590,7 +584,11 @@ impl Inner {
             }),
             Clock::Tokio { fired, .. } => *fired,
         };
-        if fired { Phase::Expiring } else { Phase::Entered }
+        if fired {
+            Phase::Expiring
+        } else {
+            Phase::Entered
+        }
     }
 
     /// Stops the clock; whether it had told that the time was over.

@@ -1,6 +1,7 @@
 //! asyncio's streams, servers, transports and subprocesses for Rust, and an HTTP client and server.
 //!
-//! **Being built: nothing is here yet.** This page says what the crate is for and what it will hold.
+//! **Being built: only [`StreamReader`] is here yet.** This page says what the crate is for and what it
+//! will hold.
 //!
 //! Streams, servers and subprocesses follow `asyncio.streams`, `asyncio.base_events` and
 //! `asyncio.subprocess` of CPython 3.13; the HTTP client takes its names from httpx and aiohttp. Sockets,
@@ -34,3 +35,9 @@
 //! # Features
 //!
 //! None.
+
+mod exceptions;
+mod streams;
+
+pub use exceptions::{IncompleteReadError, LimitOverrunError};
+pub use streams::StreamReader;

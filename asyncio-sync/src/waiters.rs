@@ -290,12 +290,17 @@ impl<'a, R: Request> Waiting<'a, R> {
         self.place.is_some()
     }
 
-    /// What the first poll and every new beginning do.
-    fn start(&mut self, cx: &Context<'_>) -> Poll<R::Output> {
+    /// Takes what is waited for, where that needs no wait.
+    pub(crate) fn try_now(&mut self) -> Option<R::Output> {
         let mut wakes = Wakes::default();
         let taken = self.request.take_now(&mut lock(self.state), &mut wakes);
         wakes.carry_out();
-        match taken {
+        taken
+    }
+
+    /// What the first poll and every new beginning do.
+    fn start(&mut self, cx: &Context<'_>) -> Poll<R::Output> {
+        match self.try_now() {
             Some(output) => Poll::Ready(output),
             None => self.join(cx),
         }
@@ -364,18 +369,19 @@ impl<'a, R: Request> Waiting<'a, R> {
 
     /// Begins the wait anew without losing its place; the place, where it was woken meanwhile.
     fn go_on(&mut self, place: Place, cx: &Context<'_>) -> Option<Place> {
-        let wakeup = self.waiter.begin(cx);
+        // The former wait goes on until the new one is in its place, so that nobody passes it by.
+        let mut waiter = Waiter::new();
+        let wakeup = waiter.begin(cx);
         let former = {
             let mut state = lock(self.state);
             let list = R::list(&mut state);
             if list.is_woken(&place) {
-                drop(state);
-                self.waiter.give_up();
                 return Some(place);
             }
             list.renew(&place, wakeup)
         };
         drop(former);
+        self.waiter = waiter;
         self.place = Some(place);
         None
     }

@@ -13,7 +13,8 @@ the source of one module: a condition negated, a comparison swapped, a statement
 neighbours exchanged, and so on (`mutations` below has the whole list). Every mutant runs all
 scenarios through `oracle.py` with the C accelerator `_asyncio` disabled, so that changes to
 tasks.py and futures.py take effect, up to the first trace that differs from the unchanged
-package's. A mutant is killed when a trace differs, when the oracle crashes or when it takes too long; else it survives.
+package's. A mutant is killed when a trace differs, when the oracle crashes or when it takes too
+long; else it survives.
 
 Only code that a scenario can possibly see is mutated: SCOPE lists the classes and functions, PRUNED
 what is left out inside them. The mutants that provably cannot change a trace are described in
@@ -118,7 +119,8 @@ SKIPPED_METHODS = {
 # garbage collector, wrong Python types, a StreamReader's transport, task names, the two exceptions
 # that no scenario raises (SystemExit, KeyboardInterrupt), the context in which the exception
 # handler runs, all_tasks' help against other threads, the closing of coroutines that were refused
-# (the oracle closes them too), and the count of cancelled timers, which decides only when the heap is swept.
+# (the oracle closes them too), and the count of cancelled timers, which decides only when the heap
+# is swept.
 PRUNED = re.compile(
     r"_source_traceback|get_debug|_debug\b|\blogger\b|warnings|_log_traceback|_log_destroy_pending"
     r"|_asyncgen|_old_agen_hooks|_origin_tracking|_thread_id = threading|\b_repr\b|_transport"

@@ -293,10 +293,15 @@ class Interpreter:
             if self.unbound(label, op, args):
                 continue
             method = getattr(self, "do_" + op, None)
-            if method is not None:
-                await method(label, *args)
-            else:
-                self.sync(label, op, args)
+            try:
+                if method is not None:
+                    await method(label, *args)
+                else:
+                    self.sync(label, op, args)
+            except RecursionError as exc:
+                # noted here, for a `finally` of the program may put its own exception in its place
+                ARTEFACTS.append(repr(exc))
+                raise
 
     def unbound(self, label, op, args):
         for name in names_of(op, args):
@@ -697,7 +702,7 @@ def play(program):
             raise Hung("the watchdog gave up")
         loop.call_later(WATCHDOG, watchdog)
         for task in loop.made:
-            if not task.done():
+            if task is not None and not task.done():
                 task.cancel("watchdog")
 
     def unhandled(_loop, context):
@@ -730,6 +735,8 @@ def play(program):
             except BaseException:
                 pass
             it.log("loop", f"main {it.state(main)}")
+            # an eager first step that a RecursionError ended leaves no task behind
+            loop.made[:] = [task for task in loop.made if task is not None]
             left = [t for t in loop.made if not t.done()]
             for task in left:
                 task.cancel()
@@ -737,6 +744,7 @@ def play(program):
                 loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         except (Hung, RuntimeError):
             hung = True
+            loop.made[:] = [task for task in loop.made if task is not None]
         for number, task in enumerate(loop.made):
             it.log("loop", f"task {number} {it.state(task)}")
         artefacts = list(ARTEFACTS)

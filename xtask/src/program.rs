@@ -169,7 +169,6 @@ pub(crate) enum Raise {
 
 /// What a combinator is given: a new coroutine or something already bound.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum Spec {
     Call(FunctionId),
     Var(Name),
@@ -177,7 +176,6 @@ pub(crate) enum Spec {
 
 /// Suspending statements of gather, wait, as_completed, shield and wait_for.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum Combine {
     Gather {
         specs: Vec<Spec>,
@@ -210,7 +208,6 @@ pub(crate) enum ReturnWhen {
 
 /// The combinators that leave a future behind instead of awaiting it.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum CombineAction {
     GatherBg {
         future: Name,
@@ -225,7 +222,6 @@ pub(crate) enum CombineAction {
 
 /// Suspending statements of timeouts and task groups.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum Scope {
     Timeout {
         scope: Name,
@@ -245,7 +241,6 @@ pub(crate) enum Scope {
 
 /// What can be done with an open timeout or task group.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum ScopeAction {
     Reschedule {
         scope: Name,
@@ -261,7 +256,6 @@ pub(crate) enum ScopeAction {
 
 /// Suspending statements of locks, events, semaphores, conditions and barriers.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum Lock {
     Acquire(Name),
     With {
@@ -282,7 +276,6 @@ pub(crate) enum Lock {
 
 /// Synchronous statements of the same.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum LockAction {
     Release(Name),
     Locked(Name),
@@ -296,7 +289,6 @@ pub(crate) enum LockAction {
 
 /// Suspending statements of queues.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum Queue {
     Put { queue: Name, item: Constant },
     Get(Name),
@@ -305,7 +297,6 @@ pub(crate) enum Queue {
 
 /// Synchronous statements of queues.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum QueueAction {
     PutNowait { queue: Name, item: Constant },
     GetNowait(Name),
@@ -316,7 +307,6 @@ pub(crate) enum QueueAction {
 
 /// Suspending statements of a stream reader.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum Stream {
     Read {
         reader: Name,
@@ -335,7 +325,6 @@ pub(crate) enum Stream {
 
 /// Synchronous statements of the same.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum StreamAction {
     Feed { reader: Name, data: Vec<u8> },
     FeedEof(Name),
@@ -345,7 +334,6 @@ pub(crate) enum StreamAction {
 
 /// What `objects` can make.
 #[derive(Debug)]
-#[expect(dead_code, reason = "parsed, but read only once the area is built")]
 pub(crate) enum Object {
     Future,
     Lock,

@@ -78,6 +78,14 @@ pub(crate) fn json_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// Bytes as a JSON string, each byte one character.
+pub(crate) fn bytes(data: &[u8]) -> String {
+    let text: String = data.iter().copied().map(char::from).collect();
+    let mut out = String::with_capacity(text.len() + 2);
+    json_string(&mut out, &text);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -79,6 +79,11 @@ pub(crate) type Token = u64;
 const FIRST: Token = 0;
 
 impl Callbacks {
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     pub(crate) fn add(&mut self, callback: Callback) -> Token {
         match std::mem::take(self) {
             Self::None => {

@@ -19,11 +19,40 @@ use crate::loop_cell::Mail;
 /// path that comes back to a task it has passed (tasks that await each other in a circle) ends
 /// there, and the task before it raises the error itself.
 pub(crate) fn cancel(cell: &CellRef, message: &Message) -> bool {
-    cancel_from(None, cell, message)
+    cancel_from(None, cell, message) == Answer::Accepted
 }
 
-/// Forwards a request to the waits of a task; whether one of them accepted it.
-pub(super) fn cancel_waits(task: &TaskRef, message: &Message) -> bool {
+/// What became of a request that was forwarded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Accepted,
+    /// By futures that are done, or whose children all are: the wake is on its way.
+    Refused,
+    /// There was nobody to ask, or the path came back to itself: no wake is coming.
+    Unheard,
+}
+
+impl Answer {
+    /// The answer of all who were asked, of the answers so far and another one.
+    const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Accepted, _) | (_, Self::Accepted) => Self::Accepted,
+            (Self::Unheard, _) | (_, Self::Unheard) => Self::Unheard,
+            (Self::Refused, Self::Refused) => Self::Refused,
+        }
+    }
+
+    const fn of(accepted: bool) -> Self {
+        if accepted {
+            Self::Accepted
+        } else {
+            Self::Refused
+        }
+    }
+}
+
+/// Forwards a request to the waits of a task.
+pub(super) fn cancel_waits(task: &TaskRef, message: &Message) -> Answer {
     let slots = task.cell().access(|| {
         let slots = cancel_slots(task, message);
         if !slots.targets.is_empty() {
@@ -31,27 +60,34 @@ pub(super) fn cancel_waits(task: &TaskRef, message: &Message) -> bool {
         }
         slots
     });
-    let Some(slots) = slots else { return false };
-    let (mut accepted, targets) = slots.wake(task);
+    let Some(slots) = slots else {
+        return Answer::Unheard;
+    };
+    let (accepted, targets) = slots.wake(task);
+    let mut answer = match (accepted, targets.is_empty()) {
+        (true, _) => Answer::Accepted,
+        (false, true) => Answer::Unheard,
+        (false, false) => Answer::Refused,
+    };
     for target in targets.iter().rev() {
-        accepted |= cancel_from(Some(task), target, message);
+        answer = answer.and(cancel_from(Some(task), target, message));
     }
     if !targets.is_empty() {
         task.cell().access(|| task.base.clear(VISITING));
     }
-    accepted
+    answer
 }
 
 /// `origin`: a task whose waits are being asked, for the path may come back to it.
-fn cancel_from(origin: Option<&TaskRef>, cell: &CellRef, message: &Message) -> bool {
+fn cancel_from(origin: Option<&TaskRef>, cell: &CellRef, message: &Message) -> Answer {
     match visit(cell, message, origin, &[]) {
-        Visit::Answer(accepted) => accepted,
+        Visit::Answer(answer) => answer,
         Visit::Forward(level) => walk(origin, level, message),
     }
 }
 
 enum Visit {
-    Answer(bool),
+    Answer(Answer),
     /// The answer is that of the cells this one waits for.
     Forward(Level),
 }
@@ -61,56 +97,60 @@ struct Level {
     cell: CellRef,
     /// Still to be asked, the next one last.
     targets: Vec<CellRef>,
-    accepted: bool,
+    answer: Answer,
 }
 
-fn walk(origin: Option<&TaskRef>, first: Level, message: &Message) -> bool {
+fn walk(origin: Option<&TaskRef>, first: Level, message: &Message) -> Answer {
     let mut levels = vec![first];
     loop {
         let Some(target) = levels.last_mut().map(|level| level.targets.pop()) else {
-            return true;
+            return Answer::Unheard;
         };
         if let Some(target) = target {
             match visit(&target, message, origin, &levels) {
                 Visit::Forward(below) => levels.push(below),
-                Visit::Answer(accepted) => {
+                Visit::Answer(answer) => {
                     if let Some(level) = levels.last_mut() {
-                        level.accepted |= accepted;
+                        level.answer = level.answer.and(answer);
                     }
                 }
             }
             continue;
         }
         let Some(level) = levels.pop() else {
-            return true;
+            return Answer::Unheard;
         };
-        let accepted = level.leave(message);
+        let answer = level.leave(message);
         match levels.last_mut() {
-            Some(above) => above.accepted |= accepted,
-            None => return accepted,
+            Some(above) => above.answer = above.answer.and(answer),
+            None => return answer,
         }
     }
 }
 
 impl Level {
-    /// All have been asked; whether the request was accepted.
-    fn leave(self, message: &Message) -> bool {
+    /// All have been asked.
+    fn leave(self, message: &Message) -> Answer {
         let task = self.cell.as_task();
         let raises = self.cell.access(|| {
             self.cell.clear(VISITING);
-            task.is_some_and(|task| !self.accepted && must_cancel(task, message))
+            task.is_some_and(|task| {
+                self.answer != Answer::Accepted
+                    && must_cancel(task, message)
+                    && self.answer == Answer::Unheard
+            })
         });
         let Some(task) = task else {
-            if self.accepted {
+            if self.answer == Answer::Accepted {
                 family::accepted(&self.cell);
             }
-            return self.accepted;
+            return self.answer;
         };
         if raises == Some(true) {
             schedule(task);
         }
         // A task that is not done always accepts: if nothing below did, it raises the error itself.
-        true
+        Answer::Accepted
     }
 }
 
@@ -120,8 +160,11 @@ fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Le
     };
     let slots = cell.access(|| {
         cell.clear(UNRETRIEVED);
-        if cell.is_done() || cell.has(VISITING) && (origin == Some(task) || is_on(path, cell)) {
-            return None;
+        if cell.is_done() {
+            return Err(Answer::Refused);
+        }
+        if cell.has(VISITING) && (origin == Some(task) || is_on(path, cell)) {
+            return Err(Answer::Unheard);
         }
         // Relaxed: written under this access only; other threads merely look at the number.
         task.cancels
@@ -133,20 +176,20 @@ fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Le
         } else if !slots.accepted {
             slots.schedule |= must_cancel(task, message);
         }
-        Some(slots)
+        Ok(slots)
     });
     match slots {
-        None => Visit::Answer(send(cell, message)),
-        Some(None) => Visit::Answer(false),
-        Some(Some(slots)) => {
+        None => Visit::Answer(Answer::of(send(cell, message))),
+        Some(Err(answer)) => Visit::Answer(answer),
+        Some(Ok(slots)) => {
             let (accepted, targets) = slots.wake(task);
             if targets.is_empty() {
-                return Visit::Answer(true);
+                return Visit::Answer(Answer::Accepted);
             }
             Visit::Forward(Level {
                 cell: cell.clone(),
                 targets,
-                accepted,
+                answer: Answer::of(accepted),
             })
         }
     }
@@ -156,25 +199,28 @@ fn visit_future(cell: &CellRef, message: &Message, path: &[Level]) -> Visit {
     if !cell.is_done()
         && let Some(mut targets) = family::forwards_to(cell)
     {
-        let entered = cell.access(|| {
-            if targets.is_empty() || cell.is_done() || cell.has(VISITING) && is_on(path, cell) {
-                return false;
+        let refused = cell.access(|| {
+            if targets.is_empty() || cell.is_done() {
+                return Some(Answer::Refused);
+            }
+            if cell.has(VISITING) && is_on(path, cell) {
+                return Some(Answer::Unheard);
             }
             cell.set(VISITING);
-            true
+            None
         });
-        if entered != Some(true) {
-            return Visit::Answer(false);
+        if let Some(Some(answer)) = refused {
+            return Visit::Answer(answer);
         }
         targets.reverse();
         return Visit::Forward(Level {
             cell: cell.clone(),
             targets,
-            accepted: false,
+            answer: Answer::Refused,
         });
     }
     if cell.access(|| cell.clear(UNRETRIEVED)).is_none() {
-        return Visit::Answer(send(cell, message));
+        return Visit::Answer(Answer::of(send(cell, message)));
     }
     let cancelled = fail(
         cell,
@@ -186,7 +232,7 @@ fn visit_future(cell: &CellRef, message: &Message, path: &[Level]) -> Visit {
     if cancelled {
         family::cancelled(cell);
     }
-    Visit::Answer(cancelled)
+    Visit::Answer(Answer::of(cancelled))
 }
 
 /// Has the cell's loop, which is another thread's, cancel it.
@@ -242,7 +288,7 @@ fn cancel_slots(task: &TaskRef, message: &Message) -> Slots {
             if slot.state != State::Pending {
                 return;
             }
-            if let Some((target, _)) = &slot.target {
+            if let Some(target) = &slot.target {
                 slots.targets.push(target.clone());
                 return;
             }

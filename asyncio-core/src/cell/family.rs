@@ -211,19 +211,25 @@ impl<P: Part> FamilyCell<P> {
         fail: Self::fail,
         error: Self::error,
         drop_outcome: Self::drop_outcome,
+        needs_drop: true,
         family: Some(&Self::FAMILY),
     };
 
     const FAMILY: FamilyTable = FamilyTable {
-        // SAFETY of all five: the table is that of cells with this kind of part.
-        child_done: |cell, child| P::child_done(unsafe { Outer::of(cell) }, child),
-        forwards_to: |cell| unsafe { Outer::<P>::of(cell) }.with(|part| part.forwards_to())?,
+        child_done: |cell, child| P::child_done(Self::outer(cell), child),
+        forwards_to: |cell| Self::outer(cell).with(|part| part.forwards_to())?,
         accepted: |cell| {
-            unsafe { Outer::<P>::of(cell) }.with(P::accepted);
+            Self::outer(cell).with(P::accepted);
         },
-        cancelled: |cell| P::cancelled(unsafe { Outer::of(cell) }),
-        let_go: |cell| P::let_go(unsafe { Outer::of(cell) }),
+        cancelled: |cell| P::cancelled(Self::outer(cell)),
+        let_go: |cell| P::let_go(Self::outer(cell)),
     };
+
+    /// For the functions of the table, which are called with cells of this type.
+    fn outer(cell: &CellRef) -> &Outer<P> {
+        // SAFETY: the table is that of cells with this kind of part.
+        unsafe { Outer::of(cell) }
+    }
 
     fn place(ptr: NonNull<Header>) -> NonNull<u8> {
         // SAFETY: the table is that of cells of this type, so the offset lies within the cell.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::task::Context as PollContext;
 
 use super::callbacks::Callbacks;
+use super::family::FamilyTable;
 use super::local::LocalCell;
 use crate::exceptions::{CancelledError, Exception, Message};
-use super::family::FamilyTable;
 use crate::loop_cell::{LoopCell, nowhere};
 
 /// What all cells have in common.
@@ -44,6 +44,8 @@ pub(crate) struct VTable {
     pub(super) fail: unsafe fn(NonNull<Header>, Failure),
     pub(super) error: unsafe fn(NonNull<Header>, bool) -> Option<Exception>,
     pub(super) drop_outcome: unsafe fn(NonNull<Header>),
+    /// Whether a value, or what else is dropped with it, needs to be.
+    pub(super) needs_drop: bool,
     /// For a future that others decide, such as gather's.
     pub(super) family: Option<&'static FamilyTable>,
 }
@@ -77,6 +79,7 @@ pub(crate) const VISITING: u32 = 1 << 9; // on the path of a cancellation under 
 pub(crate) const FUTURE_ALIVE: u32 = 1 << 10; // the task's future has not been dropped
 pub(crate) const VALUE_IS_SEND: u32 = 1 << 11; // the value may be dropped on any thread
 pub(crate) const KILLED: u32 = 1 << 12; // its group is gone: the future is dropped, not polled again
+pub(crate) const SCOPED: u32 = 1 << 13; // polled by the borrowing scope it lives in
 pub(crate) const DONE: u32 = FINISHED | CANCELLED;
 
 impl Header {
@@ -125,15 +128,15 @@ impl Header {
         self.has(DONE)
     }
 
-    /// Runs a function while no other thread is in such a function of this cell.
-    pub(super) fn guarded<R>(&self, function: impl FnOnce() -> R) -> R {
+    /// Takes the lock of a cell whose home is closed.
+    #[cold]
+    pub(super) fn lock(&self) -> Unlock<'_> {
         // Acquire on taking and Release on giving back make it a lock: what one holder did to the
         // cell happens before what the next one does. It is held for a few words' changes only.
         while self.guard.swap(true, Ordering::Acquire) {
             self.wait_for_guard();
         }
-        let _unlock = Unlock(&self.guard);
-        function()
+        Unlock(&self.guard)
     }
 
     #[cold]
@@ -152,8 +155,8 @@ impl Header {
 
 const SPINS: u32 = 64;
 
-/// Gives the guard back, also when what was guarded panics.
-struct Unlock<'a>(&'a AtomicBool);
+/// Gives the lock of a cell back, also when what was done under it panics.
+pub(super) struct Unlock<'a>(&'a AtomicBool);
 
 impl Drop for Unlock<'_> {
     fn drop(&mut self) {

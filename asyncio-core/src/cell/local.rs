@@ -27,7 +27,7 @@ impl<T> LocalCell<T> {
     /// # Panics
     ///
     /// When the function, against the rule, comes back to the same cell.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with<R>(&self, function: impl FnOnce(&mut T) -> R) -> R {
         assert!(
             !self.busy.replace(true),

@@ -87,6 +87,11 @@ pub(super) fn finish(cell: &CellRef, flags: u32) -> Callbacks {
 
 /// Schedules callbacks, in order.
 pub(super) fn dispatch_all(cell: &CellRef, callbacks: Callbacks) {
+    // By far the most common: one task awaits this one.
+    if let Callbacks::One(Callback::Task { task, slot }) = &callbacks {
+        wake_slot(task, *slot);
+        return;
+    }
     callbacks.for_each(|callback| dispatch(cell, callback));
 }
 
@@ -157,6 +162,7 @@ pub(super) fn born_failed(cell: &CellRef, exception: Exception) {
 /// # Safety
 ///
 /// The cell's value is a `T`.
+#[inline(always)]
 pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> Result<T> {
     if !cell.is_done() {
         return Err(InvalidStateError::new("Result is not set.").into());
@@ -298,6 +304,7 @@ fn send_callback(cell: &CellRef, callback: Callback) {
 }
 
 /// Moves the outcome out; what can be had more than once is left behind too.
+#[inline(always)]
 fn take<T>(outcome: &mut Outcome<T>) -> Outcome<T> {
     match outcome {
         Outcome::None | Outcome::Value(_) => std::mem::replace(outcome, Outcome::None),
@@ -306,6 +313,7 @@ fn take<T>(outcome: &mut Outcome<T>) -> Outcome<T> {
 }
 
 /// The result of what was taken, and the value to be put back where it was only cloned.
+#[inline(always)]
 fn share<T>(taken: Outcome<T>, clone: Option<fn(&T) -> T>) -> (Result<T>, Option<T>) {
     match (taken, clone) {
         (Outcome::Value(value), None) => (Ok(value), None),

@@ -11,7 +11,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 use super::callbacks::Callback;
-use super::header::{FAILED, Header, UNRETRIEVED, VALUE_IS_SEND};
+use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
 use super::task::TaskHeader;
 use crate::base_events;
 use crate::exceptions::Message;
@@ -26,6 +26,12 @@ pub(crate) struct CellRef {
 #[derive(Clone, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct TaskRef(CellRef);
+
+/// The right to use a cell alone.
+enum OnlyUser<'a> {
+    AtHome,
+    Locked(#[expect(dead_code, reason = "held for its drop")] Unlock<'a>),
+}
 
 /// A reference on its way home to be given up there.
 pub(crate) struct Released(NonNull<Header>);
@@ -81,12 +87,21 @@ impl CellRef {
     /// Runs a function as the cell's only user, which must not call out: at home simply so, under
     /// the cell's lock where the home is closed or never was a loop. `None` on another thread than
     /// the home's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn access<R>(&self, function: impl FnOnce() -> R) -> Option<R> {
+        // One call of the function for both ways in, so that it is compiled once.
+        let _user = self.only_user()?;
+        Some(function())
+    }
+
+    #[inline(always)]
+    fn only_user(&self) -> Option<OnlyUser<'_>> {
         if self.is_here() {
-            return Some(function());
+            return Some(OnlyUser::AtHome);
         }
-        self.home().is_closed().then(|| self.guarded(function))
+        self.home()
+            .is_closed()
+            .then(|| OnlyUser::Locked(self.lock()))
     }
 
     /// Whether `access` would run its function on this thread.
@@ -313,12 +328,14 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     }
     // A done callback may be bound to its loop's thread; on another one it is forgotten. That takes
     // a closed loop, a future that was never done and a last reference that went abroad.
-    let callbacks_stay = home.is_closed() && !home.is_owner();
-    header.callbacks.take().for_each(|callback| match callback {
-        Callback::Call { .. } if callbacks_stay => std::mem::forget(callback),
-        other => drop(other),
-    });
-    if value {
+    if !header.callbacks.with(|callbacks| callbacks.is_empty()) {
+        let callbacks_stay = home.is_closed() && !home.is_owner();
+        header.callbacks.take().for_each(|callback| match callback {
+            Callback::Call { .. } if callbacks_stay => std::mem::forget(callback),
+            other => drop(other),
+        });
+    }
+    if value && (header.vtable.needs_drop || header.has(FAILED | CANCELLED)) {
         let drop_outcome = header.vtable.drop_outcome;
         // SAFETY: as above; the outcome is dropped once, here. A panic in a user's `Drop` must not
         // keep the memory of the cells that wait behind this one.

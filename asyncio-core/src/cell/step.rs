@@ -8,18 +8,18 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
-use std::task::{Context as PollContext, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context as PollContext, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::cancel::cancel_waits;
+use super::cancel::{Answer, cancel_waits};
 use super::header::{
     DONE, FINISHED, FUTURE_ALIVE, Failure, Header, KILLED, MUST_CANCEL, Polled, REQUESTED, RUNNING,
-    SCHEDULED, STARTED,
+    SCHEDULED, SCOPED, STARTED,
 };
 use super::outcome::{dispatch_all, fail_task, finish, peek_cancelled};
 use super::refs::{CellRef, TaskRef};
 use super::waits::{SlotId, State};
 use crate::contextvars::Slot;
-use crate::current::{Delivery, Frame};
+use crate::current::{self, Delivery, Frame};
 use crate::exceptions::{CancelledError, Message};
 use crate::loop_cell::{Core, Mail};
 use crate::ready::Ready;
@@ -29,9 +29,11 @@ use crate::ready::Ready;
 #[inline]
 pub(crate) fn schedule(task: &TaskRef) {
     if let Some(core) = task.cell().home().core() {
-        if !task.base.has(SCHEDULED | DONE) {
+        if !task.base.has(SCHEDULED | DONE | SCOPED) {
             task.base.set(SCHEDULED);
             core.push(Ready::Step(task.clone()));
+        } else if task.base.has(SCOPED) {
+            wake_driver(task);
         }
         return;
     }
@@ -52,7 +54,7 @@ fn schedule_elsewhere(task: &TaskRef) {
     }
 }
 
-/// Wakes the tokio task that polls this one; within `access`.
+/// Wakes the tokio task, or the scope, that polls this one; within `access`.
 ///
 /// That is no call to a user's code, and it takes no lock that is held while ours is taken: the
 /// waker is tokio's own.
@@ -103,17 +105,40 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
 /// Runs a task's next step; by its loop, from the ready queue.
 pub(crate) fn step(core: &Core, task: &TaskRef) {
     let waker = task_waker(task);
-    run(Some(core), task, &waker);
+    run(Some(core), task, &waker, ready);
 }
 
 /// Runs a new task up to its first wait at once (`Task.__eager_start`).
 pub(crate) fn start_eagerly(core: Option<&Core>, task: &TaskRef) {
     let waker = task_waker(task);
-    run(core, task, &waker);
+    run(core, task, &waker, ready);
 }
 
 /// Runs a task's next step for the tokio task that drives it; whether it has ended.
 pub(crate) fn step_driven(task: &TaskRef, waker: &Waker) -> bool {
+    set_driver(task, waker);
+    run(None, task, waker, ready);
+    task.base.is_done()
+}
+
+/// Runs the next step of a task whose future lives in a scope, which polls it: by a function that says
+/// when the future in the cell will be ready. Whether the task has ended.
+pub(crate) fn step_scoped(
+    task: &TaskRef,
+    waker: &Waker,
+    poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
+) -> bool {
+    set_driver(task, waker);
+    current::with(|frame| run(frame.and_then(Frame::core), task, waker, poll));
+    task.base.is_done()
+}
+
+/// The future lies in the cell.
+const fn ready(_: &mut PollContext<'_>) -> Poll<()> {
+    Poll::Ready(())
+}
+
+fn set_driver(task: &TaskRef, waker: &Waker) {
     task.cell().access(|| {
         task.driver.with(|known| {
             // Cloning and dropping tokio's own waker calls nothing of a user's.
@@ -122,8 +147,6 @@ pub(crate) fn step_driven(task: &TaskRef, waker: &Waker) -> bool {
             }
         });
     });
-    run(None, task, waker);
-    task.base.is_done()
 }
 
 /// Drops the future of a task that the end of its loop or runtime leaves unfinished, and ends it.
@@ -144,6 +167,7 @@ pub(crate) fn kill(task: &TaskRef) {
     });
     match task.cell().home().core() {
         Some(core) if running == Some(false) => drop_unfinished(Some(core), task),
+        None if running == Some(false) && task.base.has(SCOPED) => drop_unfinished(None, task),
         _ => schedule(task),
     }
 }
@@ -160,14 +184,18 @@ enum Begin {
     },
 }
 
-fn run(core: Option<&Core>, task: &TaskRef, waker: &Waker) {
+#[inline]
+fn run(
+    core: Option<&Core>,
+    task: &TaskRef,
+    waker: &Waker,
+    poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
+) {
     let begin = task.cell().access(|| {
         task.base.clear(SCHEDULED);
         if task.base.is_done() {
             Begin::Stale
-        } else if task.base.has(KILLED)
-            || task.base.has(MUST_CANCEL) && !task.base.has(STARTED)
-        {
+        } else if task.base.has(KILLED) || task.base.has(MUST_CANCEL) && !task.base.has(STARTED) {
             Begin::NeverRuns(task.message.take())
         } else {
             task.base.set(RUNNING | STARTED);
@@ -186,10 +214,15 @@ fn run(core: Option<&Core>, task: &TaskRef, waker: &Waker) {
                 prepare(task, &frame.delivery);
             }
             let mut context = PollContext::from_waker(waker);
-            // SAFETY: the future is alive because the task is not done, and nobody else polls it: a
-            // step runs from the ready queue, by the one tokio task that drives it, or right after
-            // the task was made.
-            let polled = unsafe { (task.base.vtable.poll)(task.cell().ptr(), &mut context) };
+            let polled = match poll(&mut context) {
+                Poll::Pending => Polled::Pending,
+                // SAFETY: the future is alive because the task is not done, and nobody else polls it: a
+                // step runs from the ready queue, by the one tokio task that drives it, or right after
+                // the task was made.
+                Poll::Ready(()) => unsafe {
+                    (task.base.vtable.poll)(task.cell().ptr(), &mut context)
+                },
+            };
             match polled {
                 Polled::Pending => suspended(core, task, &frame.delivery),
                 Polled::Value => ended_with_value(core, task),
@@ -253,7 +286,7 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
         task.with_waits(|waits| {
             waits.for_each(|slot, _| match (slot.state, &slot.target) {
                 (State::Cancelled, _) if own.is_none() => own = Some(slot.message.clone()),
-                (State::Woken, Some((target, _))) => woken.push(target.clone()),
+                (State::Woken, Some(target)) => woken.push(target.clone()),
                 _ => {}
             });
         });
@@ -310,10 +343,12 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
         task.base.has(MUST_CANCEL).then(|| shared(&task.message))
     });
     if let Some(Some(message)) = message {
-        if cancel_waits(task, &message) {
-            task.cell().access(|| task.base.clear(MUST_CANCEL));
-        } else {
-            schedule(task);
+        match cancel_waits(task, &message) {
+            Answer::Accepted => {
+                task.cell().access(|| task.base.clear(MUST_CANCEL));
+            }
+            Answer::Refused => {}
+            Answer::Unheard => schedule(task),
         }
     }
 }
@@ -376,7 +411,7 @@ fn task_waker(task: &TaskRef) -> ManuallyDrop<Waker> {
 pub(crate) fn is_task_waker(waker: &Waker, task: &TaskRef) -> bool {
     let own = ptr::eq(waker.data(), task.cell().ptr().as_ptr().cast_const().cast())
         && ptr::eq(waker.vtable(), &raw const WAKER);
-    own || task.base.is_driven() && is_driver(waker, task)
+    own || (task.base.is_driven() || task.base.has(SCOPED)) && is_driver(waker, task)
 }
 
 fn is_driver(waker: &Waker, task: &TaskRef) -> bool {

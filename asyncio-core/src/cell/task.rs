@@ -8,7 +8,7 @@ use std::alloc::Layout;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::future::Future as StdFuture;
-use std::mem::{ManuallyDrop, offset_of};
+use std::mem::{ManuallyDrop, needs_drop, offset_of};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -110,6 +110,7 @@ where
         } else {
             0
         };
+    let place = place::<TaskCell<F, T>>(home);
     let cell = TaskCell::<F, T> {
         head: TaskHeader {
             base: Header::new(&TaskCell::<F, T>::VTABLE, home, flags),
@@ -128,7 +129,8 @@ where
             future: ManuallyDrop::new(future),
         }),
     };
-    TaskRef::of(allocate(home, cell))
+    // SAFETY: the place was made for it.
+    TaskRef::of(unsafe { put(place, cell) })
 }
 
 /// Makes the cell of a future that somebody will set.
@@ -211,12 +213,28 @@ struct FutureCell<T> {
 }
 
 pub(super) fn allocate<C>(home: NonNull<LoopCell>, cell: C) -> CellRef {
+    // SAFETY: the place was made for it.
+    unsafe { put(place::<C>(home), cell) }
+}
+
+/// Memory for a cell.
+#[inline]
+fn place<C>(home: NonNull<LoopCell>) -> NonNull<C> {
     // SAFETY: the home is alive: its caller holds it.
-    let memory = unsafe { LoopCell::allocate(home, Layout::new::<C>()) }.cast::<C>();
+    unsafe { LoopCell::allocate(home, Layout::new::<C>()) }.cast::<C>()
+}
+
+/// Puts a cell where it stays.
+///
+/// # Safety
+///
+/// The memory came from `place` and is used for this alone.
+#[inline(always)]
+unsafe fn put<C>(place: NonNull<C>, cell: C) -> CellRef {
     // SAFETY: the memory is fresh and has the layout of a `C`.
-    unsafe { memory.write(cell) };
+    unsafe { place.write(cell) };
     // SAFETY: the count in the header starts with the one reference that is made here.
-    unsafe { CellRef::from_counted(memory.cast()) }
+    unsafe { CellRef::from_counted(place.cast()) }
 }
 
 impl<F, T> TaskCell<F, T>
@@ -233,6 +251,7 @@ where
         fail: Self::fail,
         error: Self::error,
         drop_outcome: Self::drop_outcome,
+        needs_drop: needs_drop::<T>(),
         family: None,
     };
 
@@ -313,6 +332,7 @@ impl<T: 'static> FutureCell<T> {
         fail: Self::fail,
         error: Self::error,
         drop_outcome: Self::drop_outcome,
+        needs_drop: needs_drop::<T>(),
         family: None,
     };
 

@@ -16,14 +16,12 @@ use std::task::{Context as PollContext, Poll};
 
 use super::callbacks::{Callback, DoneCall, SendCallback};
 use super::cancel::cancel;
-use super::header::CANCELLED;
 use super::family::{Outer, Part};
-use super::outcome::{
-    add_callback, born_failed, cancelled_message, complete, dispatch, retrieve,
-};
+use super::header::CANCELLED;
+use super::outcome::{add_callback, born_failed, cancelled_message, complete, dispatch, retrieve};
 use super::refs::{CellRef, TaskRef};
 use super::task::{TaskParts, new_future, new_task};
-use super::wait::CellWait;
+use super::wait::{CellWait, Waited};
 use crate::base_events::failed_callback;
 use crate::contextvars::Slot;
 use crate::current::{self, Frame};
@@ -118,16 +116,24 @@ impl<T: 'static> Typed<T> {
             fetch(callback, clone.get().copied(), fetched)
         }) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => {
-                Poll::Ready(self.take_fetched().unwrap_or_else(|| self.take_result()))
+            Poll::Ready(Waited::Failed) => Poll::Ready(Err(self.wait.take_error())),
+            Poll::Ready(Waited::Done) => {
+                if self.fetched.is_some()
+                    && let Some(result) = self.take_fetched()
+                {
+                    return Poll::Ready(result);
+                }
+                Poll::Ready(self.take_result())
             }
         }
     }
 
     /// The outcome, where it was brought here from the thread of its loop.
     fn take_fetched(&mut self) -> Option<Result<T>> {
-        let arrived = self.fetched.as_ref().and_then(|fetched| lock(fetched).take());
+        let arrived = self
+            .fetched
+            .as_ref()
+            .and_then(|fetched| lock(fetched).take());
         if arrived.is_some() {
             self.fetched = None;
         }

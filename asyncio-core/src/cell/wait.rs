@@ -8,9 +8,9 @@ use super::header::REQUESTED;
 use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
 use super::step::{is_task_waker, schedule};
-use super::waits::{SlotId, State};
+use super::waits::{Ended, SlotId, State};
 use crate::current::{self, Frame};
-use crate::exceptions::{CancelledError, Message, Result, RuntimeError};
+use crate::exceptions::{CancelledError, Exception, Message, RuntimeError};
 use crate::loop_cell::Mail;
 
 /// One wait for one cell. Dropping it gives the wait up and nothing else.
@@ -29,6 +29,15 @@ enum Registration {
     Outside { cell: CellRef, token: Token },
     /// A task awaiting itself, found out in this turn.
     Itself { turn: u64 },
+    /// The wait ended with this.
+    Failed(Exception),
+}
+
+/// How a wait ended. The error stays in the wait, so that the answer is a number.
+pub(crate) enum Waited {
+    Done,
+    /// See [`CellWait::take_error`].
+    Failed,
 }
 
 impl CellWait {
@@ -38,7 +47,7 @@ impl CellWait {
         }
     }
 
-    /// Waits until the cell is done; an error is one of the wait itself, not the cell's.
+    /// Waits until the cell is done, or until the wait itself fails.
     ///
     /// `send`: makes of a callback one that brings the outcome along, for a cell whose loop is
     /// another thread's.
@@ -48,7 +57,7 @@ impl CellWait {
         cell: &CellRef,
         cx: &mut PollContext<'_>,
         send: impl FnOnce(Callback) -> Callback,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Waited> {
         current::with(|frame| match frame.and_then(Frame::task) {
             Some(task) => self.poll_in_task(cell, task, cx, send),
             None => self.poll_outside(cell, cx, send),
@@ -61,7 +70,7 @@ impl CellWait {
         current: &TaskRef,
         cx: &mut PollContext<'_>,
         send: impl FnOnce(Callback) -> Callback,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Waited> {
         match &self.state {
             Registration::None => {}
             Registration::Slot { task, id } if task == current => {
@@ -79,7 +88,9 @@ impl CellWait {
                         let message = end(current, id);
                         self.state = Registration::None;
                         take_delivery(current);
-                        return Poll::Ready(Err(CancelledError::from_message(message).into()));
+                        return Poll::Ready(
+                            self.failed(CancelledError::from_message(message).into()),
+                        );
                     }
                     State::Woken | State::Free => {
                         end(current, id);
@@ -87,7 +98,7 @@ impl CellWait {
                         if current.base.has(REQUESTED) && peek_cancelled(cell).is_some() {
                             take_delivery(current);
                         }
-                        return Poll::Ready(Ok(()));
+                        return Poll::Ready(Waited::Done);
                     }
                 }
             }
@@ -95,10 +106,12 @@ impl CellWait {
                 let turn = *turn;
                 return self.poll_itself(current, turn);
             }
-            Registration::Slot { .. } | Registration::Outside { .. } => self.give_up(),
+            Registration::Slot { .. } | Registration::Outside { .. } | Registration::Failed(_) => {
+                self.give_up();
+            }
         }
         if cell.is_done() && cell.is_reachable() {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Waited::Done);
         }
         began();
         if cell == current.cell() {
@@ -127,24 +140,24 @@ impl CellWait {
         let token = add_callback(cell, callback);
         current.cell().access(|| {
             current.with_waits(|waits| {
-                if let Some((_, known)) = waits.get(id).and_then(|slot| slot.target.as_mut()) {
-                    *known = token;
+                if let Some(slot) = waits.get(id) {
+                    slot.token = token;
                 }
             });
         });
         Poll::Pending
     }
 
-    fn poll_itself(&mut self, current: &TaskRef, begun: u64) -> Poll<Result<()>> {
+    fn poll_itself(&mut self, current: &TaskRef, begun: u64) -> Poll<Waited> {
         if turn(current).is_some_and(|now| now == begun) {
             return Poll::Pending;
         }
         self.state = Registration::None;
         if let Some(message) = thrown() {
             take_delivery(current);
-            return Poll::Ready(Err(CancelledError::from_message(message).into()));
+            return Poll::Ready(self.failed(CancelledError::from_message(message).into()));
         }
-        Poll::Ready(Err(RuntimeError::new("Task cannot await on itself").into()))
+        Poll::Ready(self.failed(RuntimeError::new("Task cannot await on itself").into()))
     }
 
     fn poll_outside(
@@ -152,10 +165,10 @@ impl CellWait {
         cell: &CellRef,
         cx: &mut PollContext<'_>,
         send: impl FnOnce(Callback) -> Callback,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Waited> {
         if cell.is_done() && cell.is_reachable() {
             self.give_up();
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Waited::Done);
         }
         self.give_up();
         let callback = Callback::Waker(cx.waker().clone());
@@ -172,9 +185,24 @@ impl CellWait {
         Poll::Pending
     }
 
+    /// What the wait failed with.
+    #[cold]
+    pub(crate) fn take_error(&mut self) -> Exception {
+        match std::mem::take(&mut self.state) {
+            Registration::Failed(exception) => exception,
+            _ => RuntimeError::new("the wait did not fail").into(),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, exception: Exception) -> Waited {
+        self.state = Registration::Failed(exception);
+        Waited::Failed
+    }
+
     fn give_up(&mut self) {
         match std::mem::take(&mut self.state) {
-            Registration::None | Registration::Itself { .. } => {}
+            Registration::None | Registration::Itself { .. } | Registration::Failed(_) => {}
             Registration::Slot { task, id } => end_anywhere(task, id),
             Registration::Outside { cell, token } => remove_callback(&cell, token),
         }
@@ -288,12 +316,11 @@ pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) ->
 /// Ends a wait and returns the message its cancellation left.
 #[inline]
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
-    let ended = task
-        .cell()
-        .access(|| task.with_waits(|waits| waits.end(id)))
-        .flatten()?;
-    if let Some((cell, token)) = &ended.target {
-        remove_callback(cell, *token);
+    let mut ended = Ended::default();
+    task.cell()
+        .access(|| task.with_waits(|waits| waits.end(id, &mut ended)));
+    if let Some(cell) = &ended.target {
+        remove_callback(cell, ended.token);
     }
     ended.message
 }

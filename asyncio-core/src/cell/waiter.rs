@@ -100,12 +100,17 @@ impl Waiter {
 
     /// Waits on; `Ready` once it has been woken, and where no wait has begun.
     ///
+    /// It is also `Ready` on another thread than the one of the loop where it began, which does not
+    /// tell: whoever was not woken according to the primitive's own record then begins anew, with
+    /// another waiter, and lets go of this one after that.
+    ///
     /// # Errors
     ///
     /// [`CancelledError`] when the task is being cancelled here.
     pub fn poll(&mut self, cx: &PollContext<'_>) -> Poll<Result<(), CancelledError>> {
         match &self.state {
             Registration::None => Poll::Ready(Ok(())),
+            Registration::Slot { task, .. } if !task.cell().is_reachable() => Poll::Ready(Ok(())),
             Registration::Slot { task, id } => {
                 let id = *id;
                 match slot_state(task, id) {

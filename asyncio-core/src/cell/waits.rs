@@ -44,8 +44,10 @@ pub(crate) struct Slot {
     pub(crate) state: State,
     /// Somebody has ended the wait, whatever the task is to raise here.
     pub(crate) woken: bool,
-    /// The awaited future, with the token of our callback there.
-    pub(crate) target: Option<(CellRef, Token)>,
+    /// The awaited future.
+    pub(crate) target: Option<CellRef>,
+    /// The token of our callback there, once it is known.
+    pub(crate) token: Token,
     pub(crate) message: Message,
 }
 
@@ -70,10 +72,8 @@ struct More {
 
 impl Waits {
     /// Begins a wait.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&mut self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
-        // The token is filled in once it is known.
-        let target = target.map(|cell| (cell, Token::MAX));
         if waker.is_none() && self.first.state == State::Free {
             return self.first.begin(0, target);
         }
@@ -81,7 +81,7 @@ impl Waits {
     }
 
     #[cold]
-    fn begin_another(&mut self, waker: Option<Waker>, target: Option<(CellRef, Token)>) -> SlotId {
+    fn begin_another(&mut self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
         let more = self.more.get_or_insert_default();
         let at = more.free.pop().unwrap_or_else(|| {
             more.slots.push(Slot::default());
@@ -126,26 +126,22 @@ impl Waits {
         }
     }
 
-    /// Ends a wait and returns what its slot held.
-    #[inline]
-    pub(crate) fn end(&mut self, id: SlotId) -> Option<Ended> {
-        let slot = self.get(id)?;
-        let ended = Ended {
-            target: slot.target.take(),
-            message: slot.message.take(),
-            waker: None,
-        };
+    /// Ends a wait and moves what its slot held to `ended`.
+    #[inline(always)]
+    pub(crate) fn end(&mut self, id: SlotId, ended: &mut Ended) {
+        let Some(slot) = self.get(id) else { return };
+        ended.target = slot.target.take();
+        ended.token = slot.token;
+        ended.message = slot.message.take();
         slot.state = State::Free;
         slot.generation = slot.generation.wrapping_add(1);
-        if id.index == 0 && self.more.is_none() {
-            Some(ended)
-        } else {
-            Some(self.end_another(id, ended))
+        if id.index != 0 || self.more.is_some() {
+            self.end_another(id, ended);
         }
     }
 
     #[cold]
-    fn end_another(&mut self, id: SlotId, mut ended: Ended) -> Ended {
+    fn end_another(&mut self, id: SlotId, ended: &mut Ended) {
         if let Some(more) = &mut self.more {
             match id.index.checked_sub(1) {
                 None => ended.waker = more.first_waker.take(),
@@ -155,7 +151,6 @@ impl Waits {
                 }
             }
         }
-        ended
     }
 
     /// The waits under way, oldest slot first, each with who polls it.
@@ -175,18 +170,21 @@ impl Waits {
 }
 
 /// What the slot of a wait held that is over; dropped outside of any change.
+#[derive(Default)]
 pub(crate) struct Ended {
-    pub(crate) target: Option<(CellRef, Token)>,
+    pub(crate) target: Option<CellRef>,
+    pub(crate) token: Token,
     pub(crate) message: Message,
     waker: Option<Waker>,
 }
 
 impl Slot {
-    #[inline]
-    fn begin(&mut self, index: u32, target: Option<(CellRef, Token)>) -> SlotId {
+    #[inline(always)]
+    fn begin(&mut self, index: u32, target: Option<CellRef>) -> SlotId {
         self.state = State::Pending;
         self.woken = false;
         self.target = target;
+        self.token = Token::MAX;
         SlotId {
             index,
             generation: self.generation,

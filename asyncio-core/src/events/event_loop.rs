@@ -548,6 +548,9 @@ impl EventLoop {
                 base_events::read(core, mail);
             }
             base_events::empty(core);
+            // The handler hears of everything until here; what it held may make new work once more.
+            drop((core.handler.take(), core.task_factory.take()));
+            base_events::empty(core);
         });
         // What is posted from here on comes back to the sender.
         let unread = LoopCell::close(&self.cell);

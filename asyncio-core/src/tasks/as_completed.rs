@@ -22,7 +22,7 @@ use crate::time::Delay;
 
 /// Runs several futures at once and hands them out as they are done (`asyncio.as_completed`).
 ///
-/// As an iterator it gives one future for each of them at once; awaiting the first gives the result of
+/// In a `for` loop it gives one future for each of them at once; awaiting the first gives the result of
 /// whatever is done first, and so on.
 ///
 /// ```
@@ -105,7 +105,9 @@ where
     AsCompleted::new(tasks.collect())
 }
 
-/// What [`as_completed`] returns: an iterator and a [`Stream`].
+/// What [`as_completed`] returns: a [`Stream`], and a plain iterator for a `for` loop.
+///
+/// A loop over `&mut` of it may be left and taken up again, also as a stream.
 #[must_use = "the tasks run on, but nobody learns what became of them"]
 pub struct AsCompleted<T: 'static> {
     shared: Arc<Shared<T>>,
@@ -213,19 +215,55 @@ impl<T: 'static> AsCompleted<T> {
     }
 }
 
-impl<T: 'static> Iterator for AsCompleted<T> {
+impl<T: 'static> IntoIterator for AsCompleted<T> {
     type Item = NextCompleted<T>;
+    type IntoIter = AsCompletedIter<Self>;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.hand_out().map(|next| NextCompleted { next })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+    fn into_iter(self) -> Self::IntoIter {
+        AsCompletedIter(self)
     }
 }
 
-impl<T: 'static> ExactSizeIterator for AsCompleted<T> {}
+impl<T: 'static> IntoIterator for &mut AsCompleted<T> {
+    type Item = NextCompleted<T>;
+    type IntoIter = AsCompletedIter<Self>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        AsCompletedIter(self)
+    }
+}
+
+/// The plain iterator of [`AsCompleted`], which owns or borrows it.
+#[derive(Debug)]
+pub struct AsCompletedIter<A>(A);
+
+impl<T: 'static> Iterator for AsCompletedIter<AsCompleted<T>> {
+    type Item = NextCompleted<T>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.hand_out().map(|next| NextCompleted { next })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.left, Some(self.0.left))
+    }
+}
+
+impl<T: 'static> ExactSizeIterator for AsCompletedIter<AsCompleted<T>> {}
+
+impl<T: 'static> Iterator for AsCompletedIter<&mut AsCompleted<T>> {
+    type Item = NextCompleted<T>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.hand_out().map(|next| NextCompleted { next })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.left, Some(self.0.left))
+    }
+}
+
+impl<T: 'static> ExactSizeIterator for AsCompletedIter<&mut AsCompleted<T>> {}
 
 impl<T: 'static> Stream for AsCompleted<T> {
     type Item = Result<Task<T>>;

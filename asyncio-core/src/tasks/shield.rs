@@ -1,7 +1,8 @@
 //! `shield`: awaiting something without passing a cancellation on to it.
 
-use std::future::IntoFuture;
+use std::future::{Future as StdFuture, IntoFuture};
 use std::panic::Location;
+use std::pin::Pin;
 
 use super::ensure::Spawner;
 use super::task::Task;
@@ -76,13 +77,14 @@ where
 
 fn start<T, F>(future: F, spawner: Spawner) -> Future<T>
 where
-    F: std::future::Future<Output = Result<T>> + 'static,
+    F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
 {
     let mut inner = spawner.ensure(future);
     if !inner.typed().cell().is_reachable() {
         // Another loop's: a task of this one waits for it.
-        inner = spawner.ensure(async move { inner.await });
+        let wait = std::future::poll_fn(move |cx| Pin::new(&mut inner).poll(cx));
+        inner = spawner.ensure(wait);
     }
     if inner.done() {
         return Future::of(inner.into_typed());

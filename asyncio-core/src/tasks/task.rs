@@ -12,7 +12,7 @@ use tokio::runtime::Handle as Runtime;
 use super::handle::TaskHandle;
 use crate::cell::{self, TaskName, TaskParts, TaskRef, Typed};
 use crate::contextvars::{Context, Slot};
-use crate::current;
+use crate::current::{self, Frame};
 use crate::events::{CallbackResult, with_running};
 use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::{CallbackId, callback_elsewhere, remove_done_callback, state_name};
@@ -704,6 +704,25 @@ impl TaskBuilder {
                 runtime.spawn(Driven(task.clone()));
             }
         }
+        Task::of(inner)
+    }
+
+    /// A task whose future lies elsewhere, in a scope that polls it; the one that is given here is
+    /// ready when that is.
+    pub(crate) fn start_scoped<F>(mut self, future: F) -> Task<()>
+    where
+        F: StdFuture<Output = Result<()>> + Send + 'static,
+    {
+        let name = self.name.take().map(TaskName::Given);
+        let inner = current::with(|frame| match frame.and_then(Frame::core) {
+            Some(core) => {
+                let numbered = || TaskName::Numbered(count(&core.tasks_numbered));
+                let parts = self.parts(name.unwrap_or_else(numbered), count(&core.tasks_made), true);
+                Typed::task(Some(core), future, parts)
+            }
+            None => Typed::task(None, future, self.parts(name.unwrap_or(TaskName::Default), 0, true)),
+        });
+        inner.cell().access(|| inner.cell().set(cell::SCOPED));
         Task::of(inner)
     }
 

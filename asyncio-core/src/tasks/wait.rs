@@ -171,13 +171,16 @@ impl<W: Waitable> StdFuture for Wait<W> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if this.watch.is_none()
-            && let Err(error) = this.begin(cx)
-        {
+        let begins = this.watch.is_none();
+        if begins && let Err(error) = this.begin(cx) {
             this.leave();
             return Poll::Ready(Err(error));
         }
         if this.alarm.poll(cx).is_pending() {
+            if begins {
+                // Whatever became of the wait by now comes with the task's next step.
+                return Poll::Pending;
+            }
             match this.waiter.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
@@ -255,6 +258,8 @@ struct CancelAndWait {
 impl CancelAndWait {
     fn poll(&mut self, cx: &PollContext<'_>) -> Poll<Result<()>> {
         if self.token.is_none() {
+            // Before there is a wait of ours: it may be the very task that runs here.
+            cell::cancel(&self.child, &None);
             let released = Arc::new(Released {
                 return_when: ReturnWhen::AllCompleted,
                 left: AtomicUsize::new(1),
@@ -262,7 +267,7 @@ impl CancelAndWait {
             });
             let token = cell::add_callback(&self.child, Callback::Watch(released, 0));
             self.token = Some(token);
-            cell::cancel(&self.child, &None);
+            return Poll::Pending;
         }
         self.waiter.poll(cx).map_err(Into::into)
     }
@@ -275,4 +280,3 @@ impl Drop for CancelAndWait {
         }
     }
 }
-

@@ -73,7 +73,10 @@ where
     F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
 {
-    if timeout.seconds().is_none_or(|seconds| seconds > 0.0 || seconds.is_nan()) {
+    if timeout
+        .seconds()
+        .is_none_or(|seconds| seconds > 0.0 || seconds.is_nan())
+    {
         return Timeout::new(timeout).run(future).await;
     }
     let task = spawner.ensure(future);

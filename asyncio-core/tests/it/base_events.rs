@@ -214,7 +214,10 @@ fn a_loop_stopped_before_its_time_says_so() -> Result<()> {
     });
     let error = error_of(result);
     assert!(error.is::<RuntimeError>());
-    assert_eq!(error.to_string(), "Event loop stopped before Future completed.");
+    assert_eq!(
+        error.to_string(),
+        "Event loop stopped before Future completed."
+    );
     event_loop.close()?;
     Ok(())
 }
@@ -227,7 +230,11 @@ fn run_until_complete_waits_for_futures_and_tasks_as_they_are() -> Result<()> {
     event_loop.call_later(3, move || setter.set_result("set"))?;
     assert_eq!(event_loop.run_until_complete(future.clone())?, "set");
     assert_eq!(event_loop.time(), 3.0);
-    assert_eq!(event_loop.run_until_complete(future)?, "set", "done already");
+    assert_eq!(
+        event_loop.run_until_complete(future)?,
+        "set",
+        "done already"
+    );
     let task = event_loop.create_task(async { Ok(1) });
     assert_eq!(event_loop.run_until_complete(task)?, 1);
     let cancelled = event_loop.create_future::<()>();
@@ -361,7 +368,10 @@ fn a_destructor_that_schedules_more_does_not_keep_the_loop_from_closing() -> Res
     }));
     event_loop.close()?;
     assert!(event_loop.is_closed());
-    assert_eq!(reports.take_lines(), ["Task was destroyed but it is pending!"; 2]);
+    assert_eq!(
+        reports.take_lines(),
+        ["Task was destroyed but it is pending!"; 2]
+    );
     Ok(())
 }
 

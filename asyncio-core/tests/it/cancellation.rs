@@ -676,7 +676,9 @@ fn a_task_may_be_cancelled_from_anywhere() -> Result<()> {
         }
     }
     run_virtual(async {
-        let victims: Vec<Task<()>> = (0..3).map(|_| create_task(async { sleep(10).await })).collect();
+        let victims: Vec<Task<()>> = (0..3)
+            .map(|_| create_task(async { sleep(10).await }))
+            .collect();
         let handles: Vec<TaskHandle> = victims.iter().filter_map(Task::handle).collect();
         turns(1).await?;
         let trigger = create_task(async { Ok(()) });
@@ -732,9 +734,8 @@ fn two_tasks_that_cancel_each_other_both_end() -> Result<()> {
 #[test]
 fn an_explicit_cancelled_error_is_passed_on_with_its_message() -> Result<()> {
     run_virtual(async {
-        let inner = create_task(async {
-            Err::<(), _>(CancelledError::with_message("inner").into())
-        });
+        let inner =
+            create_task(async { Err::<(), _>(CancelledError::with_message("inner").into()) });
         let outer = create_task(async move { inner.await });
         let error = error_of(outer.await);
         assert_eq!(cancel_message(&error).as_deref(), Some("inner"));

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use asyncio_core::{
-    Context, ContextVar, Result, RuntimeError, Runner, Task, ValueError, copy_context,
+    Context, ContextVar, Result, Runner, RuntimeError, Task, ValueError, copy_context,
     create_local_task, create_task, current_task, get_running_loop, new_event_loop, sleep,
 };
 
@@ -140,7 +140,11 @@ fn a_context_that_is_given_is_shared_not_copied() -> Result<()> {
             Ok((before, VAR.get()))
         });
         turns(1).await?;
-        assert_eq!(context.get(&VAR), Some(2), "seen from outside while it runs");
+        assert_eq!(
+            context.get(&VAR),
+            Some(2),
+            "seen from outside while it runs"
+        );
         context.run(|| VAR.set(3).map(drop))??;
         assert_eq!(task.await?, (Some(1), Some(3)));
         assert_eq!(VAR.get(), Some(0));
@@ -153,13 +157,17 @@ fn a_context_that_is_given_is_shared_not_copied() -> Result<()> {
 fn a_task_tells_its_context() -> Result<()> {
     run_virtual(async {
         let context = Context::new();
-        let task = Task::builder().context(context.clone()).spawn(async { Ok(()) });
+        let task = Task::builder()
+            .context(context.clone())
+            .spawn(async { Ok(()) });
         assert!(task.get_context().is_some_and(|its| its.same_as(&context)));
         let own = create_task(async { sleep(0).await });
         let first = own.get_context().expect("here");
         assert!(own.get_context().is_some_and(|its| its.same_as(&first)));
         assert!(!first.same_as(&context));
-        let mine = current_task().and_then(|task| task.get_context()).expect("mine");
+        let mine = current_task()
+            .and_then(|task| task.get_context())
+            .expect("mine");
         let _ = VAR.set(5)?;
         assert_eq!(mine.get(&VAR), Some(5), "it is the context itself");
         task.await?;
@@ -190,7 +198,12 @@ fn callbacks_run_in_copies_and_their_changes_are_lost() -> Result<()> {
         sleep(3).await?;
         assert_eq!(
             log.take(),
-            ["soon Some(1)", "given Some(0)", "later Some(1)", "at Some(1)"]
+            [
+                "soon Some(1)",
+                "given Some(0)",
+                "later Some(1)",
+                "at Some(1)"
+            ]
         );
         assert_eq!((VAR.get(), given.get(&VAR)), (Some(2), Some(99)));
         Ok(())

@@ -83,7 +83,10 @@ fn a_timer_tells_when_it_is_due_and_can_be_cancelled() -> Result<()> {
         assert!(timer.get_context().is_some());
         timer.cancel();
         assert!(timer.clone().cancelled() && timer.get_context().is_none());
-        assert_eq!(format!("{timer:?}"), "TimerHandle { when: 10.0, cancelled: true }");
+        assert_eq!(
+            format!("{timer:?}"),
+            "TimerHandle { when: 10.0, cancelled: true }"
+        );
         sleep(20).await?;
         assert!(log.take().is_empty());
         Ok(())
@@ -170,12 +173,19 @@ fn calls_of_many_threads_keep_each_threads_order() -> Result<()> {
             })
             .collect();
         let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().all(|thread| thread.join().is_ok_and(|result| result.is_ok()))
+            threads
+                .into_iter()
+                .all(|thread| thread.join().is_ok_and(|result| result.is_ok()))
         });
         assert!(joined.await?);
         turns(2).await?;
         let expected: Vec<usize> = (0..CALLS).collect();
-        assert!(seen.lock().expect("not poisoned").iter().all(|calls| *calls == expected));
+        assert!(
+            seen.lock()
+                .expect("not poisoned")
+                .iter()
+                .all(|calls| *calls == expected)
+        );
         Ok(())
     })
 }
@@ -217,7 +227,9 @@ fn another_thread_may_stop_a_loop_that_sleeps() -> Result<()> {
     let remote = event_loop.clone();
     let barrier = Arc::new(Barrier::new(2));
     let started = Arc::clone(&barrier);
-    event_loop.call_soon(move || drop(started.wait()))?;
+    event_loop.call_soon(move || {
+        started.wait();
+    })?;
     let thread = std::thread::spawn(move || {
         barrier.wait();
         std::thread::sleep(Duration::from_millis(2));
@@ -235,9 +247,11 @@ fn what_was_given_while_the_loop_did_not_run_is_called_when_it_does() -> Result<
     let count = Arc::new(AtomicUsize::new(0));
     let (remote, counted) = (event_loop.clone(), Arc::clone(&count));
     std::thread::spawn(move || {
-        remote.call_soon_threadsafe(move || {
-            counted.fetch_add(1, Ordering::SeqCst);
-        }).map(drop)
+        remote
+            .call_soon_threadsafe(move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+            })
+            .map(drop)
     })
     .join()
     .expect("no panic")?;

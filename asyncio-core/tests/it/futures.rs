@@ -199,7 +199,9 @@ fn done_callbacks_run_a_turn_later_in_the_order_of_their_registration() -> Resul
         let (future, log) = (future()?, Log::default());
         for name in ["first", "second"] {
             let log = log.clone();
-            future.add_local_done_callback(move |done| log.add(format!("{name} {:?}", done.result())))?;
+            future.add_local_done_callback(move |done| {
+                log.add(format!("{name} {:?}", done.result()))
+            })?;
         }
         assert!(log.take().is_empty());
         future.set_result("foo")?;
@@ -406,7 +408,7 @@ fn a_value_lives_as_long_as_the_last_handle_that_may_ask_for_it() -> Result<()> 
 /// The outcome is looked at without borrowing it: a value's `clone` may ask for it again.
 #[test]
 fn a_clone_that_asks_the_future_again_finds_no_value_instead_of_a_torn_one() -> Result<()> {
-    struct Nosy(Rc<std::cell::RefCell<Option<Future<Nosy>>>>);
+    struct Nosy(Rc<std::cell::RefCell<Option<Future<Self>>>>);
     impl Clone for Nosy {
         fn clone(&self) -> Self {
             let future = self.0.borrow_mut().take();

@@ -1,22 +1,34 @@
 //! What asyncio-core promises, one module for each of CPython's modules and each of Rust's concerns.
 //!
 //! A test that ports one of CPython's names it in its doc comment, as `test_tasks.test_cancel`.
+#![expect(
+    clippy::redundant_async_block,
+    reason = "a coroutine that awaits something is the subject of many a test"
+)]
 
+mod as_completed;
 mod auto_traits;
 mod base_events;
 mod cancellation;
 mod contextvars;
 mod eager_tasks;
 mod events;
+mod exception_groups;
 mod exceptions;
 mod foreign;
 mod futures;
+mod gather;
 mod limits;
 mod misuse;
 mod outliving;
 mod reports;
 mod runners;
+mod shield;
+mod staggered;
 mod support;
+mod taskgroups;
 mod tasks;
 mod threads;
+mod timeouts;
 mod timers;
+mod wait;

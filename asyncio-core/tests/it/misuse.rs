@@ -19,9 +19,15 @@ fn without_a_loop_every_call_is_a_runtime_error() {
     });
     assert!(task.done() && !task.cancelled() && !task.cancel());
     assert!(fails_with::<RuntimeError, _>(task.result()));
-    assert!(task.exception().is_ok_and(|error| error.is_some_and(|error| error.is::<RuntimeError>())));
+    assert!(
+        task.exception()
+            .is_ok_and(|error| error.is_some_and(|error| error.is::<RuntimeError>()))
+    );
     assert!(task.handle().is_none());
-    assert_eq!((task.cancelling(), task.uncancel(), task.get_name()), (0, 0, String::new()));
+    assert_eq!(
+        (task.cancelling(), task.uncancel(), task.get_name()),
+        (0, 0, String::new())
+    );
     assert!(task.get_context().is_none());
     assert!(format!("{task:?}").contains("finished"));
     let local = create_local_task(async move {
@@ -34,7 +40,10 @@ fn without_a_loop_every_call_is_a_runtime_error() {
         Ok(())
     });
     assert!(fails_with::<RuntimeError, _>(tried));
-    let built = Task::builder().name("x").context(Context::new()).eager_start(true);
+    let built = Task::builder()
+        .name("x")
+        .context(Context::new())
+        .eager_start(true);
     let built = built.spawn(async move {
         fourth.touch();
         Ok(())
@@ -94,13 +103,19 @@ fn a_running_loop_can_be_neither_closed_nor_run_again() -> Result<()> {
     event_loop.run_until_complete(async move {
         let running = get_running_loop()?;
         assert!(running.is_running());
-        assert_eq!(error_of(running.close()).to_string(), "Cannot close a running event loop");
+        assert_eq!(
+            error_of(running.close()).to_string(),
+            "Cannot close a running event loop"
+        );
         let error = error_of(running.run_forever());
         assert_eq!(error.to_string(), "This event loop is already running");
         let error = error_of(running.run_until_complete(async { Ok(()) }));
         assert_eq!(error.to_string(), "This event loop is already running");
         let error = error_of(nested.run_forever());
-        assert_eq!(error.to_string(), "Cannot run the event loop while another loop is running");
+        assert_eq!(
+            error.to_string(),
+            "Cannot run the event loop while another loop is running"
+        );
         let alive = Alive::default();
         let held = alive.one();
         let refused = nested.run_until_complete(async move {
@@ -146,7 +161,9 @@ fn run_where_a_tokio_runtime_must_not_block_is_a_runtime_error() -> Result<()> {
 
 #[test]
 fn a_loop_that_was_made_inside_a_runtime_may_be_dropped_there() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         drop(new_event_loop()?);
         drop(Runner::new()?);
@@ -160,10 +177,13 @@ fn a_delay_that_is_not_a_number_is_a_value_error() -> Result<()> {
         let event_loop = get_running_loop()?;
         for nan in [f64::NAN, -f64::NAN] {
             assert!(fails_with::<ValueError, _>(sleep(nan).await));
-            assert!(fails_with::<ValueError, _>(event_loop.call_later(nan, || ())));
+            assert!(fails_with::<ValueError, _>(
+                event_loop.call_later(nan, || ())
+            ));
             assert!(fails_with::<ValueError, _>(event_loop.call_at(nan, || ())));
         }
-        let spawned = tokio::spawn(async { sleep(f64::NAN).await.map_err(|e| e.is::<ValueError>()) });
+        let spawned =
+            tokio::spawn(async { sleep(f64::NAN).await.map_err(|e| e.is::<ValueError>()) });
         assert_eq!(spawned.await?, Err(true));
         turns(3).await?;
         assert_eq!(event_loop.time(), 0.0);
@@ -216,7 +236,10 @@ fn asking_too_early_or_setting_twice_is_an_invalid_state() -> Result<()> {
     run_virtual(async {
         let future = get_running_loop()?.create_future();
         assert_eq!(error_of(future.result()).to_string(), "Result is not set.");
-        assert_eq!(error_of(future.exception()).to_string(), "Exception is not set.");
+        assert_eq!(
+            error_of(future.exception()).to_string(),
+            "Exception is not set."
+        );
         future.set_result(1)?;
         assert_eq!(error_of(future.set_result(2)).to_string(), "invalid state");
         let task = create_task(async { Ok(1) });
@@ -278,7 +301,10 @@ fn a_future_set_from_another_thread_is_an_invalid_state() -> Result<()> {
         let future = get_running_loop()?.create_future();
         let away = future.clone();
         let set = std::thread::spawn(move || {
-            (away.set_result(1), away.set_exception(ValueError::new("no")))
+            (
+                away.set_result(1),
+                away.set_exception(ValueError::new("no")),
+            )
         });
         let (result, exception) = set.join().expect("no panic");
         assert!(fails_with::<InvalidStateError, _>(result));

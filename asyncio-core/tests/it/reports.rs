@@ -22,7 +22,9 @@ fn boom() -> Exception {
 fn a_task_exception_nobody_retrieves_is_reported_once() -> Result<()> {
     run_virtual(async {
         let reports = Reports::of_running()?;
-        let task = Task::builder().name("lost").spawn::<(), _>(async { Err(boom()) });
+        let task = Task::builder()
+            .name("lost")
+            .spawn::<(), _>(async { Err(boom()) });
         turns(2).await?;
         assert!(reports.take().is_empty(), "a handle is left that may ask");
         let handle = task.handle();
@@ -36,7 +38,10 @@ fn a_task_exception_nobody_retrieves_is_reported_once() -> Result<()> {
         assert!(told[0].exception().is_some_and(Exception::is::<ValueError>));
         drop(create_task::<(), _>(async { Err(boom()) }));
         turns(1).await?;
-        assert_eq!(reports.take_lines(), ["Task exception was never retrieved: boom"]);
+        assert_eq!(
+            reports.take_lines(),
+            ["Task exception was never retrieved: boom"]
+        );
         Ok(())
     })
 }
@@ -113,7 +118,10 @@ fn a_task_that_is_pending_when_its_loop_is_closed_is_reported_once() -> Result<(
     event_loop.close()?;
     drop(event_loop);
     let told = reports.take();
-    let names: Vec<_> = told.iter().map(|context| (context.message(), context.task_name())).collect();
+    let names: Vec<_> = told
+        .iter()
+        .map(|context| (context.message(), context.task_name()))
+        .collect();
     assert_eq!(
         names,
         [
@@ -141,7 +149,10 @@ fn an_exception_that_is_lost_with_the_loop_is_reported_to_its_handler() -> Resul
         turns(1).await
     })?;
     event_loop.close()?;
-    assert_eq!(reports.take_lines(), ["Task exception was never retrieved: boom"]);
+    assert_eq!(
+        reports.take_lines(),
+        ["Task exception was never retrieved: boom"]
+    );
     Ok(())
 }
 
@@ -153,7 +164,10 @@ fn the_handler_may_be_set_replaced_and_taken_away() -> Result<()> {
     event_loop.call_exception_handler(&ExceptionContext::new("one", None));
     let second = Reports::of(&event_loop)?;
     event_loop.call_exception_handler(&ExceptionContext::new("two", Some(boom())));
-    assert_eq!((first.take_lines(), second.take_lines()), (vec!["one".into()], vec!["two: boom".into()]));
+    assert_eq!(
+        (first.take_lines(), second.take_lines()),
+        (vec!["one".into()], vec!["two: boom".into()])
+    );
     event_loop.set_exception_handler(None)?;
     assert!(first.take().is_empty() && second.take().is_empty());
     event_loop.close()?;
@@ -172,13 +186,18 @@ fn the_handler_is_given_its_loop_and_may_use_it() -> Result<()> {
             .call_soon(move || again.add("scheduled by the handler"))
             .expect("the loop is open");
         // A handler may even replace itself.
-        event_loop.set_exception_handler(None).expect("the loop is open");
+        event_loop
+            .set_exception_handler(None)
+            .expect("the loop is open");
     })))?;
     event_loop.run_until_complete(async {
         get_running_loop()?.call_soon(|| Err::<(), _>(boom()))?;
         turns(3).await
     })?;
-    assert_eq!(log.take(), ["Exception in callback", "scheduled by the handler"]);
+    assert_eq!(
+        log.take(),
+        ["Exception in callback", "scheduled by the handler"]
+    );
     event_loop.close()?;
     Ok(())
 }
@@ -233,7 +252,10 @@ fn a_panic_in_a_task_is_an_exception_at_its_awaiter() -> Result<()> {
             assert_eq!(alive.count(), 0);
         }
         let task = create_task::<(), _>(async { std::panic::panic_any(5_u8) });
-        assert_eq!(error_of(task.await).to_string(), "task panicked: a panic without a message");
+        assert_eq!(
+            error_of(task.await).to_string(),
+            "task panicked: a panic without a message"
+        );
         drop(create_task::<(), _>(async { panic!("unseen") }));
         turns(2).await?;
         assert_eq!(
@@ -308,7 +330,10 @@ fn a_result_that_is_dropped_may_drop_the_handles_of_others() -> Result<()> {
         let outer: Future<Task<()>> = get_running_loop()?.create_future();
         outer.set_result(failed)?;
         drop(outer);
-        assert_eq!(reports.take_lines(), ["Task exception was never retrieved: boom"]);
+        assert_eq!(
+            reports.take_lines(),
+            ["Task exception was never retrieved: boom"]
+        );
         Ok(())
     })
 }
@@ -390,11 +415,14 @@ fn a_handler_that_fails_is_reported_by_the_default_one_with_what_it_was_told() -
             turns(3).await
         });
     }
-    let name =
-        "reports::a_handler_that_fails_is_reported_by_the_default_one_with_what_it_was_told";
+    let name = "reports::a_handler_that_fails_is_reported_by_the_default_one_with_what_it_was_told";
     let text = standard_error_of(name)?;
-    let first = text.find("Unhandled error in exception handler").expect("it is told");
-    let second = text.find("Exception in callback").expect("the original too");
+    let first = text
+        .find("Unhandled error in exception handler")
+        .expect("it is told");
+    let second = text
+        .find("Exception in callback")
+        .expect("the original too");
     assert!(first < second, "{text}");
     assert!(text.contains("the callback"), "{text}");
     assert_eq!(text.matches("Exception in callback").count(), 1);
@@ -413,7 +441,10 @@ fn an_error_is_not_lost_to_a_subscriber_of_another_thread() -> Result<()> {
     }
     let name = "reports::an_error_is_not_lost_to_a_subscriber_of_another_thread";
     let text = standard_error_of(name)?;
-    assert!(text.contains("Task exception was never retrieved"), "{text}");
+    assert!(
+        text.contains("Task exception was never retrieved"),
+        "{text}"
+    );
     Ok(())
 }
 

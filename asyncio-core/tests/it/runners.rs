@@ -104,7 +104,14 @@ fn tasks_that_are_left_are_cancelled_in_the_order_of_their_making_and_awaited() 
     })?;
     assert_eq!(
         log.take(),
-        ["cancelled 0", "cancelled 1", "cancelled 2", "gone 2", "gone 1", "gone 0"]
+        [
+            "cancelled 0",
+            "cancelled 1",
+            "cancelled 2",
+            "gone 2",
+            "gone 1",
+            "gone 0"
+        ]
     );
     Ok(())
 }
@@ -129,7 +136,10 @@ fn errors_of_tasks_that_are_left_are_reported() -> Result<()> {
     runner.close()?;
     let told = reports.take();
     assert_eq!(told.len(), 1);
-    assert_eq!(told[0].message(), "unhandled exception during asyncio.run() shutdown");
+    assert_eq!(
+        told[0].message(),
+        "unhandled exception during asyncio.run() shutdown"
+    );
     assert_eq!(told[0].task_name(), Some("Task-2"));
     assert!(told[0].exception().is_some_and(Exception::is::<ValueError>));
     Ok(())
@@ -172,7 +182,10 @@ fn a_task_that_is_made_during_the_clean_up_goes_with_the_loop() -> Result<()> {
         turns(1).await
     })?;
     runner.close()?;
-    assert_eq!(reports.take_lines(), ["Task was destroyed but it is pending!"]);
+    assert_eq!(
+        reports.take_lines(),
+        ["Task was destroyed but it is pending!"]
+    );
     assert_eq!(alive.count(), 0);
     Ok(())
 }
@@ -231,11 +244,16 @@ fn a_keyboard_interrupt_raised_by_main_leaves_run() -> Result<()> {
 #[test]
 fn a_system_exit_of_any_task_leaves_run_with_its_code() -> Result<()> {
     let result = run::<(), _>(async {
-        drop(create_task::<(), _>(async { Err(SystemExit::new(3).into()) }));
+        drop(create_task::<(), _>(async {
+            Err(SystemExit::new(3).into())
+        }));
         sleep(1000).await
     });
     let error = error_of(result);
-    assert_eq!(error.downcast_ref::<SystemExit>().map(SystemExit::code), Some(3));
+    assert_eq!(
+        error.downcast_ref::<SystemExit>().map(SystemExit::code),
+        Some(3)
+    );
     Ok(())
 }
 
@@ -325,7 +343,9 @@ fn an_io_error_keeps_its_kind_on_the_way_out_of_run() {
         Ok(())
     });
     let error = error_of(result);
-    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    let kind = error
+        .downcast_ref::<std::io::Error>()
+        .map(std::io::Error::kind);
     assert_eq!(kind, Some(ErrorKind::ConnectionRefused));
     assert!(!error.is::<CancelledError>());
 }

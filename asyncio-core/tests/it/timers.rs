@@ -8,7 +8,7 @@ use asyncio_core::{
     sleep,
 };
 
-use crate::support::{Alive, Log, run_virtual, turns};
+use crate::support::{Alive, Log, comes_below, run_virtual, turns};
 
 #[test]
 fn a_virtual_clock_jumps_and_never_sleeps() -> Result<()> {
@@ -33,7 +33,9 @@ fn a_virtual_clock_stops_at_every_timer() -> Result<()> {
         let log = Log::default();
         for delay in [3, 1, 2] {
             let (log, clock) = (log.clone(), event_loop.clone());
-            event_loop.call_later(delay, move || log.add(format!("{delay} at {}", clock.time())))?;
+            event_loop.call_later(delay, move || {
+                log.add(format!("{delay} at {}", clock.time()))
+            })?;
         }
         sleep(10).await?;
         assert_eq!(log.take(), ["1 at 1", "2 at 2", "3 at 3"]);
@@ -65,7 +67,9 @@ fn equal_deadlines_fire_in_the_order_of_their_making() -> Result<()> {
         // A task that slept resumes a turn after its timer.
         assert_eq!(
             log.take(),
-            ["call 0", "call 2", "call 4", "call 6", "task 1", "task 3", "task 5", "task 7"]
+            [
+                "call 0", "call 2", "call 4", "call 6", "task 1", "task 3", "task 5", "task 7"
+            ]
         );
         Ok(())
     })
@@ -102,7 +106,9 @@ fn a_hold_may_outlive_its_loop() -> Result<()> {
     let other = event_loop.hold_clock()?;
     drop(event_loop);
     drop(hold);
-    std::thread::spawn(move || drop(other)).join().expect("no panic");
+    std::thread::spawn(move || drop(other))
+        .join()
+        .expect("no panic");
     Ok(())
 }
 
@@ -146,15 +152,22 @@ fn the_longest_delays_are_only_long() -> Result<()> {
 
 #[test]
 fn a_real_sleep_takes_its_time_and_little_more() -> Result<()> {
-    run(async {
-        let event_loop = get_running_loop()?;
-        let (start, before) = (Instant::now(), event_loop.time());
-        sleep(0.05).await?;
-        let (took, counted) = (start.elapsed().as_secs_f64(), event_loop.time() - before);
-        assert!((0.05..0.08).contains(&took), "{took}");
-        assert!((took - counted).abs() < 0.01, "the loop's clock is the real one");
-        Ok(())
-    })
+    let nap = || {
+        run(async {
+            let event_loop = get_running_loop()?;
+            let (start, before) = (Instant::now(), event_loop.time());
+            sleep(0.05).await?;
+            let (counted, took) = (event_loop.time() - before, start.elapsed());
+            assert!(took >= Duration::from_millis(50), "{took:?}");
+            assert!(
+                counted >= 0.05 && counted <= took.as_secs_f64(),
+                "{counted}"
+            );
+            Ok(took)
+        })
+    };
+    assert!(comes_below(Duration::from_millis(80), nap)?);
+    Ok(())
 }
 
 #[test]
@@ -175,22 +188,23 @@ fn a_real_timer_is_never_early() -> Result<()> {
 /// `test_events.EventLoopTestsMixin.test_timeout_rounding`
 #[test]
 fn tiny_sleeps_do_not_spin_the_loop() -> Result<()> {
-    run(async {
-        let count = Rc::new(std::cell::Cell::new(0_u32));
-        let counted = Rc::clone(&count);
-        let poller = create_local_task(async move {
-            for delay in [0.0001, 0.0005, 0.001] {
-                sleep(delay).await?;
-                counted.set(counted.get() + 1);
-            }
-            Ok(())
-        });
-        let start = Instant::now();
-        poller.await?;
-        assert_eq!(count.get(), 3);
-        assert!(start.elapsed() < Duration::from_millis(50));
+    // Each iteration of the loop runs this future once, because it asks to be run in the next one
+    // that comes, whatever it comes for.
+    async fn iterations(count: Rc<std::cell::Cell<u32>>) -> Result<()> {
+        for delay in [0.0001, 0.0005, 0.001] {
+            let mut nap = Box::pin(sleep(delay));
+            std::future::poll_fn(|cx| {
+                count.set(count.get() + 1);
+                nap.as_mut().poll(cx)
+            })
+            .await?;
+        }
         Ok(())
-    })
+    }
+    let count = Rc::new(std::cell::Cell::new(0));
+    run(iterations(Rc::clone(&count)))?;
+    assert!(count.get() <= 20, "{}", count.get());
+    Ok(())
 }
 
 /// `test_base_events.BaseEventLoopTests.test__run_once_cancelled_event_cleanup`
@@ -258,7 +272,10 @@ fn ten_thousand_timers_fire_in_order() -> Result<()> {
         sleep(2000).await?;
         let fired = log.take();
         assert!(fired.len() > 5000);
-        assert!(fired.is_sorted(), "by time, and by creation where the times are equal");
+        assert!(
+            fired.is_sorted(),
+            "by time, and by creation where the times are equal"
+        );
         Ok(())
     })
 }

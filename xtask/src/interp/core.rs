@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::rc::Rc;
 
-use asyncio_core::{Exception, ExceptionGroup, Task, current_task, sleep};
+use asyncio_core::{ExceptStar, Exception, Task, current_task, sleep};
 
 use super::errors;
 use super::machine::{Awaitable, Bound, Flow, Frame, Machine, Step, Value, context, set_context};
@@ -160,48 +160,27 @@ impl Machine {
             Err(exception) => exception,
             done => return done,
         };
-        let bare = exception.as_group().is_none();
-        let mut rest = match exception.as_group() {
-            Some(group) => Some(group.clone()),
-            None => Some(ExceptionGroup::new("", vec![exception.clone()])?),
-        };
-        let mut raised = Vec::new();
+        let mut star = ExceptStar::new(exception);
         for handler in handlers {
-            let Some(group) = rest.take() else { break };
-            let matched;
-            (matched, rest) = group.split_by(|member| {
+            let matched = star.take_by(|member| {
                 handler
                     .kinds
                     .iter()
                     .any(|&kind| errors::matches(kind, member))
             });
-            if let Some(matched) = matched {
-                self.log(
-                    frame,
-                    format_args!("except* {}", self.show(&matched.into())),
-                );
-                match self.block(frame, &handler.body).await {
-                    Ok(Flow::Next) => {}
-                    Ok(returned) => return Ok(returned),
-                    Err(new) => raised.push(new),
-                }
+            let Some(matched) = matched else { continue };
+            self.log(
+                frame,
+                format_args!("except* {}", self.show(&matched.into())),
+            );
+            match self.block(frame, &handler.body).await {
+                Ok(Flow::Next) => {}
+                Ok(returned) => return Ok(returned),
+                Err(new) => star.raised(new),
             }
         }
-        let rest = rest.map(Exception::from);
-        if raised.is_empty() {
-            return match rest {
-                Some(_) if bare => Err(exception),
-                Some(rest) => Err(rest),
-                None => Ok(Flow::Next),
-            };
-        }
-        // As `except*` does: what the handlers raised, beside what none of them matched.
-        raised.extend(rest);
-        Err(if raised.len() == 1 {
-            raised.remove(0)
-        } else {
-            ExceptionGroup::new("", raised)?.into()
-        })
+        star.finish()?;
+        Ok(Flow::Next)
     }
 
     // -- statements that never suspend --------------------------------------
@@ -420,7 +399,7 @@ impl Machine {
 
     // -- operands ------------------------------------------------------------
 
-    fn exception(&self, raise: &Raise) -> asyncio_core::Result<Exception> {
+    pub(super) fn exception(&self, raise: &Raise) -> asyncio_core::Result<Exception> {
         errors::make(raise).map_err(|error| self.ill_formed(error.0))
     }
 

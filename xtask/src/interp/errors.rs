@@ -6,8 +6,11 @@ use asyncio_core::{
     CancelledError, Exception, ExceptionGroup, InvalidStateError, RuntimeError, TimeoutError,
     ValueError,
 };
+use asyncio_net::{IncompleteReadError, LimitOverrunError};
+use asyncio_sync::{BrokenBarrierError, QueueEmpty, QueueFull, QueueShutDown};
 
 use crate::program::{Kind, Raise};
+use crate::pytext;
 
 /// An error that only programs raise.
 #[derive(Debug, thiserror::Error)]
@@ -18,11 +21,6 @@ struct ErrA(String);
 #[derive(Debug, thiserror::Error)]
 #[error("ErrB({0})")]
 struct ErrB(String);
-
-/// An error of a library whose crate the program at hand does not reach, raised by the program itself.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.name())]
-struct Named(Kind);
 
 /// What a program does that Python answers with an AttributeError, a TypeError or the like: the
 /// whole program is then left out of the comparison.
@@ -55,9 +53,10 @@ fn one(kind: Kind, message: &Rc<str>) -> Result<Exception, IllFormed> {
         Kind::RuntimeError => RuntimeError::new(message).into(),
         Kind::InvalidStateError => InvalidStateError::new(message).into(),
         Kind::CancelledError => CancelledError::with_message(message).into(),
-        Kind::QueueEmpty | Kind::QueueFull | Kind::QueueShutDown | Kind::BrokenBarrierError => {
-            Named(kind).into()
-        }
+        Kind::QueueEmpty => QueueEmpty::new().into(),
+        Kind::QueueFull => QueueFull::new().into(),
+        Kind::QueueShutDown => QueueShutDown::new().into(),
+        Kind::BrokenBarrierError => BrokenBarrierError::new().into(),
         Kind::IncompleteReadError
         | Kind::LimitOverrunError
         | Kind::ExceptionGroup
@@ -86,6 +85,14 @@ pub(super) fn show(exception: &Exception) -> Result<String, IllFormed> {
             .downcast_ref::<CancelledError>()
             .and_then(CancelledError::message);
         return Ok(format!("CancelledError({})", message.unwrap_or_default()));
+    }
+    if let Some(error) = exception.downcast_ref::<IncompleteReadError>() {
+        let partial = pytext::bytes(error.partial());
+        let expected = error.expected().map_or_else(|| "None".to_owned(), |count| count.to_string());
+        return Ok(format!("IncompleteReadError({partial},{expected})"));
+    }
+    if let Some(error) = exception.downcast_ref::<LimitOverrunError>() {
+        return Ok(format!("LimitOverrunError({})", error.consumed()));
     }
     match kind_of(exception) {
         Some(Kind::ErrA | Kind::ErrB) => Ok(exception.to_string()),
@@ -130,7 +137,19 @@ fn kind_of(exception: &Exception) -> Option<Kind> {
         Some(Kind::TimeoutError)
     } else if exception.is::<ValueError>() {
         Some(Kind::ValueError)
+    } else if exception.is::<QueueEmpty>() {
+        Some(Kind::QueueEmpty)
+    } else if exception.is::<QueueFull>() {
+        Some(Kind::QueueFull)
+    } else if exception.is::<QueueShutDown>() {
+        Some(Kind::QueueShutDown)
+    } else if exception.is::<BrokenBarrierError>() {
+        Some(Kind::BrokenBarrierError)
+    } else if exception.is::<IncompleteReadError>() {
+        Some(Kind::IncompleteReadError)
+    } else if exception.is::<LimitOverrunError>() {
+        Some(Kind::LimitOverrunError)
     } else {
-        exception.downcast_ref::<Named>().map(|named| named.0)
+        None
     }
 }

@@ -5,9 +5,15 @@ use std::fmt::{self, Write as _};
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
-use asyncio_core::{ContextVar, EventLoop, Exception, Future, Handle, Result, Task, TimerHandle};
+use asyncio_core::{
+    ContextVar, EventLoop, Exception, Future, Handle, Result, Task, TaskGroup, Timeout, TimerHandle,
+};
+use asyncio_net::StreamReader;
 
 use super::errors::{self, IllFormed};
+use super::locks::{self, Primitive};
+use super::queues::{self, AnyQueue};
+use super::streams;
 use crate::program::{Constant, FunctionId, Name, Object, Program};
 
 /// Calls within calls (or eager starts within eager starts) that a program may make. Python gives
@@ -21,9 +27,7 @@ static CONTEXT: LazyLock<ContextVar<Arc<str>>> =
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Constant(Constant),
-    #[expect(dead_code, reason = "made once gather is built")]
     List(Rc<[Self]>),
-    #[expect(dead_code, reason = "made once gather is built")]
     Exception(Exception),
 }
 
@@ -34,8 +38,11 @@ pub(super) enum Bound {
     Future(Future<Value>),
     Handle(Handle),
     Timer(TimerHandle),
-    /// An object of a kind that the crates do not have yet and the program does not use.
-    Idle,
+    Timeout(Timeout),
+    Group(TaskGroup),
+    Primitive(Primitive),
+    Queue(AnyQueue),
+    Reader(StreamReader),
 }
 
 /// A running coroutine.
@@ -81,13 +88,21 @@ impl Machine {
             program,
         });
         for (name, object) in &machine.program.objects {
-            let made = match object {
-                Object::Future => Bound::Future(machine.event_loop.create_future()),
-                _ => Bound::Idle,
-            };
-            machine.bind(*name, made);
+            // An object that cannot be made has given the program up.
+            if let Ok(made) = machine.make(object) {
+                machine.bind(*name, made);
+            }
         }
         machine
+    }
+
+    fn make(&self, object: &Object) -> Result<Bound> {
+        Ok(match object {
+            Object::Future => Bound::Future(self.event_loop.create_future()),
+            Object::Queue { kind, maxsize } => Bound::Queue(queues::make(*kind, *maxsize)),
+            Object::StreamReader { limit } => Bound::Reader(streams::make(*limit)?),
+            primitive => Bound::Primitive(locks::make(self, primitive)?),
+        })
     }
 
     // -- trace ------------------------------------------------------------
@@ -157,6 +172,10 @@ impl Machine {
         let count = &mut self.counters.borrow_mut()[counter];
         *count += 1;
         *count
+    }
+
+    pub(super) fn count(&self, counter: usize) -> i64 {
+        self.counters.borrow()[counter]
     }
 
     /// Lets go of all that the program made, so that nothing outlives it.

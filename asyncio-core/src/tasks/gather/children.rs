@@ -55,7 +55,12 @@ pub trait Tasks: 'static {
 
 macro_rules! tuples {
     ($(($($name:ident $value:ident),*))*) => {$(
-        #[allow(non_snake_case, unused_variables, reason = "one macro for all lengths, zero included")]
+        #[allow(
+            non_snake_case,
+            unused_variables,
+            clippy::unused_unit,
+            reason = "one macro for all lengths, zero included"
+        )]
         impl<$($name, $value),*> GatherLocal for ($($name,)*)
         where
             $($name: IntoFuture<Output = Result<$value>>, $name::IntoFuture: 'static, $value: 'static,)*

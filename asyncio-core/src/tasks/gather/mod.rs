@@ -13,6 +13,7 @@ pub use children::{Gather, GatherLocal};
 
 use super::child::Child;
 use super::ensure::Spawner;
+use super::task::Task;
 use crate::cell::{self, CANCELLED, Callback, CellRef, Outer, Part, Typed};
 use crate::events::with_running;
 use crate::exceptions::{Exception, Result, ValueError};
@@ -71,8 +72,8 @@ use children::Tasks;
 ///
 /// `return_exceptions=True` is the method [`Gathering::return_exceptions`].
 #[track_caller]
-pub fn gather<C: Gather>(children: C) -> Gathering<C> {
-    Gathering::start(children, Spawner::new(true, Location::caller()))
+pub fn gather<C: Gather>(children: C) -> Gathering<C::Tasks> {
+    Gathering::start(children.start(Spawner::new(true, Location::caller())))
 }
 
 /// As [`gather`], for futures that must stay on this thread.
@@ -90,8 +91,8 @@ pub fn gather<C: Gather>(children: C) -> Gathering<C> {
 /// # }
 /// ```
 #[track_caller]
-pub fn gather_local<C: GatherLocal>(children: C) -> Gathering<C> {
-    Gathering::start(children, Spawner::new(false, Location::caller()))
+pub fn gather_local<C: GatherLocal>(children: C) -> Gathering<C::Tasks> {
+    Gathering::start(children.start(Spawner::new(false, Location::caller())))
 }
 
 /// As [`gather`], for all that an iterator gives.
@@ -107,14 +108,19 @@ pub fn gather_local<C: GatherLocal>(children: C) -> Gathering<C> {
 /// # }
 /// ```
 #[track_caller]
-pub fn gather_iter<I, T>(children: I) -> Gathering<Vec<I::Item>>
+pub fn gather_iter<I, T>(children: I) -> Gathering<Vec<Task<T>>>
 where
     I: IntoIterator,
     I::Item: IntoFuture<Output = Result<T>, IntoFuture: Send + 'static>,
     T: Send + 'static,
 {
-    let children: Vec<I::Item> = children.into_iter().collect();
-    Gathering::start(children, Spawner::new(true, Location::caller()))
+    let spawner = Spawner::new(true, Location::caller());
+    let children = children.into_iter();
+    Gathering::start(
+        children
+            .map(|child| spawner.ensure(child.into_future()))
+            .collect(),
+    )
 }
 
 /// Gathers what is listed, as [`gather`](crate::gather()) does with a tuple.
@@ -140,12 +146,12 @@ macro_rules! gather {
 ///
 /// It derefs to that future, and `await` awaits it.
 #[must_use = "the children run on, but nobody learns what became of them"]
-pub struct Gathering<C: GatherLocal> {
-    future: Future<C::Values>,
-    outer: Outer<Members<C::Tasks, C::Values>>,
+pub struct Gathering<K: Tasks> {
+    future: Future<K::Values>,
+    outer: Outer<Members<K, K::Values>>,
 }
 
-impl<C: GatherLocal> Gathering<C> {
+impl<K: Tasks> Gathering<K> {
     /// Has the exceptions of the children listed among the results, instead of the first one ending
     /// it all (`return_exceptions=True`).
     ///
@@ -166,11 +172,11 @@ impl<C: GatherLocal> Gathering<C> {
     /// })
     /// # }
     /// ```
-    pub fn return_exceptions(self) -> Future<C::Results> {
+    pub fn return_exceptions(self) -> Future<K::Results> {
         self.restart(
             false,
-            Box::new(|tasks: C::Tasks| Ok(tasks.results())),
-            Box::new(C::Tasks::wrap),
+            Box::new(|tasks: K| Ok(tasks.results())),
+            Box::new(K::wrap),
         )
     }
 
@@ -188,13 +194,13 @@ impl<C: GatherLocal> Gathering<C> {
     /// ```
     pub fn map<U, M>(self, make: M) -> Future<U>
     where
-        M: FnOnce(C::Values) -> U + Clone + Send + 'static,
+        M: FnOnce(K::Values) -> U + Clone + Send + 'static,
         U: 'static,
     {
         let again = make.clone();
         self.restart(
             true,
-            Box::new(move |tasks: C::Tasks| tasks.values().map(make)),
+            Box::new(move |tasks: K| tasks.values().map(make)),
             Box::new(again),
         )
     }
@@ -202,14 +208,14 @@ impl<C: GatherLocal> Gathering<C> {
     /// As [`map`](Self::map), of what [`return_exceptions`](Self::return_exceptions) would give.
     pub fn map_results<U, M>(self, make: M) -> Future<U>
     where
-        M: FnOnce(C::Results) -> U + Clone + Send + 'static,
+        M: FnOnce(K::Results) -> U + Clone + Send + 'static,
         U: 'static,
     {
         let again = make.clone();
         self.restart(
             false,
-            Box::new(move |tasks: C::Tasks| Ok(make(tasks.results()))),
-            Box::new(move |values| again(C::Tasks::wrap(values))),
+            Box::new(move |tasks: K| Ok(make(tasks.results()))),
+            Box::new(move |values| again(K::wrap(values))),
         )
     }
 
@@ -217,11 +223,12 @@ impl<C: GatherLocal> Gathering<C> {
     fn restart<U: 'static>(
         self,
         fails: bool,
-        collect: Collect<C::Tasks, U>,
-        of_values: Box<dyn FnOnce(C::Values) -> U>,
+        collect: Collect<K, U>,
+        of_values: Box<dyn FnOnce(K::Values) -> U>,
     ) -> Future<U> {
         let taken = self.outer.with(|members| {
             let key = std::mem::replace(&mut members.key, Key::NONE);
+            members.unsettled = Vec::new();
             (members.tasks.take(), members.cancel_requested, key)
         });
         let (tasks, cancel_requested, key) = taken.unwrap_or((None, false, Key::NONE));
@@ -231,7 +238,7 @@ impl<C: GatherLocal> Gathering<C> {
         let Some(tasks) = tasks else {
             let future = Future::of(Typed::future(self.outer.cell().home().core()));
             // The children were done from the start: each gave a value, or this is why not.
-            match self.future.into_typed().take_result() {
+            match self.future.typed().take_result() {
                 Ok(values) => drop(future.set_result(of_values(values))),
                 Err(error) => drop(future.set_exception(error)),
             }
@@ -239,12 +246,12 @@ impl<C: GatherLocal> Gathering<C> {
         };
         tasks.for_each(&mut |Child(child)| cell::remove_family(child, self.outer.cell()));
         let outer = start(tasks, fails, collect, cancel_requested);
+        settle(&outer);
         Future::of(Typed::outer(&outer))
     }
 
-    fn start(children: C, spawner: Spawner) -> Self {
-        let collect = Box::new(|tasks: C::Tasks| tasks.values());
-        let outer = start(children.start(spawner), true, collect, false);
+    fn start(tasks: K) -> Self {
+        let outer = start(tasks, true, Box::new(K::values), false);
         Self {
             future: Future::of(Typed::outer(&outer)),
             outer,
@@ -252,24 +259,32 @@ impl<C: GatherLocal> Gathering<C> {
     }
 }
 
-impl<C: GatherLocal> Deref for Gathering<C> {
-    type Target = Future<C::Values>;
+impl<K: Tasks> Deref for Gathering<K> {
+    type Target = Future<K::Values>;
 
     fn deref(&self) -> &Self::Target {
+        settle(&self.outer);
         &self.future
     }
 }
 
-impl<C: GatherLocal> IntoFuture for Gathering<C> {
-    type Output = Result<C::Values>;
-    type IntoFuture = Future<C::Values>;
+impl<K: Tasks> IntoFuture for Gathering<K> {
+    type Output = Result<K::Values>;
+    type IntoFuture = Future<K::Values>;
 
     fn into_future(self) -> Self::IntoFuture {
-        self.future
+        settle(&self.outer);
+        Future::of(Typed::outer(&self.outer))
     }
 }
 
-impl<C: GatherLocal> fmt::Debug for Gathering<C> {
+impl<K: Tasks> Drop for Gathering<K> {
+    fn drop(&mut self) {
+        settle(&self.outer);
+    }
+}
+
+impl<K: Tasks> fmt::Debug for Gathering<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<Gathering {:?}>", self.future)
     }
@@ -288,6 +303,9 @@ struct Members<K, V> {
     /// How many different ones are not done, or not known to be.
     left: usize,
     cancel_requested: bool,
+    /// Those that were done from the start, until they are counted: so long it may be said that their
+    /// exceptions are wanted as results.
+    unsettled: Vec<CellRef>,
     /// Where the loop keeps the future while there are children left.
     key: Key,
 }
@@ -308,13 +326,15 @@ fn start<K: Tasks, V: 'static>(
         fails,
         left,
         cancel_requested,
+        unsettled: Vec::new(),
         key: Key::NONE,
     };
     let outer = Outer::new(home, members);
     if !of_one_loop {
         let tasks = outer.with(|members| members.tasks.take());
         drop(tasks);
-        let message = "The future belongs to a different loop than the one specified as the loop argument";
+        let message =
+            "The future belongs to a different loop than the one specified as the loop argument";
         outer.fail(ValueError::new(message).into());
         return outer;
     }
@@ -342,38 +362,48 @@ fn start<K: Tasks, V: 'static>(
     let ended = outer.with(|members| {
         members.key = key.unwrap_or(Key::NONE);
         members.tasks = Some(tasks);
+        members.unsettled = done;
         members.left == 0
     });
     if ended == Some(true) {
         finish(&outer);
     }
-    // As CPython does, once all of them are registered.
-    done.iter()
-        .for_each(|child| Members::child_done(&outer, child));
     outer
+}
+
+/// Counts the children that were done from the start, as CPython does once all are registered.
+fn settle<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>) {
+    let unsettled = outer.with(|members| std::mem::take(&mut members.unsettled));
+    for child in unsettled.into_iter().flatten() {
+        count(outer, &child);
+    }
+}
+
+/// One more child is done (`_done_callback`).
+fn count<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>, child: &CellRef) {
+    let counted = outer.with(|members| {
+        members.left -= 1;
+        (members.left, members.fails)
+    });
+    let Some((left, fails)) = counted else { return };
+    if outer.cell().is_done() {
+        if !child.has(CANCELLED) {
+            cell::mark_retrieved(child);
+        }
+    } else if fails && let Some(error) = failure(child) {
+        outer.fail(error);
+    }
+    if left == 0 {
+        finish(outer);
+    }
 }
 
 impl<K: Tasks, V: 'static> Part for Members<K, V> {
     type Value = V;
 
     fn child_done(outer: &Outer<Self>, child: &CellRef) {
-        let counted = outer.with(|members| {
-            members.left -= 1;
-            (members.left, members.fails)
-        });
-        let Some((left, fails)) = counted else { return };
-        if outer.cell().is_done() {
-            if !child.has(CANCELLED) {
-                cell::mark_retrieved(child);
-            }
-        } else if fails
-            && let Some(error) = failure(child)
-        {
-            outer.fail(error);
-        }
-        if left == 0 {
-            finish(outer);
-        }
+        settle(outer);
+        count(outer, child);
     }
 
     fn forwards_to(&self) -> Option<Vec<CellRef>> {
@@ -399,18 +429,20 @@ impl<K: Tasks, V: 'static> Part for Members<K, V> {
 
 /// All children are done.
 fn finish<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>) {
+    let is_done = outer.cell().is_done();
     let taken = outer.with(|members| {
         let key = std::mem::replace(&mut members.key, Key::NONE);
-        let parts = members.tasks.take().zip(members.collect.take());
-        (parts, members.cancel_requested, key)
+        // Of one that has failed they stay, as in CPython: it may still be asked for all results.
+        let parts = (!is_done).then(|| members.tasks.take().zip(members.collect.take()));
+        (parts.flatten(), members.cancel_requested, key)
     });
-    let Some((Some((tasks, collect)), cancel_requested, key)) = taken else {
+    let Some((parts, cancel_requested, key)) = taken else {
         return;
     };
     forget(outer.cell(), key);
-    if outer.cell().is_done() {
+    let Some((tasks, collect)) = parts else {
         return;
-    }
+    };
     let mut last = None;
     if cancel_requested {
         tasks.for_each(&mut |Child(child)| last = Some(child.clone()));

@@ -1,0 +1,6 @@
+//! `asyncio/streams.py`.
+
+mod buffer;
+mod reader;
+
+pub use reader::StreamReader;

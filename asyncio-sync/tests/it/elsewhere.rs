@@ -1,0 +1,155 @@
+//! The same primitives between loops, on tokio's runtimes, and where there is no runtime at all.
+
+use std::pin::pin;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use asyncio_core::{Result, Runner, create_local_task, create_task, run, sleep};
+use asyncio_sync::{Event, Lock, Queue, Semaphore};
+use futures::executor::block_on;
+use futures::future::{join, poll_fn};
+
+use crate::support::{Log, is_cancelled, poll_once, run_virtual, turns};
+
+#[test]
+fn a_queue_connects_two_loops_on_two_threads() -> Result<()> {
+    let (there, back) = (Queue::new(2), Queue::new(2));
+    let (theirs, answers) = (there.clone(), back.clone());
+    let other = thread::spawn(move || {
+        run(async move {
+            for _ in 0..1000 {
+                answers.put(theirs.get().await? + 1).await?;
+            }
+            Ok(())
+        })
+    });
+    run(async move {
+        for item in 0..1000 {
+            there.put(item).await?;
+            let answer: i32 = back.get().await?;
+            assert_eq!(answer, item + 1);
+        }
+        Ok(())
+    })?;
+    other.join().expect("it does not panic")
+}
+
+/// A wait whose loop is another thread's cannot be seen to be cancelled; nothing is lost all the same.
+#[test]
+fn a_permit_for_a_cancelled_wait_of_another_loop_is_passed_on() -> Result<()> {
+    let semaphore = Semaphore::new(0);
+    let (theirs, (waits, waiting)) = (semaphore.clone(), channel());
+    let (go, gone) = channel::<()>();
+    let other = thread::spawn(move || {
+        run(async move {
+            let inner = theirs.clone();
+            let task = create_task(async move { Ok(inner.acquire().await?) });
+            turns(1).await?;
+            task.cancel();
+            // The loop stands still here, with the wait cancelled and its task not stepped yet.
+            let _ = waits.send(());
+            let _ = gone.recv();
+            assert!(is_cancelled(task.await));
+            theirs.acquire().await?;
+            Ok(())
+        })
+    });
+    waiting.recv().expect("the other thread waits");
+    semaphore.release();
+    drop(go);
+    other.join().expect("it does not panic")?;
+    assert_eq!(format!("{semaphore:?}"), "<Semaphore [locked]>");
+    Ok(())
+}
+
+#[test]
+fn a_wait_that_moves_to_another_thread_keeps_its_place() -> Result<()> {
+    let event = Box::leak(Box::new(Event::new()));
+    let lock = Box::leak(Box::new(Lock::new()));
+    run(async {
+        lock.acquire().await?;
+        let mut first = Box::pin(lock.acquire());
+        let mut waiting = Box::pin(event.wait());
+        poll_fn(|cx| {
+            assert!(first.as_mut().poll(cx).is_pending());
+            assert!(waiting.as_mut().poll(cx).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        let mut second = pin!(lock.acquire());
+        assert!(poll_once(second.as_mut()).is_pending());
+        let other = thread::spawn(move || block_on(join(first, waiting)));
+        // However far the other thread is: what was set in between is not missed.
+        event.set();
+        event.clear();
+        lock.release()?;
+        let (locked, set) = other.join().expect("it does not panic");
+        locked?;
+        set?;
+        assert!(poll_once(second.as_mut()).is_pending());
+        lock.release()?;
+        assert!(poll_once(second.as_mut()).is_ready());
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_but_an_executor_is_needed() {
+    let (queue, lock) = (Queue::new(1), Lock::with_value(0));
+    let feeder = async {
+        for item in 0..10 {
+            *lock.guard().await? += item;
+            queue.put(item).await?;
+        }
+        Ok(())
+    };
+    let eater = async {
+        let mut sum = 0;
+        for _ in 0..10 {
+            sum += queue.get().await?;
+        }
+        Ok(sum)
+    };
+    let results: (Result<()>, Result<i32>) = block_on(join(feeder, eater));
+    assert!(results.0.is_ok());
+    assert_eq!(results.1.ok(), Some(45));
+    assert_eq!(lock.into_inner(), Some(45));
+}
+
+#[test]
+fn a_wait_inside_a_join_is_cancelled_with_its_task() -> Result<()> {
+    run_virtual(async {
+        let (lock, event, log) = (Lock::new(), Event::new(), Log::default());
+        lock.acquire().await?;
+        let (theirs, never, told) = (lock.clone(), event.clone(), log.clone());
+        let task = create_local_task(async move {
+            let (locked, set) = join(theirs.acquire(), never.wait()).await;
+            told.add((is_cancelled(locked), is_cancelled(set)));
+            Ok(())
+        });
+        turns(1).await?;
+        task.cancel();
+        task.await?;
+        assert_eq!(log.all(), [(true, true)]);
+        assert_eq!(format!("{lock:?} {event:?}"), "<Lock [locked]> <Event [unset]>");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_loop_that_is_closed_gives_back_what_its_tasks_were_given() -> Result<()> {
+    let semaphore = Semaphore::new(0);
+    let theirs = semaphore.clone();
+    let runner = Runner::new()?;
+    runner.run(async move {
+        create_task(async move {
+            theirs.acquire().await?;
+            sleep(0).await
+        });
+        turns(1).await
+    })?;
+    semaphore.release();
+    runner.close()?;
+    assert_eq!(format!("{semaphore:?}"), "<Semaphore [unlocked, value:1]>");
+    Ok(())
+}
