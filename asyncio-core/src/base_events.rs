@@ -75,7 +75,10 @@ impl<'a> Driver<'a> {
     fn begin(&mut self, cx: &mut PollContext<'_>) -> Poll<()> {
         let core = self.core;
         if self.cell.has_mail() {
-            self.cell.take_mail().into_iter().for_each(|mail| read(core, mail));
+            self.cell
+                .take_mail()
+                .into_iter()
+                .for_each(|mail| read(core, mail));
         }
         if !core.timers.borrow().is_empty() {
             if self.begin_with_timers(cx).is_pending() {
@@ -92,10 +95,7 @@ impl<'a> Driver<'a> {
     fn begin_with_timers(&mut self, cx: &mut PollContext<'_>) -> Poll<()> {
         let core = self.core;
         let next = core.timers.borrow_mut().next();
-        if core.ready.borrow().is_empty()
-            && !core.stopping.get()
-            && self.sleeps_until(next, cx)
-        {
+        if core.ready.borrow().is_empty() && !core.stopping.get() && self.sleeps_until(next, cx) {
             return Poll::Pending;
         }
         if next.is_some() {

@@ -43,6 +43,8 @@ pub(crate) struct Delivery {
     pub(crate) taken: Cell<u32>,
     /// How many of our waits began in this step.
     pub(crate) begun: Cell<u32>,
+    /// The step before left the same request over.
+    pub(crate) rearmed: Cell<bool>,
     message: Cell<Message>,
 }
 
@@ -66,7 +68,11 @@ impl Delivery {
     /// Whether something foreign is in the way: the request is due and, since the mark, nothing of
     /// ours raised it and nothing of ours began to wait that could be cancelled instead.
     pub(crate) fn is_stuck_since(&self, mark: (u32, u32)) -> bool {
-        self.due.get() && self.mark() == mark
+        let (taken, begun) = mark;
+        // What keeps beginning to wait anew without ever raising the request is in the way too.
+        self.due.get()
+            && self.taken.get() == taken
+            && (self.begun.get() == begun || self.rearmed.get())
     }
 }
 

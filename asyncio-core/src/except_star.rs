@@ -26,6 +26,8 @@ pub struct ExceptStar {
     whole: ExceptionGroup,
     rest: Option<ExceptionGroup>,
     raised: Vec<Exception>,
+    /// Whether some clause has taken something.
+    matched: bool,
     misused: bool,
 }
 
@@ -43,6 +45,7 @@ impl ExceptStar {
             rest: Some(whole.clone()),
             whole,
             raised: Vec::new(),
+            matched: false,
             misused: false,
         }
     }
@@ -76,6 +79,7 @@ impl ExceptStar {
         }
         let (matched, rest) = self.rest.take()?.split_by(matches);
         self.rest = rest;
+        self.matched |= matched.is_some();
         matched
     }
 
@@ -108,17 +112,12 @@ impl ExceptStar {
                 "catching ExceptionGroup with except* is not allowed. Use a match instead.";
             return Err(RuntimeError::new(message).into());
         }
+        if !self.matched {
+            // What nobody has touched is raised as it came.
+            return Err(self.exception);
+        }
         if self.raised.is_empty() {
-            return match self.rest {
-                None => Ok(()),
-                // What nobody has touched is raised as it came.
-                Some(rest)
-                    if rest.is_kin_of(&self.whole) && self.exception.as_group().is_none() =>
-                {
-                    Err(self.exception)
-                }
-                Some(rest) => Err(rest.into()),
-            };
+            return self.rest.map_or(Ok(()), |rest| Err(rest.into()));
         }
         let is_again = |raised: &Exception| {
             raised

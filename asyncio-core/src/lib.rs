@@ -122,12 +122,12 @@ pub use scope::{BorrowScope, ScopedTask, scope};
 pub use staggered::{Race, staggered_race};
 pub use taskgroups::{TaskGroup, TaskGroupBuilder, TaskGroupCancelled, task_group};
 pub use tasks::{
-    ALL_COMPLETED, AsCompleted, AsCompletedIter, FIRST_COMPLETED, FIRST_EXCEPTION, Gather, GatherLocal, Gathering,
-    NextCompleted, ReturnWhen, Sleep, Task, TaskBuilder, TaskFactory, TaskHandle, Wait, Waitable,
-    all_tasks, as_completed, as_completed_local, create_eager_task_factory, create_local_task,
-    create_task, current_task, eager_task_factory, ensure_future, ensure_local_future, gather,
-    gather_iter, gather_local, shield, shield_local, sleep, try_create_task, wait, wait_for,
-    wait_for_local, wrap_future,
+    ALL_COMPLETED, AsCompleted, AsCompletedIter, FIRST_COMPLETED, FIRST_EXCEPTION, Gather,
+    GatherLocal, Gathering, NextCompleted, ReturnWhen, Sleep, Task, TaskBuilder, TaskFactory,
+    TaskHandle, Wait, Waitable, all_tasks, as_completed, as_completed_local,
+    create_eager_task_factory, create_local_task, create_task, current_task, eager_task_factory,
+    ensure_future, ensure_local_future, gather, gather_iter, gather_local, shield, shield_local,
+    sleep, try_create_task, wait, wait_for, wait_for_local, wrap_future,
 };
 pub use time::{Delay, MaybeDelay};
 pub use timeouts::{Timeout, TimeoutScope, timeout, timeout_at, timeout_with};

@@ -343,6 +343,14 @@ impl Core {
         NonNull::new(self.itself.get().cast_mut()).unwrap_or_else(nowhere)
     }
 
+    /// The time, or an earlier one that is known where looking at the clock takes long.
+    pub(crate) fn time_since(&self, known: Option<f64>) -> f64 {
+        match (self.clock.get(), known) {
+            (Clock::Real { .. }, Some(known)) => known,
+            (clock, _) => clock.now(),
+        }
+    }
+
     /// A counted handle of the loop.
     pub(crate) fn shared(&self) -> Arc<LoopCell> {
         let this = self.loop_cell().as_ptr().cast_const();

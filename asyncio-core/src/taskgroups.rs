@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as PollContext, Poll, Waker};
 
 use crate::base_events;
-use crate::cell::{self, CANCELLED, Callback, CellRef, TaskRef, Waiter, Wakeup, Watcher};
+use crate::cell::{self, Callback, CellRef, FAILED, TaskRef, Waiter, Wakeup, Watcher};
 use crate::contextvars::Context;
 use crate::current::{self, Frame};
 use crate::events::ExceptionContext;
@@ -303,10 +303,13 @@ impl TaskGroup {
 
     /// Has a task belong to the group that is not done.
     pub(crate) fn adopt(&self, child: &TaskRef) {
-        let number = self.lock().insert(child.clone());
+        let (number, aborting) = {
+            let mut state = self.lock();
+            (state.insert(child.clone()), state.aborting)
+        };
         let watcher = Arc::clone(&self.shared) as Arc<dyn Watcher>;
         cell::add_callback(child.cell(), Callback::Watch(watcher, number));
-        if self.lock().aborting {
+        if aborting {
             // Its first steps have ended the group.
             cell::cancel(child.cell(), &None);
         }
@@ -677,7 +680,7 @@ impl Shared {
 
     /// A task of the group has ended and is no longer counted (`_on_task_done`).
     fn child_ended(&self, child: &CellRef) {
-        if child.has(CANCELLED) {
+        if !child.has(FAILED) {
             return;
         }
         let Ok(Some(error)) = cell::error(child) else {

@@ -370,6 +370,8 @@ struct Inner {
     when: Option<f64>,
     /// When the time begins to count on a tokio runtime.
     made: Option<Instant>,
+    /// What the loop's clock showed when the timeout was made.
+    loop_time: Option<f64>,
     /// Whether `when` is a time of a loop's clock.
     is_absolute: bool,
     task: Option<TaskRef>,
@@ -430,6 +432,7 @@ impl Inner {
         Self {
             made: now.is_none().then(Instant::now),
             is_absolute: now.is_some(),
+            loop_time: now,
             ..Self::at(seconds.map(|seconds| now.unwrap_or(0.0) + seconds))
         }
     }
@@ -439,6 +442,7 @@ impl Inner {
             phase: Phase::Created,
             when,
             made: None,
+            loop_time: None,
             is_absolute: true,
             task: None,
             cancelling: 0,
@@ -465,7 +469,7 @@ impl Inner {
                     self.when = self.when.map(|when| core.now() + when - passed);
                     self.is_absolute = true;
                 }
-                self.clock = arm(core, task, self.when);
+                self.clock = arm(core, task, self.when, self.loop_time);
             } else {
                 if self.is_absolute && self.when.is_some() {
                     let message = "no running event loop, whose clock would tell the time";
@@ -515,7 +519,7 @@ impl Inner {
             let message = "a timeout can only be rescheduled on the thread of its event loop";
             return Err(RuntimeError::new(message).into());
         };
-        let new = arm(core, task, when);
+        let new = arm(core, task, when, None);
         if let Clock::Loop { key, timer } = std::mem::replace(&mut self.clock, new) {
             // Its time may be over and its entry in the ready queue, which finds the key gone.
             disarm(core, key, timer);
@@ -647,7 +651,10 @@ fn timed_out() -> Exception {
 }
 
 /// Has the loop tell when the time is over (`Timeout.reschedule`).
-fn arm(core: &Core, task: &TaskRef, when: Option<f64>) -> Clock {
+///
+/// `known`: what the clock showed a while ago. A look at the real clock costs as much as all else here,
+/// and a deadline that was still to come then is left to the timer, which is due as soon.
+fn arm(core: &Core, task: &TaskRef, when: Option<f64>, known: Option<f64>) -> Clock {
     let key = core.timeouts.borrow_mut().insert(Timing {
         task: task.clone(),
         fired: false,
@@ -655,7 +662,7 @@ fn arm(core: &Core, task: &TaskRef, when: Option<f64>) -> Clock {
     });
     let timer = match when {
         None => Key::NONE,
-        Some(when) if when <= core.now() => {
+        Some(when) if when <= core.time_since(known.filter(|known| when > *known)) => {
             core.push(Ready::Timeout(key));
             Key::NONE
         }

@@ -79,6 +79,7 @@ pub(crate) const VISITING: u32 = 1 << 9; // on the path of a cancellation under 
 pub(crate) const FUTURE_ALIVE: u32 = 1 << 10; // the task's future has not been dropped
 pub(crate) const VALUE_IS_SEND: u32 = 1 << 11; // the value may be dropped on any thread
 pub(crate) const KILLED: u32 = 1 << 12; // its group is gone: the future is dropped, not polled again
+pub(crate) const REARMED: u32 = 1 << 14; // the step before left a request over
 pub(crate) const SCOPED: u32 = 1 << 13; // polled by the borrowing scope it lives in
 pub(crate) const DONE: u32 = FINISHED | CANCELLED;
 

@@ -22,14 +22,15 @@ mod waits;
 pub(crate) use callbacks::{Callback, DoneCall, SendCallback, Token, Watcher};
 pub(crate) use cancel::cancel;
 pub(crate) use family::{Outer, Part, let_go, tell};
-pub(crate) use header::{CANCELLED, Failure, MUST_CANCEL, SCOPED};
+pub(crate) use header::{CANCELLED, FAILED, Failure, MUST_CANCEL, SCOPED};
 pub(crate) use outcome::{
     add_callback, error, fail, make_cancelled_error, mark_retrieved, peek, remove_call,
     remove_callback, remove_family, remove_stop,
 };
 pub(crate) use refs::{CellRef, Released, TaskRef};
 pub(crate) use step::{
-    drop_unfinished, is_task_waker, kill, schedule, start_eagerly, step, step_driven, step_scoped, wake_slot,
+    drop_unfinished, is_task_waker, kill, schedule, start_eagerly, step, step_driven, step_scoped,
+    wake_slot,
 };
 pub(crate) use task::{TaskName, TaskParts};
 pub(crate) use typed::Typed;

@@ -11,7 +11,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 use super::callbacks::Callback;
-use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
+use super::header::{CANCELLED, FAILED, FUTURE_ALIVE, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
 use super::task::TaskHeader;
 use crate::base_events;
 use crate::exceptions::Message;
@@ -321,6 +321,12 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     let header = unsafe { ptr.as_ref() };
     // SAFETY: the home outlives its cells.
     let home = unsafe { header.home.as_ref() };
+    if header.has(FUTURE_ALIVE) {
+        // A task is kept by its loop, or by what polls it, until it has ended. Were that ever wrong,
+        // its future must not be taken for its outcome.
+        // SAFETY: the cell is alive, nobody polls it, and its future is dropped once, here.
+        drop(unsafe { (header.vtable.drop_future)(ptr) });
+    }
     if header.has(UNRETRIEVED) && header.has(FAILED) {
         // SAFETY: the cell is alive, and nobody else can be looking at its outcome.
         let exception = unsafe { (header.vtable.error)(ptr, false) };

@@ -12,8 +12,8 @@ use std::task::{Context as PollContext, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::cancel::{Answer, cancel_waits};
 use super::header::{
-    DONE, FINISHED, FUTURE_ALIVE, Failure, Header, KILLED, MUST_CANCEL, Polled, REQUESTED, RUNNING,
-    SCHEDULED, SCOPED, STARTED,
+    DONE, FINISHED, FUTURE_ALIVE, Failure, Header, KILLED, MUST_CANCEL, Polled, REARMED, REQUESTED,
+    RUNNING, SCHEDULED, SCOPED, STARTED,
 };
 use super::outcome::{dispatch_all, fail_task, finish, peek_cancelled};
 use super::refs::{CellRef, TaskRef};
@@ -278,6 +278,7 @@ fn ended_with_value(core: Option<&Core>, task: &TaskRef) {
 /// Settles, before a step, which waits raise CancelledError in it.
 #[cold]
 fn prepare(task: &TaskRef, delivery: &Delivery) {
+    delivery.rearmed.set(task.base.has(REARMED));
     // A wait that is cancelled itself, or whose future was, raises that by itself. The futures are
     // looked at one by one and not from within `access`: they have locks of their own.
     let mut own = None;
@@ -333,11 +334,11 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
     }
     let left_over = delivery.due.get() && delivery.taken.get() == 0;
     let message = task.cell().access(|| {
-        task.base.clear(RUNNING);
+        task.base.clear(RUNNING | REARMED);
         if left_over {
             // The foreign future was done after all, and the task went on to wait for something
             // else.
-            task.base.set(MUST_CANCEL);
+            task.base.set(MUST_CANCEL | REARMED);
             task.message.set(delivery.message());
         }
         task.base.has(MUST_CANCEL).then(|| shared(&task.message))

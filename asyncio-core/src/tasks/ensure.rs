@@ -3,8 +3,10 @@
 use std::future::{Future as StdFuture, IntoFuture};
 use std::panic::Location;
 
-use super::task::{Task, TaskBuilder};
+use super::task::{Task, TaskBuilder, count};
 use crate::cancellable::FutureExt;
+use crate::cell::{self, TaskName, Typed};
+use crate::current::{self, Frame};
 use crate::events::into_handle;
 use crate::exceptions::{Exception, Result};
 
@@ -107,5 +109,31 @@ impl Spawner {
             Ok(handle) => Task::of(handle),
             Err(future) => TaskBuilder::at(self.location).start(future, self.is_send),
         }
+    }
+}
+
+impl TaskBuilder {
+    /// A task whose future lies elsewhere, in a scope that polls it; the one that is given here is
+    /// ready when that is.
+    pub(crate) fn start_scoped<F>(mut self, future: F) -> Task<()>
+    where
+        F: StdFuture<Output = Result<()>> + Send + 'static,
+    {
+        let name = self.name.take().map(TaskName::Given);
+        let inner = current::with(|frame| match frame.and_then(Frame::core) {
+            Some(core) => {
+                let numbered = || TaskName::Numbered(count(&core.tasks_numbered));
+                let parts =
+                    self.parts(name.unwrap_or_else(numbered), count(&core.tasks_made), true);
+                Typed::task(Some(core), future, parts)
+            }
+            None => Typed::task(
+                None,
+                future,
+                self.parts(name.unwrap_or(TaskName::Default), 0, true),
+            ),
+        });
+        inner.cell().access(|| inner.cell().set(cell::SCOPED));
+        Task::of(inner)
     }
 }

@@ -13,7 +13,9 @@ mod task;
 mod wait;
 mod wait_for;
 
-pub use as_completed::{AsCompleted, AsCompletedIter, NextCompleted, as_completed, as_completed_local};
+pub use as_completed::{
+    AsCompleted, AsCompletedIter, NextCompleted, as_completed, as_completed_local,
+};
 pub use child::Waitable;
 pub use ensure::{ensure_future, ensure_local_future, wrap_future};
 pub use factory::{TaskFactory, create_eager_task_factory, eager_task_factory};

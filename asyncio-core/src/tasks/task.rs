@@ -12,7 +12,7 @@ use tokio::runtime::Handle as Runtime;
 use super::handle::TaskHandle;
 use crate::cell::{self, TaskName, TaskParts, TaskRef, Typed};
 use crate::contextvars::{Context, Slot};
-use crate::current::{self, Frame};
+use crate::current;
 use crate::events::{CallbackResult, with_running};
 use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::{CallbackId, callback_elsewhere, remove_done_callback, state_name};
@@ -549,7 +549,7 @@ impl<T> fmt::Debug for Task<T> {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it spawns"]
 pub struct TaskBuilder {
-    name: Option<Arc<str>>,
+    pub(super) name: Option<Arc<str>>,
     context: Option<Context>,
     eager: bool,
     location: &'static Location<'static>,
@@ -707,26 +707,7 @@ impl TaskBuilder {
         Task::of(inner)
     }
 
-    /// A task whose future lies elsewhere, in a scope that polls it; the one that is given here is
-    /// ready when that is.
-    pub(crate) fn start_scoped<F>(mut self, future: F) -> Task<()>
-    where
-        F: StdFuture<Output = Result<()>> + Send + 'static,
-    {
-        let name = self.name.take().map(TaskName::Given);
-        let inner = current::with(|frame| match frame.and_then(Frame::core) {
-            Some(core) => {
-                let numbered = || TaskName::Numbered(count(&core.tasks_numbered));
-                let parts = self.parts(name.unwrap_or_else(numbered), count(&core.tasks_made), true);
-                Typed::task(Some(core), future, parts)
-            }
-            None => Typed::task(None, future, self.parts(name.unwrap_or(TaskName::Default), 0, true)),
-        });
-        inner.cell().access(|| inner.cell().set(cell::SCOPED));
-        Task::of(inner)
-    }
-
-    fn parts(self, name: TaskName, number: u64, value_is_send: bool) -> TaskParts {
+    pub(super) fn parts(self, name: TaskName, number: u64, value_is_send: bool) -> TaskParts {
         let context = match self.context {
             Some(context) => Slot::Shared(context),
             None => Slot::Own(current::values()),
@@ -789,7 +770,7 @@ where
     builder.start_on(core, future, false)
 }
 
-fn count(counter: &std::cell::Cell<u64>) -> u64 {
+pub(super) fn count(counter: &std::cell::Cell<u64>) -> u64 {
     counter.set(counter.get() + 1);
     counter.get()
 }

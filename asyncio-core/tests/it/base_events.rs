@@ -338,13 +338,11 @@ fn a_destructor_that_schedules_more_does_not_keep_the_loop_from_closing() -> Res
     struct Reschedules(EventLoop, u32);
     impl Drop for Reschedules {
         fn drop(&mut self) {
-            let next = Self(self.0.clone(), self.1 + 1);
             if self.1 < 20 {
+                let next = Self(self.0.clone(), self.1 + 1);
                 let _ = self.0.call_soon(move || {
                     let _next = &next;
                 });
-            } else {
-                std::mem::forget(next);
             }
         }
     }

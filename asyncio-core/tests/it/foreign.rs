@@ -1,7 +1,9 @@
 //! Futures of other libraries on the loop: they work, and they are cancelled.
 
+use std::future::Future as _;
 use std::net::TcpListener;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use asyncio_core::{
@@ -720,4 +722,25 @@ fn a_cancellable_future_that_is_over_says_so_when_polled_again() -> Result<()> {
 fn a_cancellable_future_works_where_no_loop_runs() {
     let value = ::futures::executor::block_on(async { 3 }.cancellable());
     assert_eq!(value, Ok(3));
+}
+
+/// A foreign future that begins a wait of ours anew in each poll must not be in the way for ever.
+#[test]
+fn a_future_that_begins_a_leaf_in_each_poll_is_cancelled() -> Result<()> {
+    run(async {
+        let task = create_task(async {
+            std::future::poll_fn(|cx| {
+                let mut fresh = pin!(sleep(1000));
+                let _ = fresh.as_mut().poll(cx);
+                Poll::<()>::Pending
+            })
+            .await;
+            Ok(())
+        });
+        turns(1).await?;
+        task.cancel();
+        turns(5).await?;
+        assert!(task.cancelled());
+        Ok(())
+    })
 }

@@ -132,7 +132,10 @@ impl Condition {
         // In line first: on another thread somebody may notify as soon as the lock is free.
         let released = poll_fn(|cx| {
             let polled = Pin::new(&mut waiting).poll(cx);
-            debug_assert!(polled.is_pending(), "a notification has to come from somebody");
+            debug_assert!(
+                polled.is_pending(),
+                "a notification has to come from somebody"
+            );
             Poll::Ready(self.lock.release())
         })
         .await;

@@ -109,10 +109,31 @@ mod tests {
     /// What CPython's heapq gives for the same pushes: the letters tell equal items apart.
     #[test]
     fn equal_items_come_in_the_order_of_heapq() {
-        let pushed = [(3, 'a'), (1, 'b'), (3, 'c'), (1, 'd'), (2, 'e'), (1, 'f'), (3, 'g'), (1, 'h')];
+        let pushed = [
+            (3, 'a'),
+            (1, 'b'),
+            (3, 'c'),
+            (1, 'd'),
+            (2, 'e'),
+            (1, 'f'),
+            (3, 'g'),
+            (1, 'h'),
+        ];
         let mut heap = Items::Priority(Vec::new(), |a: &(i32, char), b| a.0 < b.0);
         pushed.into_iter().for_each(|item| heap.push(item));
         let popped: Vec<_> = std::iter::from_fn(|| heap.pop()).collect();
-        assert_eq!(popped, [(1, 'b'), (1, 'f'), (1, 'd'), (1, 'h'), (2, 'e'), (3, 'g'), (3, 'a'), (3, 'c')]);
+        assert_eq!(
+            popped,
+            [
+                (1, 'b'),
+                (1, 'f'),
+                (1, 'd'),
+                (1, 'h'),
+                (2, 'e'),
+                (3, 'g'),
+                (3, 'a'),
+                (3, 'c')
+            ]
+        );
     }
 }

@@ -82,7 +82,11 @@ impl<T> Queue<T> {
     /// A queue for so many items; zero or less is no limit.
     #[must_use]
     pub fn new(maxsize: isize) -> Self {
-        Self::of("Queue", maxsize, Items::Fifo(std::collections::VecDeque::new()))
+        Self::of(
+            "Queue",
+            maxsize,
+            Items::Fifo(std::collections::VecDeque::new()),
+        )
     }
 
     pub(super) fn of(name: &'static str, maxsize: isize, items: Items<T>) -> Self {

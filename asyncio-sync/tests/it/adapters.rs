@@ -18,7 +18,10 @@ fn a_stream_ends_when_the_queue_is_shut_down_and_empty() -> Result<()> {
             theirs.shutdown(false);
             Ok(())
         });
-        assert_eq!(queue.items().try_collect::<Vec<_>>().await?, [0, 1, 2, 3, 4]);
+        assert_eq!(
+            queue.items().try_collect::<Vec<_>>().await?,
+            [0, 1, 2, 3, 4]
+        );
         feeder.await?;
         assert!(queue.items().next().await.is_none());
         Ok(())
@@ -58,7 +61,10 @@ fn a_sink_waits_for_room_and_keeps_what_it_could_not_put() -> Result<()> {
         });
         turns(1).await?;
         assert!(!sender.done() && queue.full());
-        assert_eq!([queue.get().await?, queue.get().await?, queue.get().await?], [0, 1, 2]);
+        assert_eq!(
+            [queue.get().await?, queue.get().await?, queue.get().await?],
+            [0, 1, 2]
+        );
         sender.await?;
         queue.shutdown(false);
         let mut sink = queue.sink();

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use asyncio_sync::{
     Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, Get, LifoQueue, Lock,
-    LockGuard, Permit, PriorityQueue, Put, Queue, QueueEmpty, QueueFull, QueueItems,
-    QueueShutDown, QueueSink, Semaphore,
+    LockGuard, Permit, PriorityQueue, Put, Queue, QueueEmpty, QueueFull, QueueItems, QueueShutDown,
+    QueueSink, Semaphore,
 };
 
 /// Answers `false` for every type; a more exact method with the same name wins where it applies.
@@ -128,6 +128,7 @@ fn waits_may_go_where_their_values_may() {
         (traits!(QueueItems<'static, Local>), [NO, NO, YES]),
         (traits!(QueueSink<'static, SendOnly>), [YES, NO, YES]),
         (traits!(QueueSink<'static, Local>), [NO, NO, YES]),
+        (traits!(Pinned), [YES, YES, NO]),
     ];
     for ((name, traits), expected) in table {
         assert_eq!(traits, expected, "{name}");

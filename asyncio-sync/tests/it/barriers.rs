@@ -4,9 +4,7 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 
-use asyncio_core::{
-    Result, RuntimeError, Task, ValueError, create_local_task, create_task,
-};
+use asyncio_core::{Result, RuntimeError, Task, ValueError, create_local_task, create_task};
 use asyncio_sync::{Barrier, BrokenBarrierError};
 
 use crate::support::{Log, fails_with, is_cancelled, poll_once, run_virtual, turns};

@@ -131,7 +131,10 @@ fn a_wait_inside_a_join_is_cancelled_with_its_task() -> Result<()> {
         task.cancel();
         task.await?;
         assert_eq!(log.all(), [(true, true)]);
-        assert_eq!(format!("{lock:?} {event:?}"), "<Lock [locked]> <Event [unset]>");
+        assert_eq!(
+            format!("{lock:?} {event:?}"),
+            "<Lock [locked]> <Event [unset]>"
+        );
         Ok(())
     })
 }

@@ -71,7 +71,7 @@ fn a_cancelled_wait_leaves_the_line() -> Result<()> {
         let theirs = event.clone();
         let task = create_task(async move { Ok(theirs.wait().await?) });
         let handle = task.clone();
-        get_running_loop()?.call_soon(move || drop(handle.cancel()))?;
+        get_running_loop()?.call_soon(move || _ = handle.cancel())?;
         assert!(is_cancelled(task.await));
         assert_eq!(format!("{event:?}"), "<Event [unset]>");
         Ok(())

@@ -2,9 +2,7 @@
 
 use std::pin::pin;
 
-use asyncio_core::{
-    Result, RuntimeError, create_local_task, create_task, get_running_loop, sleep,
-};
+use asyncio_core::{Result, RuntimeError, create_local_task, create_task, get_running_loop, sleep};
 use asyncio_sync::Lock;
 
 use crate::support::{Log, fails_with, is_cancelled, poll_once, run_virtual, turns};
@@ -68,7 +66,7 @@ fn a_cancelled_acquire_leaves_the_line() -> Result<()> {
         let theirs = lock.clone();
         let task = create_task(async move { Ok(theirs.acquire().await?) });
         let handle = task.clone();
-        get_running_loop()?.call_soon(move || drop(handle.cancel()))?;
+        get_running_loop()?.call_soon(move || _ = handle.cancel())?;
         assert!(is_cancelled(task.await));
         assert_eq!(format!("{lock:?}"), "<Lock [locked]>");
         Ok(())

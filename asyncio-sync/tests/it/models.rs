@@ -215,17 +215,17 @@ proptest! {
             for step in steps.into_iter().chain([Step::Rest]) {
                 match step {
                     Step::Take | Step::Take2 => {
+                        // Whoever is to notify another does so before this one comes.
+                        turns(REST).await?;
+                        woken.clear();
+                        line.drain(..spurious.min(line.len()));
+                        spurious = 0;
                         let theirs = condition.clone();
                         line.push_back(crew.spawn(async move {
                             let _guard = theirs.guard().await?;
                             theirs.wait().await
                         }));
                         turns(1).await?;
-                        // Whoever was woken before has run in this turn.
-                        turns(REST).await?;
-                        woken.clear();
-                        line.drain(..spurious.min(line.len()));
-                        spurious = 0;
                     }
                     Step::Give | Step::Give2(_) => {
                         let count = if let Step::Give2(count) = step { count } else { 1 };
@@ -453,7 +453,10 @@ fn replay(kind: Kind, happened: &[Happened]) -> (Vec<u32>, usize) {
                     Kind::Lifo => items.len().saturating_sub(1),
                     Kind::Priority => {
                         let least = items.iter().min();
-                        items.iter().position(|item| Some(item) == least).unwrap_or(0)
+                        items
+                            .iter()
+                            .position(|item| Some(item) == least)
+                            .unwrap_or(0)
                     }
                 };
                 assert_eq!(items.get(at), Some(item), "{happened:?}");

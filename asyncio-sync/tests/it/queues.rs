@@ -51,13 +51,22 @@ fn it_shows_its_items_and_who_waits() -> Result<()> {
         queue.put_nowait(1)?;
         let putter = put(&queue, 2);
         turns(1).await?;
-        assert_eq!(queue.to_string(), "<Queue maxsize=1 _queue=[1] _putters[1] tasks=1>");
+        assert_eq!(
+            queue.to_string(),
+            "<Queue maxsize=1 _queue=[1] _putters[1] tasks=1>"
+        );
         queue.get_nowait()?;
         putter.await?;
         let lifo = LifoQueue::new(3);
         lifo.put_nowait("a")?;
-        assert_eq!(lifo.to_string(), "<LifoQueue maxsize=3 _queue=[\"a\"] tasks=1>");
-        assert_eq!(format!("{:?}", PriorityQueue::<u8>::default()), "<PriorityQueue maxsize=0>");
+        assert_eq!(
+            lifo.to_string(),
+            "<LifoQueue maxsize=3 _queue=[\"a\"] tasks=1>"
+        );
+        assert_eq!(
+            format!("{:?}", PriorityQueue::<u8>::default()),
+            "<PriorityQueue maxsize=0>"
+        );
         Ok(())
     })
 }
@@ -106,7 +115,10 @@ fn it_knows_whether_it_is_empty_or_full() -> Result<()> {
 #[test]
 fn each_kind_has_its_order() -> Result<()> {
     run_virtual(async {
-        for (queue, order) in of_each_order(0).iter().zip([[1, 3, 2], [2, 3, 1], [1, 2, 3]]) {
+        for (queue, order) in of_each_order(0)
+            .iter()
+            .zip([[1, 3, 2], [2, 3, 1], [1, 2, 3]])
+        {
             for item in [1, 3, 2] {
                 queue.put(item).await?;
             }
@@ -273,7 +285,10 @@ fn who_is_cancelled_leaves_the_line() -> Result<()> {
         queue.put_nowait(1)?;
         let putter = put(&queue, 2);
         turns(1).await?;
-        assert_eq!(queue.to_string(), "<Queue maxsize=1 _queue=[1] _putters[1] tasks=1>");
+        assert_eq!(
+            queue.to_string(),
+            "<Queue maxsize=1 _queue=[1] _putters[1] tasks=1>"
+        );
         putter.cancel();
         assert!(is_cancelled(putter.await));
         assert_eq!(queue.to_string(), "<Queue maxsize=1 _queue=[1] tasks=1>");
@@ -520,9 +535,10 @@ fn what_is_in_a_queue_when_it_is_shut_down_can_be_got() -> Result<()> {
 #[test]
 fn an_immediate_shutdown_drops_what_is_in_the_queue() -> Result<()> {
     run_virtual(async {
-        for (taken, queue) in [false, true].into_iter().flat_map(|taken| {
-            of_each_order(0).map(|queue| (taken, queue))
-        }) {
+        for (taken, queue) in [false, true]
+            .into_iter()
+            .flat_map(|taken| of_each_order(0).map(|queue| (taken, queue)))
+        {
             queue.put_nowait("data")?;
             let theirs = queue.clone();
             let joiner = create_task(async move { Ok(theirs.join().await?) });
@@ -602,7 +618,9 @@ fn items_are_dropped_while_the_queue_can_be_used() -> Result<()> {
     let queue = Queue::new(0);
     queue.put_nowait(Item(queue.clone()))?;
     queue.shutdown(true);
-    assert!(fails_with::<QueueShutDown>(queue.put_nowait(Item(queue.clone()))));
+    assert!(fails_with::<QueueShutDown>(
+        queue.put_nowait(Item(queue.clone()))
+    ));
     Ok(())
 }
 

@@ -39,7 +39,10 @@ fn it_shows_its_permits_and_how_many_wait() -> Result<()> {
         turns(1).await?;
         assert_eq!(shown(&semaphore), "<Semaphore [locked, waiters:2]>");
         let bounded = BoundedSemaphore::new(2);
-        assert_eq!(format!("{bounded:?}"), "<BoundedSemaphore [unlocked, value:2]>");
+        assert_eq!(
+            format!("{bounded:?}"),
+            "<BoundedSemaphore [unlocked, value:2]>"
+        );
         Ok(())
     })
 }
@@ -75,7 +78,7 @@ fn a_cancelled_acquire_leaves_the_line() -> Result<()> {
         semaphore.acquire().await?;
         let task = acquire(&semaphore);
         let handle = task.clone();
-        get_running_loop()?.call_soon(move || drop(handle.cancel()))?;
+        get_running_loop()?.call_soon(move || _ = handle.cancel())?;
         assert!(is_cancelled(task.await));
         assert_eq!(shown(&semaphore), "<Semaphore [locked]>");
         Ok(())
@@ -151,7 +154,10 @@ fn a_bounded_semaphore_has_no_more_permits_than_it_began_with() -> Result<()> {
         assert!(semaphore.locked());
         semaphore.release()?;
         drop(permit);
-        assert_eq!(format!("{semaphore:?}"), "<BoundedSemaphore [unlocked, value:1]>");
+        assert_eq!(
+            format!("{semaphore:?}"),
+            "<BoundedSemaphore [unlocked, value:1]>"
+        );
         Ok(())
     })
 }
@@ -189,7 +195,10 @@ fn who_comes_again_waits_behind_the_others() -> Result<()> {
         for task in tasks {
             task.await?;
         }
-        assert_eq!(result.all(), [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2)]);
+        assert_eq!(
+            result.all(),
+            [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2)]
+        );
         Ok(())
     })
 }
@@ -259,7 +268,11 @@ fn who_gets_a_permit_wakes_those_for_whom_there_are_more() -> Result<()> {
         let (theirs, log) = (semaphore.clone(), result.clone());
         let first = create_local_task(async move {
             theirs.acquire().await?;
-            assert_eq!(shown(&theirs), "<Semaphore [locked, waiters:2]>", "both are woken");
+            assert_eq!(
+                shown(&theirs),
+                "<Semaphore [locked, waiters:2]>",
+                "both are woken"
+            );
             let after = log.clone();
             let fourth = create_local_task(async move {
                 after.add(4);

@@ -19,7 +19,9 @@ const LOST: Duration = Duration::from_secs(300);
 
 fn operations() -> usize {
     let wanted = std::env::var("ASYNCIO_SYNC_OPERATIONS").ok();
-    wanted.and_then(|count| count.parse().ok()).unwrap_or(100_000)
+    wanted
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(100_000)
 }
 
 /// Runs so many tasks at once on a runtime with two threads, each with a number.
@@ -142,7 +144,9 @@ fn no_permit_is_lost() {
                     }
                     Ok(())
                 });
-                Fate::choose(&mut random).meet(operation, &mut random).await?;
+                Fate::choose(&mut random)
+                    .meet(operation, &mut random)
+                    .await?;
             }
             Ok(())
         }
@@ -191,7 +195,9 @@ fn no_lock_is_lost_and_no_change_of_its_value() {
                     changes.fetch_add(1, Ordering::SeqCst);
                     Ok(())
                 });
-                Fate::choose(&mut random).meet(operation, &mut random).await?;
+                Fate::choose(&mut random)
+                    .meet(operation, &mut random)
+                    .await?;
             }
             Ok(())
         }
@@ -222,7 +228,9 @@ fn no_item_is_lost_or_doubled_and_each_producers_items_come_in_order() {
                             put.fetch_add(1, Ordering::SeqCst);
                             Ok(())
                         });
-                        Fate::choose(&mut random).meet(operation, &mut random).await?;
+                        Fate::choose(&mut random)
+                            .meet(operation, &mut random)
+                            .await?;
                     }
                     if producing.fetch_sub(1, Ordering::SeqCst) == 1 {
                         queue.shutdown(false);
@@ -248,13 +256,18 @@ fn no_item_is_lost_or_doubled_and_each_producers_items_come_in_order() {
                         }
                         Ok(())
                     });
-                    Fate::choose(&mut random).meet(operation, &mut random).await?;
+                    Fate::choose(&mut random)
+                        .meet(operation, &mut random)
+                        .await?;
                 }
                 Ok(())
             }
         });
         assert_eq!(put.load(Ordering::SeqCst), got.load(Ordering::SeqCst));
-        assert_eq!(queue.to_string(), format!("<Queue maxsize={maxsize} shutdown>"));
+        assert_eq!(
+            queue.to_string(),
+            format!("<Queue maxsize={maxsize} shutdown>")
+        );
     }
 }
 
@@ -279,7 +292,9 @@ fn who_waits_for_an_event_is_woken() {
             for _ in 0..each / 10 {
                 let theirs = event.clone();
                 let operation = Box::pin(async move { Ok(theirs.wait().await?) });
-                Fate::choose(&mut random).meet(operation, &mut random).await?;
+                Fate::choose(&mut random)
+                    .meet(operation, &mut random)
+                    .await?;
             }
             left.fetch_sub(1, Ordering::SeqCst);
             Ok(())
@@ -312,9 +327,8 @@ fn no_notification_is_lost() {
                 let to_take = Arc::clone(&to_take);
                 let operation = Box::pin(async move {
                     let _guard = theirs.guard().await?;
-                    let enough = || {
-                        stock.load(Ordering::SeqCst) > 0 || to_take.load(Ordering::SeqCst) == 0
-                    };
+                    let enough =
+                        || stock.load(Ordering::SeqCst) > 0 || to_take.load(Ordering::SeqCst) == 0;
                     theirs.wait_for(enough).await?;
                     if to_take.load(Ordering::SeqCst) > 0 {
                         stock.fetch_sub(1, Ordering::SeqCst);
@@ -325,7 +339,9 @@ fn no_notification_is_lost() {
                     }
                     Ok(())
                 });
-                Fate::choose(&mut random).meet(operation, &mut random).await?;
+                Fate::choose(&mut random)
+                    .meet(operation, &mut random)
+                    .await?;
             }
             Ok(())
         }

@@ -324,9 +324,7 @@ impl Machine {
         // Its place comes before those of the tasks that its first step makes.
         let number = self.made.borrow().len();
         self.made.borrow_mut().push(None);
-        let task = Task::builder()
-            .eager_start(true)
-            .spawn_local(coroutine);
+        let task = Task::builder().eager_start(true).spawn_local(coroutine);
         self.made.borrow_mut()[number] = Some(task.clone());
         Ok(task)
     }

@@ -88,7 +88,9 @@ pub(super) fn show(exception: &Exception) -> Result<String, IllFormed> {
     }
     if let Some(error) = exception.downcast_ref::<IncompleteReadError>() {
         let partial = pytext::bytes(error.partial());
-        let expected = error.expected().map_or_else(|| "None".to_owned(), |count| count.to_string());
+        let expected = error
+            .expected()
+            .map_or_else(|| "None".to_owned(), |count| count.to_string());
         return Ok(format!("IncompleteReadError({partial},{expected})"));
     }
     if let Some(error) = exception.downcast_ref::<LimitOverrunError>() {

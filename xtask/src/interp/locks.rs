@@ -136,7 +136,10 @@ pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &LockAction) -> 
             let barrier = barrier(machine, *name)?;
             let (waiting, broken) = (barrier.n_waiting(), Constant::Bool(barrier.broken()));
             let name = machine.name(*name);
-            machine.log(frame, format_args!("barrier_state {name} {waiting} {broken}"));
+            machine.log(
+                frame,
+                format_args!("barrier_state {name} {waiting} {broken}"),
+            );
         }
     }
     Ok(())

@@ -54,11 +54,17 @@ pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &QueueAction) ->
     match action {
         QueueAction::PutNowait { queue: name, item } => {
             queue(machine, *name)?.put_nowait(Item(item.clone()))?;
-            machine.log(frame, format_args!("put_nowait {} {item}", machine.name(*name)));
+            machine.log(
+                frame,
+                format_args!("put_nowait {} {item}", machine.name(*name)),
+            );
         }
         QueueAction::GetNowait(name) => {
             let Item(item) = queue(machine, *name)?.get_nowait()?;
-            machine.log(frame, format_args!("get_nowait {} {item}", machine.name(*name)));
+            machine.log(
+                frame,
+                format_args!("get_nowait {} {item}", machine.name(*name)),
+            );
         }
         QueueAction::TaskDone(name) => {
             queue(machine, *name)?.task_done()?;
@@ -117,7 +123,10 @@ fn compare(one: &Constant, other: &Constant) -> Option<Ordering> {
     match (one, other) {
         (Constant::Str(one), Constant::Str(other)) => Some(one.cmp(other)),
         (Constant::List(one), Constant::List(other)) => {
-            let differs = one.iter().zip(other.iter()).map(|(one, other)| compare(one, other));
+            let differs = one
+                .iter()
+                .zip(other.iter())
+                .map(|(one, other)| compare(one, other));
             differs
                 .into_iter()
                 .find(|ordering| *ordering != Some(Ordering::Equal))

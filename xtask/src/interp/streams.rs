@@ -11,12 +11,17 @@ use crate::pytext;
 
 /// Makes a reader.
 pub(super) fn make(limit: i64) -> Result<StreamReader> {
-    Ok(StreamReader::with_limit(usize::try_from(limit).unwrap_or(0))?)
+    Ok(StreamReader::with_limit(
+        usize::try_from(limit).unwrap_or(0),
+    )?)
 }
 
 pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Stream) -> Step {
     match statement {
-        Stream::Read { reader: name, count } => {
+        Stream::Read {
+            reader: name,
+            count,
+        } => {
             let data = reader(machine, *name)?.read(size(*count)).await?;
             log_data(machine, frame, "read", *name, &data);
         }
@@ -24,7 +29,10 @@ pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Stream
             let data = reader(machine, *name)?.readline().await?;
             log_data(machine, frame, "readline", *name, &data);
         }
-        Stream::ReadExactly { reader: name, count } => {
+        Stream::ReadExactly {
+            reader: name,
+            count,
+        } => {
             let data = reader(machine, *name)?.readexactly(size(*count)).await?;
             log_data(machine, frame, "readexactly", *name, &data);
         }
@@ -57,11 +65,17 @@ pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &StreamAction) -
         } => {
             let exception = machine.exception(raise)?;
             reader(machine, *name)?.set_exception(exception);
-            machine.log(frame, format_args!("stream_exception {}", machine.name(*name)));
+            machine.log(
+                frame,
+                format_args!("stream_exception {}", machine.name(*name)),
+            );
         }
         StreamAction::AtEof(name) => {
             let at_eof = Constant::Bool(reader(machine, *name)?.at_eof());
-            machine.log(frame, format_args!("at_eof {} {at_eof}", machine.name(*name)));
+            machine.log(
+                frame,
+                format_args!("at_eof {} {at_eof}", machine.name(*name)),
+            );
         }
     }
     Ok(())
