@@ -53,20 +53,25 @@
 //! | `asyncio.runners` | [`run`], [`Runner`] |
 //! | `asyncio.events`, `asyncio.base_events` | [`EventLoop`], [`OwnedEventLoop`], [`get_running_loop`], [`new_event_loop`], [`Handle`], [`TimerHandle`] |
 //! | `asyncio.futures` | [`Future`] |
-//! | `asyncio.tasks` | [`Task`], [`TaskHandle`], [`create_task`], [`create_local_task`], [`sleep`], [`current_task`], [`all_tasks`] |
-//! | `asyncio.exceptions`, `ExceptionGroup` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`] |
+//! | `asyncio.tasks` | [`Task`], [`TaskHandle`], [`create_task`], [`create_local_task`], [`sleep`], [`current_task`], [`all_tasks`]; [`gather()`], [`wait()`], [`wait_for`], [`as_completed`], [`shield`], [`ensure_future`], [`wrap_future`]; [`eager_task_factory`], [`create_eager_task_factory`] |
+//! | `asyncio.timeouts` | [`timeout`], [`timeout_at`], [`Timeout`] |
+//! | `asyncio.taskgroups` | [`task_group`], [`TaskGroup`] |
+//! | `asyncio.staggered` | [`staggered_race`] |
+//! | `asyncio.exceptions`, `ExceptionGroup`, `except*` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`], [`except_star!`] |
 //! | `contextvars` | [`ContextVar`], [`Context`], [`copy_context`] |
 //!
 //! Not from Python: [`FutureExt::cancellable`], which makes a foreign future an await that cancellation
-//! can be caught at; [`Delay`], which lets delays be seconds or a [`Duration`](std::time::Duration);
+//! can be caught at; [`scope`], a task group whose tasks borrow; [`Delay`], which lets delays be seconds or a [`Duration`](std::time::Duration);
 //! [`RunnerBuilder::virtual_clock`] and [`ClockHold`], a clock that jumps instead of waiting.
 //!
 //! # What it does not do
 //!
 //! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
 //!   this one.
-//! - It does not have `gather`, `wait`, `shield`, task groups, timeouts, threads or signal handlers,
-//!   yet.
+//! - It runs nothing in threads: it has no `to_thread`, no executors and no `run_coroutine_threadsafe`,
+//!   yet; tokio's `spawn_blocking` and [`wrap_future`] do for now.
+//! - It handles Ctrl-C and no other signal, its debug mode has no effect, and it cannot show who awaits
+//!   whom, yet.
 //! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
 //!   left in a thread when its loop has ended.
 //! - It does not panic where there is nothing to run on: the task that is returned has failed. And a

@@ -50,14 +50,8 @@ from pathlib import Path
 
 # What asyncio and the oracle import, loaded here once so that a forked mutant starts quickly. None
 # of these imports asyncio.
-import collections  # noqa: F401
-import concurrent.futures.thread  # noqa: F401
-import contextvars  # noqa: F401
-import heapq  # noqa: F401
-import inspect  # noqa: F401
-import logging  # noqa: F401
-import selectors  # noqa: F401
-import socket  # noqa: F401
+import collections, concurrent.futures.thread, contextvars, heapq  # noqa: E401, F401
+import inspect, logging, selectors, socket  # noqa: E401, F401
 import ssl  # noqa: F401
 import subprocess  # noqa: F401
 import tempfile  # noqa: F401

@@ -7,7 +7,7 @@ use crate::tasks::child::Child;
 use crate::tasks::ensure::Spawner;
 use crate::tasks::task::Task;
 
-/// What [`gather`](crate::gather) takes: a tuple, an array or a vector of tasks and futures that may
+/// What [`gather`](crate::gather()) takes: a tuple, an array or a vector of tasks and futures that may
 /// go to any thread.
 ///
 /// Each of them gives a [`Result`]; in a tuple the types of the values may differ.
