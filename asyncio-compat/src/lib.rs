@@ -17,10 +17,10 @@
 //!
 //! | asyncio | home |
 //! | --- | --- |
-//! | runners, loop, tasks, futures, task groups, timeouts, threads | `asyncio_core` |
+//! | runners, loop, tasks, futures, combinators, task groups, timeouts, threads | `asyncio_core` |
 //! | locks, queues | `asyncio_sync` |
 //! | streams, transports, servers, subprocesses | `asyncio_net` |
-//! | `wrap_future`, `ensure_future`, `get_event_loop`, `set_event_loop` | this crate |
+//! | `get_event_loop`, `set_event_loop` | this crate |
 //! | the PyPI packages `asyncpg`, `aiosqlite`, `aiohttp` | `asyncio_db`, `asyncio_net` |
 //!
 //! # What it does not do

@@ -12,6 +12,15 @@ const _: fn() = || {
     use asyncio_core::CancelledError as _; // asyncio.CancelledError
     use asyncio_core::InvalidStateError as _; // asyncio.InvalidStateError
     use asyncio_core::TimeoutError as _; // asyncio.TimeoutError
+    use asyncio_sync::BrokenBarrierError as _; // asyncio.BrokenBarrierError
+    use asyncio_net::IncompleteReadError as _; // asyncio.IncompleteReadError
+    let _ = asyncio_net::IncompleteReadError::partial; // asyncio.IncompleteReadError.partial
+    let _ = asyncio_net::IncompleteReadError::expected; // asyncio.IncompleteReadError.expected
+    use asyncio_net::LimitOverrunError as _; // asyncio.LimitOverrunError
+    let _ = asyncio_net::LimitOverrunError::consumed; // asyncio.LimitOverrunError.consumed
+    use asyncio_sync::QueueEmpty as _; // asyncio.QueueEmpty
+    use asyncio_sync::QueueFull as _; // asyncio.QueueFull
+    use asyncio_sync::QueueShutDown as _; // asyncio.QueueShutDown
     use asyncio_core::Future as _; // asyncio.Future
     let _ = asyncio_core::Future::<()>::result; // asyncio.Future.result
     let _ = asyncio_core::Future::<()>::set_result; // asyncio.Future.set_result
@@ -23,6 +32,7 @@ const _: fn() = || {
     let _ = |it: &asyncio_core::Future<()>| it.add_done_callback(|_| ()); // asyncio.Future.add_done_callback
     let _ = asyncio_core::Future::<()>::remove_done_callback; // asyncio.Future.remove_done_callback
     let _ = awaits::<asyncio_core::Future<()>>; // asyncio.Future.__await__
+    use asyncio_core::wrap_future as _; // asyncio.wrap_future
     use asyncio_core::Task as _; // asyncio.Task
     let _ = asyncio_core::Task::<()>::cancel; // asyncio.Task.cancel
     let _ = asyncio_core::Task::<()>::cancelled; // asyncio.Task.cancelled
@@ -38,9 +48,106 @@ const _: fn() = || {
     let _ = asyncio_core::Task::<()>::get_context; // asyncio.Task.get_context
     let _ = awaits::<asyncio_core::Task<()>>; // asyncio.Task.__await__
     use asyncio_core::create_task as _; // asyncio.create_task
+    use asyncio_core::ensure_future as _; // asyncio.ensure_future
+    use asyncio_core::gather as _; // asyncio.gather
+    use asyncio_core::wait as _; // asyncio.wait
+    use asyncio_core::wait_for as _; // asyncio.wait_for
+    use asyncio_core::as_completed as _; // asyncio.as_completed
+    use asyncio_core::shield as _; // asyncio.shield
     use asyncio_core::sleep as _; // asyncio.sleep
+    use asyncio_core::FIRST_COMPLETED as _; // asyncio.FIRST_COMPLETED
+    use asyncio_core::FIRST_EXCEPTION as _; // asyncio.FIRST_EXCEPTION
+    use asyncio_core::ALL_COMPLETED as _; // asyncio.ALL_COMPLETED
     use asyncio_core::current_task as _; // asyncio.current_task
     use asyncio_core::all_tasks as _; // asyncio.all_tasks
+    use asyncio_core::create_eager_task_factory as _; // asyncio.create_eager_task_factory
+    use asyncio_core::eager_task_factory as _; // asyncio.eager_task_factory
+    use asyncio_core::staggered_race as _; // asyncio.staggered.staggered_race
+    use asyncio_core::TaskGroup as _; // asyncio.TaskGroup
+    let _ = |it: &asyncio_core::TaskGroup| it.create_task(async { Ok(()) }); // asyncio.TaskGroup.create_task
+    let _ = asyncio_core::TaskGroup::cancel; // asyncio.TaskGroup.cancel
+    use asyncio_core::task_group as _; // asyncio.TaskGroup.__aenter__
+    use asyncio_core::timeout as _; // asyncio.timeout
+    use asyncio_core::timeout_at as _; // asyncio.timeout_at
+    use asyncio_core::Timeout as _; // asyncio.Timeout
+    let _ = asyncio_core::Timeout::when; // asyncio.Timeout.when
+    let _ = |it: &asyncio_core::Timeout| it.reschedule(1.0); // asyncio.Timeout.reschedule
+    let _ = asyncio_core::Timeout::expired; // asyncio.Timeout.expired
+    let _ = |it: &asyncio_core::Timeout| it.run(async { Ok(()) }); // asyncio.Timeout.__aenter__
+    use asyncio_sync::Lock as _; // asyncio.Lock
+    let _ = asyncio_sync::Lock::acquire; // asyncio.Lock.acquire
+    let _ = asyncio_sync::Lock::release; // asyncio.Lock.release
+    let _ = asyncio_sync::Lock::<()>::locked; // asyncio.Lock.locked
+    let _ = asyncio_sync::Lock::<()>::guard; // asyncio.Lock.__aenter__
+    use asyncio_sync::LockGuard as _; // asyncio.Lock.__aexit__
+    use asyncio_sync::Event as _; // asyncio.Event
+    let _ = asyncio_sync::Event::wait; // asyncio.Event.wait
+    let _ = asyncio_sync::Event::set; // asyncio.Event.set
+    let _ = asyncio_sync::Event::clear; // asyncio.Event.clear
+    let _ = asyncio_sync::Event::is_set; // asyncio.Event.is_set
+    use asyncio_sync::Condition as _; // asyncio.Condition
+    let _ = asyncio_sync::Condition::acquire; // asyncio.Condition.acquire
+    let _ = asyncio_sync::Condition::release; // asyncio.Condition.release
+    let _ = asyncio_sync::Condition::locked; // asyncio.Condition.locked
+    let _ = asyncio_sync::Condition::wait; // asyncio.Condition.wait
+    let _ = async |it: asyncio_sync::Condition| it.wait_for(|| true).await; // asyncio.Condition.wait_for
+    let _ = asyncio_sync::Condition::notify; // asyncio.Condition.notify
+    let _ = asyncio_sync::Condition::notify_all; // asyncio.Condition.notify_all
+    let _ = asyncio_sync::Condition::guard; // asyncio.Condition.__aenter__
+    use asyncio_sync::Semaphore as _; // asyncio.Semaphore
+    let _ = asyncio_sync::Semaphore::acquire; // asyncio.Semaphore.acquire
+    let _ = asyncio_sync::Semaphore::release; // asyncio.Semaphore.release
+    let _ = asyncio_sync::Semaphore::locked; // asyncio.Semaphore.locked
+    let _ = asyncio_sync::Semaphore::guard; // asyncio.Semaphore.__aenter__
+    use asyncio_sync::Permit as _; // asyncio.Semaphore.__aexit__
+    use asyncio_sync::BoundedSemaphore as _; // asyncio.BoundedSemaphore
+    let _ = asyncio_sync::BoundedSemaphore::acquire; // asyncio.BoundedSemaphore.acquire
+    let _ = asyncio_sync::BoundedSemaphore::release; // asyncio.BoundedSemaphore.release
+    let _ = asyncio_sync::BoundedSemaphore::locked; // asyncio.BoundedSemaphore.locked
+    let _ = asyncio_sync::BoundedSemaphore::guard; // asyncio.BoundedSemaphore.__aenter__
+    use asyncio_sync::Barrier as _; // asyncio.Barrier
+    let _ = asyncio_sync::Barrier::wait; // asyncio.Barrier.wait
+    let _ = asyncio_sync::Barrier::reset; // asyncio.Barrier.reset
+    let _ = asyncio_sync::Barrier::abort; // asyncio.Barrier.abort
+    let _ = asyncio_sync::Barrier::parties; // asyncio.Barrier.parties
+    let _ = asyncio_sync::Barrier::n_waiting; // asyncio.Barrier.n_waiting
+    let _ = asyncio_sync::Barrier::broken; // asyncio.Barrier.broken
+    use asyncio_sync::Queue as _; // asyncio.Queue
+    let _ = asyncio_sync::Queue::<u8>::put; // asyncio.Queue.put
+    let _ = asyncio_sync::Queue::<u8>::put_nowait; // asyncio.Queue.put_nowait
+    let _ = asyncio_sync::Queue::<u8>::get; // asyncio.Queue.get
+    let _ = asyncio_sync::Queue::<u8>::get_nowait; // asyncio.Queue.get_nowait
+    let _ = asyncio_sync::Queue::<u8>::task_done; // asyncio.Queue.task_done
+    let _ = asyncio_sync::Queue::<u8>::join; // asyncio.Queue.join
+    let _ = asyncio_sync::Queue::<u8>::shutdown; // asyncio.Queue.shutdown
+    let _ = asyncio_sync::Queue::<u8>::qsize; // asyncio.Queue.qsize
+    let _ = asyncio_sync::Queue::<u8>::empty; // asyncio.Queue.empty
+    let _ = asyncio_sync::Queue::<u8>::full; // asyncio.Queue.full
+    let _ = asyncio_sync::Queue::<u8>::maxsize; // asyncio.Queue.maxsize
+    use asyncio_sync::PriorityQueue as _; // asyncio.PriorityQueue
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| drop(it.put(0)); // asyncio.PriorityQueue.put
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| it.put_nowait(0); // asyncio.PriorityQueue.put_nowait
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| drop(it.get()); // asyncio.PriorityQueue.get
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| it.get_nowait(); // asyncio.PriorityQueue.get_nowait
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| it.task_done(); // asyncio.PriorityQueue.task_done
+    let _ = async |it: asyncio_sync::PriorityQueue<u8>| it.join().await; // asyncio.PriorityQueue.join
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| it.shutdown(false); // asyncio.PriorityQueue.shutdown
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| it.qsize(); // asyncio.PriorityQueue.qsize
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| it.empty(); // asyncio.PriorityQueue.empty
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| it.full(); // asyncio.PriorityQueue.full
+    let _ = |it: &asyncio_sync::PriorityQueue<u8>| it.maxsize(); // asyncio.PriorityQueue.maxsize
+    use asyncio_sync::LifoQueue as _; // asyncio.LifoQueue
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| drop(it.put(0)); // asyncio.LifoQueue.put
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| it.put_nowait(0); // asyncio.LifoQueue.put_nowait
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| drop(it.get()); // asyncio.LifoQueue.get
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| it.get_nowait(); // asyncio.LifoQueue.get_nowait
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| it.task_done(); // asyncio.LifoQueue.task_done
+    let _ = async |it: asyncio_sync::LifoQueue<u8>| it.join().await; // asyncio.LifoQueue.join
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| it.shutdown(false); // asyncio.LifoQueue.shutdown
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| it.qsize(); // asyncio.LifoQueue.qsize
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| it.empty(); // asyncio.LifoQueue.empty
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| it.full(); // asyncio.LifoQueue.full
+    let _ = |it: &asyncio_sync::LifoQueue<u8>| it.maxsize(); // asyncio.LifoQueue.maxsize
     use asyncio_core::run as _; // asyncio.run
     use asyncio_core::Runner as _; // asyncio.Runner
     let _ = |it: &asyncio_core::Runner| it.run(async { Ok(()) }); // asyncio.Runner.run
@@ -68,10 +175,22 @@ const _: fn() = || {
     let _ = asyncio_core::EventLoop::time; // asyncio.AbstractEventLoop.time
     let _ = asyncio_core::EventLoop::create_future::<()>; // asyncio.AbstractEventLoop.create_future
     let _ = |it: &asyncio_core::EventLoop| it.create_task(async { Ok(()) }); // asyncio.AbstractEventLoop.create_task
+    let _ = asyncio_core::EventLoop::set_task_factory; // asyncio.AbstractEventLoop.set_task_factory
     let _ = asyncio_core::EventLoop::set_exception_handler; // asyncio.AbstractEventLoop.set_exception_handler
     let _ = asyncio_core::EventLoop::default_exception_handler; // asyncio.AbstractEventLoop.default_exception_handler
     let _ = asyncio_core::EventLoop::call_exception_handler; // asyncio.AbstractEventLoop.call_exception_handler
     let _ = asyncio_core::EventLoop::get_debug; // asyncio.AbstractEventLoop.get_debug
     let _ = asyncio_core::EventLoop::set_debug; // asyncio.AbstractEventLoop.set_debug
     let _ = |it: &asyncio_core::EventLoop| it.call_soon_threadsafe(|| ()); // asyncio.AbstractEventLoop.call_soon_threadsafe
+    use asyncio_net::StreamReader as _; // asyncio.StreamReader
+    let _ = asyncio_net::StreamReader::read; // asyncio.StreamReader.read
+    let _ = asyncio_net::StreamReader::readline; // asyncio.StreamReader.readline
+    let _ = asyncio_net::StreamReader::readexactly; // asyncio.StreamReader.readexactly
+    let _ = asyncio_net::StreamReader::readuntil; // asyncio.StreamReader.readuntil
+    let _ = asyncio_net::StreamReader::at_eof; // asyncio.StreamReader.at_eof
+    let _ = asyncio_net::StreamReader::feed_data; // asyncio.StreamReader.feed_data
+    let _ = asyncio_net::StreamReader::feed_eof; // asyncio.StreamReader.feed_eof
+    let _ = asyncio_net::StreamReader::exception; // asyncio.StreamReader.exception
+    let _ = |it: &asyncio_net::StreamReader| it.set_exception(asyncio_core::CancelledError::new()); // asyncio.StreamReader.set_exception
+    let _ = asyncio_net::StreamReader::next_line; // asyncio.StreamReader.__aiter__
 };

@@ -1,0 +1,6 @@
+//! What asyncio-net promises, one module for each concept.
+//!
+//! A test that ports one of CPython's names it in its doc comment, as `test_streams.StreamTests.test_read`.
+
+mod reader;
+mod reader_model;
