@@ -183,6 +183,7 @@ pub(crate) fn read(core: &Core, mail: Mail) {
         Mail::WakeSlot(task, id) => {
             cell::wake_slot(&task, id);
         }
+        Mail::Slept(task, id) => core.push(Ready::Slept(task, id)),
         Mail::EndWait(task, id) => drop(cell::end(&task, id)),
         Mail::Cancel(cell, message) => {
             cell::cancel(&cell, &message);

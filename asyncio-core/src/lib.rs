@@ -54,6 +54,7 @@
 //! | `asyncio.events`, `asyncio.base_events` | [`EventLoop`], [`OwnedEventLoop`], [`get_running_loop`], [`new_event_loop`], [`Handle`], [`TimerHandle`] |
 //! | `asyncio.futures` | [`Future`] |
 //! | `asyncio.tasks` | [`Task`], [`TaskHandle`], [`create_task`], [`create_local_task`], [`sleep`], [`current_task`], [`all_tasks`] |
+//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`Executor`], [`ThreadPoolExecutor`], [`Job`] |
 //! | `asyncio.exceptions`, `ExceptionGroup` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`] |
 //! | `contextvars` | [`ContextVar`], [`Context`], [`copy_context`] |
 //!
@@ -65,8 +66,6 @@
 //!
 //! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
 //!   this one.
-//! - It does not have `gather`, `wait`, `shield`, task groups, timeouts, threads or signal handlers,
-//!   yet.
 //! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
 //!   left in a thread when its loop has ended.
 //! - It does not panic where there is nothing to run on: the task that is returned has failed. And a
@@ -85,6 +84,7 @@ mod events;
 mod except_star;
 mod exception_group;
 mod exceptions;
+mod executors;
 mod futures;
 mod loop_cell;
 mod memory;
@@ -98,6 +98,7 @@ mod slab;
 mod staggered;
 mod taskgroups;
 mod tasks;
+mod threads;
 mod time;
 mod timeouts;
 mod timers;
@@ -116,6 +117,9 @@ pub use exceptions::{
     CancelledError, Exception, InvalidStateError, KeyboardInterrupt, PanicError, Result,
     RuntimeError, SystemExit, TimeoutError, ValueError,
 };
+pub use executors::{
+    BrokenThreadPool, Executor, Job, ThreadPoolBuilder, ThreadPoolExecutor, Work,
+};
 pub use futures::{CallbackId, Future};
 pub use runners::{Runner, RunnerBuilder, run};
 pub use scope::{BorrowScope, ScopedTask, scope};
@@ -129,5 +133,6 @@ pub use tasks::{
     ensure_future, ensure_local_future, gather, gather_iter, gather_local, shield, shield_local,
     sleep, try_create_task, wait, wait_for, wait_for_local, wrap_future,
 };
+pub use threads::to_thread;
 pub use time::{Delay, MaybeDelay};
 pub use timeouts::{Timeout, TimeoutScope, timeout, timeout_at, timeout_with};

@@ -17,6 +17,7 @@ use crate::cell::{CellRef, Released, SendCallback, SlotId, TaskRef};
 use crate::current;
 use crate::events::ExceptionHandler;
 use crate::exceptions::{Exception, Message};
+use crate::executors::ThreadPoolExecutor;
 use crate::memory::FreeList;
 use crate::ready::{Call, Ready, TimerAction};
 use crate::slab::Slab;
@@ -48,6 +49,8 @@ pub(crate) enum Mail {
     Release(Released),
     Wake(TaskRef),
     WakeSlot(TaskRef, SlotId),
+    /// As the end of a sleep: a turn passes before the task resumes.
+    Slept(TaskRef, SlotId),
     EndWait(TaskRef, SlotId),
     Cancel(CellRef, Message),
     AddCallback(CellRef, SendCallback),
@@ -82,6 +85,9 @@ pub(crate) struct Core {
     /// Timeouts that have been entered and not left.
     pub(crate) timeouts: RefCell<Slab<Timing>>,
     pub(crate) task_factory: RefCell<Option<Rc<TaskFactory>>>,
+    /// Where `to_thread` runs, once it is needed.
+    pub(crate) executor: RefCell<Option<ThreadPoolExecutor>>,
+    pub(crate) executor_is_shut: Cell<bool>,
     pub(crate) clock: Cell<Clock>,
     /// How many `ClockHold`s keep the virtual clock from jumping.
     pub(crate) holds: Cell<usize>,
@@ -144,6 +150,8 @@ impl LoopCell {
                 families: RefCell::new(Slab::new()),
                 timeouts: RefCell::new(Slab::new()),
                 task_factory: RefCell::new(None),
+                executor: RefCell::new(None),
+                executor_is_shut: Cell::new(false),
                 clock: Cell::new(clock),
                 holds: Cell::new(0),
                 running: Cell::new(false),

@@ -186,11 +186,26 @@ impl Runner {
         if self.event_loop.is_closed() {
             return Ok(());
         }
-        let cleaned = cancel_all_tasks(&self.event_loop);
+        let cleaned = cancel_all_tasks(&self.event_loop).and_then(|()| self.shut_down());
         self.event_loop.close()?;
         cleaned
     }
 }
+
+impl Runner {
+    /// The rest of what `Runner.close` runs: each part takes its turns of the loop.
+    fn shut_down(&self) -> Result<()> {
+        // In the place of `shutdown_asyncgens`: there are none, but it takes its turns.
+        self.event_loop.run_until_complete(async { Ok(()) })?;
+        let event_loop = EventLoop::clone(&self.event_loop);
+        let shutdown = async move { event_loop.shutdown_default_executor(JOIN_TIMEOUT).await };
+        self.event_loop.run_until_complete(shutdown)
+    }
+}
+
+/// How long `close` waits for the threads of the loop's pool, in seconds
+/// (`constants.THREAD_JOIN_TIMEOUT`).
+const JOIN_TIMEOUT: i32 = 300;
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

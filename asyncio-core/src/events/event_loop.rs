@@ -19,6 +19,7 @@ use crate::cell::{self, Callback, Typed};
 use crate::contextvars::{Context, Slot};
 use crate::current::{self, Frame};
 use crate::exceptions::{Result, RuntimeError, ValueError};
+use crate::executors;
 use crate::futures::Future;
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::ready::{Call, Ready, TimerAction};
@@ -540,6 +541,7 @@ impl EventLoop {
         }
         let place = Cell::new(Slot::default());
         Frame::run(Arc::as_ptr(&self.cell), None, &place, |_| {
+            executors::close(core);
             base_events::empty(core);
             let runtime = core.runtime.take();
             if let Some(runtime) = runtime {

@@ -29,6 +29,7 @@ mod support;
 mod taskgroups;
 mod tasks;
 mod threads;
+mod threads_pool;
 mod timeouts;
 mod timers;
 mod wait;

@@ -109,6 +109,16 @@ pub(crate) fn all() -> Vec<Row> {
             ],
         ),
         row(
+            "to_thread",
+            &[
+                ("ours", |n| ours(move || to_thread(n))),
+                (CURRENT_THREAD, |n| {
+                    current_thread(move || tokio_spawn_blocking(n))
+                }),
+                ("ours on tokio", |n| current_thread(move || to_thread(n))),
+            ],
+        ),
+        row(
             "call_soon",
             &[
                 ("ours", |n| ours(move || call_soon(n))),
