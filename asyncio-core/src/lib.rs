@@ -85,6 +85,7 @@ mod except_star;
 mod exception_group;
 mod exceptions;
 mod executors;
+mod exit;
 mod futures;
 mod loop_cell;
 mod memory;
@@ -117,6 +118,7 @@ pub use exceptions::{
     CancelledError, Exception, InvalidStateError, KeyboardInterrupt, PanicError, Result,
     RuntimeError, SystemExit, TimeoutError, ValueError,
 };
+pub use exit::exit_code;
 pub use executors::{
     BrokenThreadPool, Executor, Job, ThreadPoolBuilder, ThreadPoolExecutor, Work,
 };

@@ -20,6 +20,8 @@ use crate::exceptions::{Exception, Message};
 use crate::executors::ThreadPoolExecutor;
 use crate::memory::FreeList;
 use crate::ready::{Call, Ready, TimerAction};
+#[cfg(unix)]
+use crate::signals::Signals;
 use crate::slab::Slab;
 use crate::tasks::TaskFactory;
 use crate::time::Clock;
@@ -88,6 +90,8 @@ pub(crate) struct Core {
     /// Where `to_thread` runs, once it is needed.
     pub(crate) executor: RefCell<Option<ThreadPoolExecutor>>,
     pub(crate) executor_is_shut: Cell<bool>,
+    #[cfg(unix)]
+    pub(crate) signals: RefCell<Option<Box<Signals>>>,
     pub(crate) clock: Cell<Clock>,
     /// How many `ClockHold`s keep the virtual clock from jumping.
     pub(crate) holds: Cell<usize>,
@@ -152,6 +156,8 @@ impl LoopCell {
                 task_factory: RefCell::new(None),
                 executor: RefCell::new(None),
                 executor_is_shut: Cell::new(false),
+                #[cfg(unix)]
+                signals: RefCell::new(None),
                 clock: Cell::new(clock),
                 holds: Cell::new(0),
                 running: Cell::new(false),

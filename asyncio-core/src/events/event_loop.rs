@@ -542,6 +542,8 @@ impl EventLoop {
         let place = Cell::new(Slot::default());
         Frame::run(Arc::as_ptr(&self.cell), None, &place, |_| {
             executors::close(core);
+            #[cfg(unix)]
+            crate::signals::close(core);
             base_events::empty(core);
             let runtime = core.runtime.take();
             if let Some(runtime) = runtime {

@@ -24,6 +24,8 @@ mod outliving;
 mod reports;
 mod runners;
 mod shield;
+#[cfg(unix)]
+mod signals;
 mod staggered;
 mod support;
 mod taskgroups;
