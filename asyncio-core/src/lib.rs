@@ -80,6 +80,7 @@ mod cancellable;
 mod cell;
 mod contextvars;
 mod current;
+mod debug;
 mod events;
 mod except_star;
 mod exception_group;
@@ -118,10 +119,8 @@ pub use exceptions::{
     CancelledError, Exception, InvalidStateError, KeyboardInterrupt, PanicError, Result,
     RuntimeError, SystemExit, TimeoutError, ValueError,
 };
+pub use executors::{BrokenThreadPool, Executor, Job, ThreadPoolBuilder, ThreadPoolExecutor, Work};
 pub use exit::exit_code;
-pub use executors::{
-    BrokenThreadPool, Executor, Job, ThreadPoolBuilder, ThreadPoolExecutor, Work,
-};
 pub use futures::{CallbackId, Future};
 pub use runners::{Runner, RunnerBuilder, run};
 pub use scope::{BorrowScope, ScopedTask, scope};

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::cell::{CellRef, Released, SendCallback, SlotId, TaskRef};
 use crate::current;
@@ -34,6 +35,7 @@ pub(crate) struct LoopCell {
     owner: u64,
     closed: AtomicBool,
     mailbox: Mutex<Mailbox>,
+    debug: AtomicBool,
     /// Whether the mailbox may hold something, so that the loop need not lock it to see.
     has_mail: AtomicBool,
     core: Core,
@@ -69,6 +71,8 @@ struct Mailbox {
     itself: Option<Arc<LoopCell>>,
 }
 
+/// `slow_callback_duration`, where nothing else was set.
+const SLOW: Duration = Duration::from_millis(100);
 /// Mail that wakes nobody is left lying until this much of it is there.
 const LAZY_MAIL: usize = 256;
 
@@ -99,7 +103,7 @@ pub(crate) struct Core {
     pub(crate) stopping: Cell<bool>,
     /// The loop's owner was dropped while it ran.
     pub(crate) close_at_end: Cell<bool>,
-    pub(crate) debug: Cell<bool>,
+    pub(crate) slow_callback_duration: Cell<Duration>,
     /// An exception on its way out of the loop (`KeyboardInterrupt`, `SystemExit`).
     pub(crate) escaped: RefCell<Option<Exception>>,
     pub(crate) has_escaped: Cell<bool>,
@@ -143,6 +147,7 @@ impl LoopCell {
                 cells: 0,
                 itself: None,
             }),
+            debug: AtomicBool::new(false),
             has_mail: AtomicBool::new(false),
             core: Core {
                 ready: RefCell::new(VecDeque::new()),
@@ -163,7 +168,7 @@ impl LoopCell {
                 running: Cell::new(false),
                 stopping: Cell::new(false),
                 close_at_end: Cell::new(false),
-                debug: Cell::new(false),
+                slow_callback_duration: Cell::new(SLOW),
                 escaped: RefCell::new(None),
                 has_escaped: Cell::new(false),
                 handler: RefCell::new(None),
@@ -192,6 +197,17 @@ impl LoopCell {
         // Acquire is not needed for the owner, who alone sets it; other threads learn of the end
         // under the mailbox's lock.
         !self.closed.load(Ordering::Relaxed) && self.owner == current::thread_id()
+    }
+
+    /// Whether debug mode is on.
+    #[inline]
+    pub(crate) fn debug(&self) -> bool {
+        // Relaxed: a setting that other threads may see a moment later.
+        self.debug.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_debug(&self, enabled: bool) {
+        self.debug.store(enabled, Ordering::Relaxed);
     }
 
     /// Whether this is the thread that made the loop.
@@ -373,6 +389,13 @@ impl Core {
         unsafe { Arc::increment_strong_count(this) };
         // SAFETY: the count was raised just now for this handle.
         unsafe { Arc::from_raw(this) }
+    }
+
+    /// Whether debug mode is on.
+    #[inline]
+    pub(crate) fn debug(&self) -> bool {
+        // SAFETY: the loop outlives its core, which lies in it; see `loop_cell`.
+        unsafe { self.loop_cell().as_ref() }.debug()
     }
 
     pub(crate) fn now(&self) -> f64 {

@@ -233,7 +233,8 @@ pub struct RunnerBuilder {
 }
 
 impl RunnerBuilder {
-    /// Whether the loop runs in debug mode; off by default.
+    /// Whether the loop runs in debug mode, see [`EventLoop::set_debug`]; by default only where the
+    /// environment variable `ASYNCIO_DEBUG` is set to anything.
     pub const fn debug(mut self, enabled: bool) -> Self {
         self.event_loop = self.event_loop.debug(enabled);
         self

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering}
 use libc::{c_int, siginfo_t};
 
 use crate::contextvars::{Context, Slot, copy_context};
+use crate::debug::UserCall;
 use crate::events::{CallbackResult, EventLoop};
 use crate::exceptions::{Result, RuntimeError, ValueError};
 use crate::loop_cell::Core;
@@ -255,7 +256,7 @@ fn handle(event_loop: &EventLoop, signal: c_int) -> bool {
 
 fn push(core: &Core, function: Rc<dyn Fn() -> Result<()>>, context: Context) {
     let call = Call {
-        function: Box::new(move || function()),
+        function: Box::new(UserCall::new(move || function())),
         context: Slot::Shared(context),
     };
     let key = core.calls.borrow_mut().insert(call);

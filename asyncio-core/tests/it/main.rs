@@ -11,6 +11,7 @@ mod auto_traits;
 mod base_events;
 mod cancellation;
 mod contextvars;
+mod debug;
 mod eager_tasks;
 mod events;
 mod exception_groups;
