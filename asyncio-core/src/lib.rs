@@ -73,8 +73,11 @@
 //!
 //! # Features
 //!
-//! None.
+//! - `macros`, on by default: the attributes [`main`](macro@main) and [`test`](macro@test).
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod attributes;
 mod base_events;
 mod cancellable;
 mod cell;
@@ -107,6 +110,45 @@ mod timers;
 #[doc(hidden)]
 pub mod waiting;
 
+/// Runs an `async fn main` on an event loop, as [`run`] does, and ends the process as its result
+/// says ([`exit_code`]).
+///
+/// The function returns nothing, or a [`Result`]`<()>`.
+///
+/// ```
+/// use asyncio_core::{Result, sleep};
+///
+/// #[asyncio_core::main]
+/// async fn main() -> Result<()> {
+///     sleep(0.001).await
+/// }
+/// ```
+///
+/// In parentheses there may be `debug = true` for [debug mode](EventLoop::set_debug), `virtual_clock =
+/// true` for a clock that jumps, and `crate = path` where this crate goes by another name. For many
+/// threads use `#[tokio::main]`: everything but local tasks works there too.
+#[cfg(feature = "macros")]
+pub use asyncio_core_macros::main;
+/// Runs an `async fn` on an event loop of its own, as a test.
+///
+/// The function returns nothing, or a [`Result`]`<()>`; `#[should_panic]` and `#[ignore]` work as
+/// always.
+///
+/// ```
+/// use asyncio_core::{Result, get_running_loop, sleep};
+///
+/// #[asyncio_core::test(virtual_clock = true)]
+/// async fn an_hour_takes_no_time() -> Result<()> {
+///     sleep(3600).await?;
+///     assert_eq!(get_running_loop()?.time(), 3600.0);
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// In parentheses there may be the same as for [`main`](macro@main).
+#[cfg(feature = "macros")]
+pub use asyncio_core_macros::test;
 pub use cancellable::{Cancellable, FutureExt};
 pub use contextvars::{Context, ContextVar, Token, copy_context};
 pub use events::{

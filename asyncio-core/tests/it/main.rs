@@ -7,6 +7,7 @@
 )]
 
 mod as_completed;
+mod attributes;
 mod auto_traits;
 mod base_events;
 mod cancellation;
