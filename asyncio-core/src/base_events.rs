@@ -16,6 +16,7 @@ use tracing::subscriber::NoSubscriber;
 use crate::cell::{self, CellRef};
 use crate::contextvars::Slot;
 use crate::current::Frame;
+use crate::debug;
 use crate::events::{EventLoop, ExceptionContext};
 use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
@@ -51,13 +52,18 @@ impl<'a> Driver<'a> {
     /// Runs what is left of the iteration under way; false when it was time to give way.
     fn run_batch(&self, started: Instant, handles: &mut u32) -> bool {
         let core = self.core;
+        let debug = core.debug();
         while let Some(left) = core.batch.get().checked_sub(1) {
             let Some(ready) = core.ready.borrow_mut().pop_front() else {
                 core.batch.set(0);
                 break;
             };
             core.batch.set(left);
-            run_ready(core, ready);
+            if debug {
+                debug::run(core, ready, run_ready);
+            } else {
+                run_ready(core, ready);
+            }
             if core.has_escaped.get() {
                 // The rest of the batch runs when the loop is run again.
                 return true;
@@ -183,6 +189,7 @@ pub(crate) fn read(core: &Core, mail: Mail) {
         Mail::WakeSlot(task, id) => {
             cell::wake_slot(&task, id);
         }
+        Mail::Slept(task, id) => core.push(Ready::Slept(task, id)),
         Mail::EndWait(task, id) => drop(cell::end(&task, id)),
         Mail::Cancel(cell, message) => {
             cell::cancel(&cell, &message);
@@ -226,7 +233,7 @@ fn run_call(core: &Core, call: Call) {
     let Call { function, context } = call;
     let context = Cell::new(context);
     let result = Frame::run(core.loop_cell().as_ptr(), None, &context, |_| {
-        catch_unwind(AssertUnwindSafe(function))
+        catch_unwind(AssertUnwindSafe(|| function.call()))
             .unwrap_or_else(|panic| Err(Exception::from_panic(panic)))
     });
     if let Err(exception) = result {
@@ -365,6 +372,7 @@ fn report_destroyed(core: &Core, cell: &CellRef) {
         let context = ExceptionContext::new("Task was destroyed but it is pending!", None)
             .with_task_name(Some(task.name()));
         call_exception_handler(core, &context);
+        debug::never_started(core, task);
     }
 }
 

@@ -57,6 +57,7 @@
 //! | `asyncio.timeouts` | [`timeout`], [`timeout_at`], [`Timeout`] |
 //! | `asyncio.taskgroups` | [`task_group`], [`TaskGroup`] |
 //! | `asyncio.staggered` | [`staggered_race`] |
+//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`Executor`], [`ThreadPoolExecutor`], [`Job`] |
 //! | `asyncio.exceptions`, `ExceptionGroup`, `except*` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`], [`except_star!`] |
 //! | `contextvars` | [`ContextVar`], [`Context`], [`copy_context`] |
 //!
@@ -68,9 +69,7 @@
 //!
 //! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
 //!   this one.
-//! - It runs nothing in threads: it has no `to_thread`, no executors and no `run_coroutine_threadsafe`,
-//!   yet; tokio's `spawn_blocking` and [`wrap_future`] do for now.
-//! - It handles Ctrl-C and no other signal, its debug mode has no effect, and it cannot show who awaits
+//! - It runs no work in other processes, has no `run_coroutine_threadsafe`, and cannot show who awaits
 //!   whom, yet.
 //! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
 //!   left in a thread when its loop has ended.
@@ -79,17 +78,23 @@
 //!
 //! # Features
 //!
-//! None.
+//! - `macros`, on by default: the attributes [`main`](macro@main) and [`test`](macro@test).
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod attributes;
 mod base_events;
 mod cancellable;
 mod cell;
 mod contextvars;
 mod current;
+mod debug;
 mod events;
 mod except_star;
 mod exception_group;
 mod exceptions;
+mod executors;
+mod exit;
 mod futures;
 mod loop_cell;
 mod memory;
@@ -103,12 +108,52 @@ mod slab;
 mod staggered;
 mod taskgroups;
 mod tasks;
+mod threads;
 mod time;
 mod timeouts;
 mod timers;
 #[doc(hidden)]
 pub mod waiting;
 
+/// Runs an `async fn main` on an event loop, as [`run`] does, and ends the process as its result
+/// says ([`exit_code`]).
+///
+/// The function returns nothing, or a [`Result`]`<()>`.
+///
+/// ```
+/// use asyncio_core::{Result, sleep};
+///
+/// #[asyncio_core::main]
+/// async fn main() -> Result<()> {
+///     sleep(0.001).await
+/// }
+/// ```
+///
+/// In parentheses there may be `debug = true` for [debug mode](EventLoop::set_debug), `virtual_clock =
+/// true` for a clock that jumps, and `crate = path` where this crate goes by another name. For many
+/// threads use `#[tokio::main]`: everything but local tasks works there too.
+#[cfg(feature = "macros")]
+pub use asyncio_core_macros::main;
+/// Runs an `async fn` on an event loop of its own, as a test.
+///
+/// The function returns nothing, or a [`Result`]`<()>`; `#[should_panic]` and `#[ignore]` work as
+/// always.
+///
+/// ```
+/// use asyncio_core::{Result, get_running_loop, sleep};
+///
+/// #[asyncio_core::test(virtual_clock = true)]
+/// async fn an_hour_takes_no_time() -> Result<()> {
+///     sleep(3600).await?;
+///     assert_eq!(get_running_loop()?.time(), 3600.0);
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// In parentheses there may be the same as for [`main`](macro@main).
+#[cfg(feature = "macros")]
+pub use asyncio_core_macros::test;
 pub use cancellable::{Cancellable, FutureExt};
 pub use contextvars::{Context, ContextVar, Token, copy_context};
 pub use events::{
@@ -121,6 +166,8 @@ pub use exceptions::{
     CancelledError, Exception, InvalidStateError, KeyboardInterrupt, PanicError, Result,
     RuntimeError, SystemExit, TimeoutError, ValueError,
 };
+pub use executors::{BrokenThreadPool, Executor, Job, ThreadPoolBuilder, ThreadPoolExecutor, Work};
+pub use exit::exit_code;
 pub use futures::{CallbackId, Future};
 pub use runners::{Runner, RunnerBuilder, run};
 pub use scope::{BorrowScope, ScopedTask, scope};
@@ -134,5 +181,6 @@ pub use tasks::{
     ensure_future, ensure_local_future, gather, gather_iter, gather_local, shield, shield_local,
     sleep, try_create_task, wait, wait_for, wait_for_local, wrap_future,
 };
+pub use threads::to_thread;
 pub use time::{Delay, MaybeDelay};
 pub use timeouts::{Timeout, TimeoutScope, timeout, timeout_at, timeout_with};

@@ -12,13 +12,17 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::cell::{CellRef, Released, SendCallback, SlotId, TaskRef};
 use crate::current;
 use crate::events::ExceptionHandler;
 use crate::exceptions::{Exception, Message};
+use crate::executors::ThreadPoolExecutor;
 use crate::memory::FreeList;
 use crate::ready::{Call, Ready, TimerAction};
+#[cfg(unix)]
+use crate::signals::Signals;
 use crate::slab::Slab;
 use crate::tasks::TaskFactory;
 use crate::time::Clock;
@@ -31,6 +35,7 @@ pub(crate) struct LoopCell {
     owner: u64,
     closed: AtomicBool,
     mailbox: Mutex<Mailbox>,
+    debug: AtomicBool,
     /// Whether the mailbox may hold something, so that the loop need not lock it to see.
     has_mail: AtomicBool,
     core: Core,
@@ -48,6 +53,8 @@ pub(crate) enum Mail {
     Release(Released),
     Wake(TaskRef),
     WakeSlot(TaskRef, SlotId),
+    /// As the end of a sleep: a turn passes before the task resumes.
+    Slept(TaskRef, SlotId),
     EndWait(TaskRef, SlotId),
     Cancel(CellRef, Message),
     AddCallback(CellRef, SendCallback),
@@ -64,6 +71,8 @@ struct Mailbox {
     itself: Option<Arc<LoopCell>>,
 }
 
+/// `slow_callback_duration`, where nothing else was set.
+const SLOW: Duration = Duration::from_millis(100);
 /// Mail that wakes nobody is left lying until this much of it is there.
 const LAZY_MAIL: usize = 256;
 
@@ -82,6 +91,11 @@ pub(crate) struct Core {
     /// Timeouts that have been entered and not left.
     pub(crate) timeouts: RefCell<Slab<Timing>>,
     pub(crate) task_factory: RefCell<Option<Rc<TaskFactory>>>,
+    /// Where `to_thread` runs, once it is needed.
+    pub(crate) executor: RefCell<Option<ThreadPoolExecutor>>,
+    pub(crate) executor_is_shut: Cell<bool>,
+    #[cfg(unix)]
+    pub(crate) signals: RefCell<Option<Box<Signals>>>,
     pub(crate) clock: Cell<Clock>,
     /// How many `ClockHold`s keep the virtual clock from jumping.
     pub(crate) holds: Cell<usize>,
@@ -89,7 +103,7 @@ pub(crate) struct Core {
     pub(crate) stopping: Cell<bool>,
     /// The loop's owner was dropped while it ran.
     pub(crate) close_at_end: Cell<bool>,
-    pub(crate) debug: Cell<bool>,
+    pub(crate) slow_callback_duration: Cell<Duration>,
     /// An exception on its way out of the loop (`KeyboardInterrupt`, `SystemExit`).
     pub(crate) escaped: RefCell<Option<Exception>>,
     pub(crate) has_escaped: Cell<bool>,
@@ -133,6 +147,7 @@ impl LoopCell {
                 cells: 0,
                 itself: None,
             }),
+            debug: AtomicBool::new(false),
             has_mail: AtomicBool::new(false),
             core: Core {
                 ready: RefCell::new(VecDeque::new()),
@@ -144,12 +159,16 @@ impl LoopCell {
                 families: RefCell::new(Slab::new()),
                 timeouts: RefCell::new(Slab::new()),
                 task_factory: RefCell::new(None),
+                executor: RefCell::new(None),
+                executor_is_shut: Cell::new(false),
+                #[cfg(unix)]
+                signals: RefCell::new(None),
                 clock: Cell::new(clock),
                 holds: Cell::new(0),
                 running: Cell::new(false),
                 stopping: Cell::new(false),
                 close_at_end: Cell::new(false),
-                debug: Cell::new(false),
+                slow_callback_duration: Cell::new(SLOW),
                 escaped: RefCell::new(None),
                 has_escaped: Cell::new(false),
                 handler: RefCell::new(None),
@@ -178,6 +197,17 @@ impl LoopCell {
         // Acquire is not needed for the owner, who alone sets it; other threads learn of the end
         // under the mailbox's lock.
         !self.closed.load(Ordering::Relaxed) && self.owner == current::thread_id()
+    }
+
+    /// Whether debug mode is on.
+    #[inline]
+    pub(crate) fn debug(&self) -> bool {
+        // Relaxed: a setting that other threads may see a moment later.
+        self.debug.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_debug(&self, enabled: bool) {
+        self.debug.store(enabled, Ordering::Relaxed);
     }
 
     /// Whether this is the thread that made the loop.
@@ -359,6 +389,13 @@ impl Core {
         unsafe { Arc::increment_strong_count(this) };
         // SAFETY: the count was raised just now for this handle.
         unsafe { Arc::from_raw(this) }
+    }
+
+    /// Whether debug mode is on.
+    #[inline]
+    pub(crate) fn debug(&self) -> bool {
+        // SAFETY: the loop outlives its core, which lies in it; see `loop_cell`.
+        unsafe { self.loop_cell().as_ref() }.debug()
     }
 
     pub(crate) fn now(&self) -> f64 {

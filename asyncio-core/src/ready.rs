@@ -49,6 +49,13 @@ impl From<TimerAction> for Ready {
 
 /// A function that waits to be called, with its context.
 pub(crate) struct Call {
-    pub(crate) function: Box<dyn FnOnce() -> Result<()>>,
+    pub(crate) function: Box<dyn Function>,
     pub(crate) context: Slot,
+}
+
+/// A function to be called once, with a name for people.
+pub(crate) trait Function {
+    fn call(self: Box<Self>) -> Result<()>;
+
+    fn name(&self) -> &'static str;
 }

@@ -5,10 +5,14 @@ use std::fmt;
 use std::future::Future as StdFuture;
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::contextvars::Context;
 use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop};
 use crate::exceptions::{KeyboardInterrupt, Result, RuntimeError};
+#[cfg(unix)]
+use crate::signals::Watch;
 use crate::tasks::{Task, TaskHandle};
 
 /// Runs a program on a loop of its own (`asyncio.run`): `main`, then the clean-up of what it left.
@@ -138,7 +142,7 @@ impl Runner {
         let Some(handle) = main.handle() else {
             return event_loop.run_until_complete(main);
         };
-        let interrupts = Interrupts::watch(&event_loop, &handle);
+        let interrupts = Interrupts::watch(&event_loop, Some(&handle));
         let result = event_loop.run_until_complete(main);
         match result {
             Err(error)
@@ -186,11 +190,32 @@ impl Runner {
         if self.event_loop.is_closed() {
             return Ok(());
         }
-        let cleaned = cancel_all_tasks(&self.event_loop);
+        let interrupts = Interrupts::watch(&self.event_loop, None);
+        let cleaned = cancel_all_tasks(&self.event_loop).and_then(|()| self.shut_down());
+        drop(interrupts);
         self.event_loop.close()?;
         cleaned
     }
 }
+
+impl Runner {
+    /// The rest of what `Runner.close` runs: each part takes its turns of the loop.
+    fn shut_down(&self) -> Result<()> {
+        if self.event_loop.core()?.turn.get() == 0 {
+            // It never ran, perhaps because it could not, and there is nothing to clean up.
+            return Ok(());
+        }
+        // In the place of `shutdown_asyncgens`: there are none, but it takes its turns.
+        self.event_loop.run_until_complete(async { Ok(()) })?;
+        let event_loop = EventLoop::clone(&self.event_loop);
+        let shutdown = async move { event_loop.shutdown_default_executor(JOIN_TIMEOUT).await };
+        self.event_loop.run_until_complete(shutdown)
+    }
+}
+
+/// How long `close` waits for the threads of the loop's pool, in seconds
+/// (`constants.THREAD_JOIN_TIMEOUT`).
+const JOIN_TIMEOUT: i32 = 300;
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,7 +233,8 @@ pub struct RunnerBuilder {
 }
 
 impl RunnerBuilder {
-    /// Whether the loop runs in debug mode; off by default.
+    /// Whether the loop runs in debug mode, see [`EventLoop::set_debug`]; by default only where the
+    /// environment variable `ASYNCIO_DEBUG` is set to anything.
     pub const fn debug(mut self, enabled: bool) -> Self {
         self.event_loop = self.event_loop.debug(enabled);
         self
@@ -270,107 +296,62 @@ fn cancel_all_tasks(event_loop: &EventLoop) -> Result<()> {
 }
 
 /// Listens for Ctrl-C while a program runs, where that is ours to handle.
-struct Interrupts {
+struct Interrupts<'a> {
+    count: Arc<AtomicU32>,
     #[cfg(unix)]
-    watching: Option<unix::Watching>,
+    watch: Option<Watch>,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing is listened to"))]
+    event_loop: &'a EventLoop,
 }
 
-#[cfg(not(unix))]
-impl Interrupts {
-    fn watch(_: &EventLoop, _: &TaskHandle) -> Self {
-        Self {}
-    }
-
-    fn count(&self) -> u32 {
-        0
-    }
-}
-
-#[cfg(unix)]
-impl Interrupts {
-    fn watch(event_loop: &EventLoop, main: &TaskHandle) -> Self {
-        Self {
-            watching: unix::Watching::start(event_loop, main),
-        }
-    }
-
-    fn count(&self) -> u32 {
-        self.watching.as_ref().map_or(0, unix::Watching::count)
-    }
-}
-
-#[cfg(unix)]
-mod unix {
-    //! The signal's way to the loop: a socket that the handler writes to and a tokio task reads.
-
-    use std::io;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use super::{EventLoop, KeyboardInterrupt, TaskHandle};
-    use crate::signals::{self, SigintGuard};
-
-    pub(super) struct Watching {
-        count: Arc<AtomicU32>,
-        reader: tokio::task::JoinHandle<()>,
-        _guard: SigintGuard,
-    }
-
-    impl Watching {
-        pub(super) fn start(event_loop: &EventLoop, main: &TaskHandle) -> Option<Self> {
-            let guard = SigintGuard::install()?;
-            let receiver = guard.receiver().ok()?;
-            let count = Arc::new(AtomicU32::new(0));
-            let (event_loop, main, counted) =
-                (event_loop.clone(), main.clone(), Arc::clone(&count));
-            let spawner = event_loop.clone();
-            let reader = spawner.spawn_on_runtime(async move {
-                let Ok(stream) = tokio::net::UnixStream::from_std(receiver) else {
-                    return;
-                };
-                let mut byte = [0_u8; 1];
-                loop {
-                    if stream.readable().await.is_err() {
-                        return;
-                    }
-                    match stream.try_read(&mut byte) {
-                        Ok(0) => return,
-                        Ok(_) => {
-                            signals::read_one();
-                            interrupted(&event_loop, &main, &counted);
-                        }
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(_) => return,
-                    }
-                }
-            })?;
-            Some(Self {
-                count,
-                reader,
-                _guard: guard,
+impl<'a> Interrupts<'a> {
+    /// The first signal cancels the program, where it has not ended; any other leaves the loop at
+    /// once (`_on_sigint`).
+    fn watch(event_loop: &'a EventLoop, main: Option<&TaskHandle>) -> Self {
+        let count = Arc::default();
+        #[cfg(unix)]
+        let watch = {
+            let (counted, main) = (Arc::clone(&count), main.cloned());
+            Watch::of_runner(event_loop, move |event_loop| {
+                interrupted(event_loop, main.as_ref(), &counted);
             })
-        }
-
-        pub(super) fn count(&self) -> u32 {
-            // Relaxed: counted and read on the loop's thread.
-            self.count.load(Ordering::Relaxed)
-        }
-    }
-
-    impl Drop for Watching {
-        fn drop(&mut self) {
-            self.reader.abort();
+        };
+        #[cfg(not(unix))]
+        let _ = main;
+        Self {
+            count,
+            #[cfg(unix)]
+            watch,
+            event_loop,
         }
     }
 
-    /// The first signal cancels the program, any other leaves the loop at once (`_on_sigint`).
-    fn interrupted(event_loop: &EventLoop, main: &TaskHandle, count: &AtomicU32) {
-        // Relaxed: as in `count`.
-        if count.fetch_add(1, Ordering::Relaxed) == 0 && !main.done() {
-            main.cancel();
-            return;
+    fn count(&self) -> u32 {
+        // Relaxed: counted and read on the loop's thread.
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(unix)]
+fn interrupted(event_loop: &EventLoop, main: Option<&TaskHandle>, count: &AtomicU32) {
+    // Relaxed: as in `count`.
+    let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
+    if let Some(main) = main
+        && is_first
+        && !main.done()
+    {
+        main.cancel();
+        return;
+    }
+    // From a callback it leaves the loop. A closed loop has been left already.
+    let _ = event_loop.call_soon(|| Err::<(), _>(KeyboardInterrupt::new()));
+}
+
+#[cfg(unix)]
+impl Drop for Interrupts<'_> {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.end_of_runner(self.event_loop);
         }
-        // As a callback it wakes a loop that sleeps. A loop that is closed by now has ended anyway.
-        let _ = event_loop.call_soon(|| Err::<(), _>(KeyboardInterrupt::new()));
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::Sleep as TokioSleep;
 
 use crate::cell::{self, TaskRef};
 use crate::current::{self, Frame};
+use crate::debug;
 use crate::events::with_running;
 use crate::exceptions::{Exception, Result, RuntimeError, TimeoutError, ValueError};
 use crate::loop_cell::{Core, Mail};
@@ -258,8 +259,10 @@ pin_project! {
             // The body goes before its timeout is given up.
             let this = this.project();
             this.body.clear();
-            if *this.stage == Stage::Inside {
-                this.place.with(Inner::give_up);
+            match *this.stage {
+                Stage::Inside => this.place.with(Inner::give_up),
+                Stage::New => debug::never_awaited("timeout"),
+                Stage::Left => {}
             }
         }
     }

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::handles::{CallbackResult, ExceptionContext, Handle, TimerHandle};
 use super::owned::{ClockHold, OwnedEventLoop};
@@ -18,7 +19,9 @@ use crate::base_events::{self, Driver};
 use crate::cell::{self, Callback, Typed};
 use crate::contextvars::{Context, Slot};
 use crate::current::{self, Frame};
+use crate::debug::{self, UserCall};
 use crate::exceptions::{Result, RuntimeError, ValueError};
+use crate::executors;
 use crate::futures::Future;
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::ready::{Call, Ready, TimerAction};
@@ -372,18 +375,62 @@ impl EventLoop {
     /// Whether debug mode is on (`loop.get_debug`).
     #[must_use]
     pub fn get_debug(&self) -> bool {
-        self.cell.core().is_some_and(|core| core.debug.get())
+        self.cell.debug()
     }
 
-    /// Turns debug mode on or off (`loop.set_debug`).
+    /// Turns debug mode on or off (`loop.set_debug`), from any thread.
     ///
-    /// # asyncio
+    /// It is on from the start where the environment variable `ASYNCIO_DEBUG` is set to anything. In
+    /// debug mode warnings are logged, as events of `tracing` with the target `asyncio`:
     ///
-    /// The setting is kept and shown; nothing is checked or logged because of it yet.
+    /// - a step of a task or a callback that takes longer than
+    ///   [`slow_callback_duration`](Self::slow_callback_duration), with the task's name and the place
+    ///   where it was spawned, or the callback's name;
+    /// - a call on another thread than the loop's, which fails with a [`RuntimeError`] in any mode;
+    /// - a coroutine that was handed over and dropped before its first step;
+    /// - a task that was cancelled and returned a value, without
+    ///   [`uncancel`](crate::Task::uncancel).
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run, sleep};
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let event_loop = get_running_loop()?;
+    /// event_loop.set_debug(true);
+    /// event_loop.set_slow_callback_duration(0.010)?;
+    /// event_loop.call_soon(|| std::thread::sleep(Duration::from_millis(12)))?;
+    /// sleep(0).await // WARN asyncio: Executing <Handle my_crate::main::…> took 0.012 seconds
+    /// # })
+    /// # }
+    /// ```
     pub fn set_debug(&self, enabled: bool) {
-        if let Some(core) = self.cell.core() {
-            core.debug.set(enabled);
+        if !self.is_closed() {
+            self.cell.set_debug(enabled);
         }
+    }
+
+    /// How long a step or a callback may take before debug mode says so
+    /// (`loop.slow_callback_duration`): 0.1 seconds, where nothing else was set. Zero on another
+    /// thread than the loop's, and once it is closed.
+    #[must_use]
+    pub fn slow_callback_duration(&self) -> Duration {
+        let core = self.cell.core();
+        core.map_or(Duration::ZERO, |core| core.slow_callback_duration.get())
+    }
+
+    /// Sets how long a step or a callback may take before debug mode says so.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError`] when the duration is negative or not a number; [`RuntimeError`] on another
+    /// thread than the loop's, and once it is closed.
+    pub fn set_slow_callback_duration(&self, duration: impl Into<Delay>) -> Result<()> {
+        let seconds = duration.into().as_secs_f64();
+        let duration = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| ValueError::new("a duration must be a number of seconds, not negative"))?;
+        self.core()?.slow_callback_duration.set(duration);
+        Ok(())
     }
 
     /// Keeps a virtual clock from jumping while the hold lives: for foreign I/O that takes real time.
@@ -540,6 +587,9 @@ impl EventLoop {
         }
         let place = Cell::new(Slot::default());
         Frame::run(Arc::as_ptr(&self.cell), None, &place, |_| {
+            executors::close(core);
+            #[cfg(unix)]
+            crate::signals::close(core);
             base_events::empty(core);
             let runtime = core.runtime.take();
             if let Some(runtime) = runtime {
@@ -569,6 +619,9 @@ impl EventLoop {
             if self.cell.is_closed() {
                 closed()
             } else {
+                if self.cell.debug() {
+                    debug::wrong_thread();
+                }
                 RuntimeError::new(
                     "Non-thread-safe operation invoked on an event loop other than the current one",
                 )
@@ -701,7 +754,7 @@ fn insert_call<R: CallbackResult>(
     function: impl FnOnce() -> R + 'static,
     context: Slot,
 ) -> Key {
-    let function = Box::new(|| function().into_result());
+    let function = Box::new(UserCall::new(function));
     core.calls.borrow_mut().insert(Call { function, context })
 }
 

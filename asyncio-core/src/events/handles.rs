@@ -18,7 +18,7 @@ use crate::slab::Key;
 /// assert!(().into_result().is_ok());
 /// assert!(Err::<(), _>(RuntimeError::new("no")).into_result().is_err());
 /// ```
-pub trait CallbackResult {
+pub trait CallbackResult: 'static {
     /// The error, if the callback failed.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl CallbackResult for () {
     }
 }
 
-impl<E: Into<Exception>> CallbackResult for Result<(), E> {
+impl<E: Into<Exception> + 'static> CallbackResult for Result<(), E> {
     fn into_result(self) -> Result<()> {
         self.map_err(Into::into)
     }

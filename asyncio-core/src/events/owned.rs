@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use super::EventLoop;
+use crate::debug;
 use crate::exceptions::Result;
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::time::Clock;
@@ -102,14 +103,15 @@ impl fmt::Debug for OwnedEventLoop {
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct EventLoopBuilder {
-    debug: bool,
+    debug: Option<bool>,
     virtual_clock: bool,
 }
 
 impl EventLoopBuilder {
-    /// Whether the loop runs in debug mode; off by default.
+    /// Whether the loop runs in debug mode, see [`EventLoop::set_debug`]; by default only where the
+    /// environment variable `ASYNCIO_DEBUG` is set to anything.
     pub const fn debug(mut self, enabled: bool) -> Self {
-        self.debug = enabled;
+        self.debug = Some(enabled);
         self
     }
 
@@ -136,8 +138,8 @@ impl EventLoopBuilder {
             Clock::real()
         };
         let cell = LoopCell::make(clock);
+        cell.set_debug(self.debug.unwrap_or_else(debug::is_wanted));
         if let Some(core) = cell.core() {
-            core.debug.set(self.debug);
             core.runtime.replace(Some(runtime));
         }
         Ok(OwnedEventLoop {

@@ -7,10 +7,12 @@
 )]
 
 mod as_completed;
+mod attributes;
 mod auto_traits;
 mod base_events;
 mod cancellation;
 mod contextvars;
+mod debug;
 mod eager_tasks;
 mod events;
 mod exception_groups;
@@ -24,11 +26,14 @@ mod outliving;
 mod reports;
 mod runners;
 mod shield;
+#[cfg(unix)]
+mod signals;
 mod staggered;
 mod support;
 mod taskgroups;
 mod tasks;
 mod threads;
+mod threads_pool;
 mod timeouts;
 mod timers;
 mod wait;

@@ -109,6 +109,18 @@ pub(crate) fn all() -> Vec<Row> {
             ],
         ),
         row(
+            "to_thread",
+            &[
+                ("ours", |n| ours(move || to_thread(n))),
+                (CURRENT_THREAD, |n| {
+                    current_thread(move || tokio_spawn_blocking(n))
+                }),
+                ("ours on tokio", |n| {
+                    current_thread(move || to_thread_on_tokio(n))
+                }),
+            ],
+        ),
+        row(
             "call_soon",
             &[
                 ("ours", |n| ours(move || call_soon(n))),
@@ -340,6 +352,26 @@ async fn tokio_cancel_storm(count: u32) {
         for task in tasks {
             assert!(task.await.is_err(), "it was aborted");
         }
+    }
+}
+
+/// Short functions on another thread, one after the other: what handing over and coming back cost.
+async fn to_thread(count: u32) -> Result<()> {
+    for n in 0..count {
+        asyncio::to_thread(move || Ok(std::hint::black_box(n))).await?;
+    }
+    Ok(())
+}
+
+async fn to_thread_on_tokio(count: u32) {
+    to_thread(count).await.expect("no call fails");
+}
+
+async fn tokio_spawn_blocking(count: u32) {
+    for n in 0..count {
+        tokio::task::spawn_blocking(move || std::hint::black_box(n))
+            .await
+            .expect("it does not panic");
     }
 }
 

@@ -1,0 +1,67 @@
+//! What `#[asyncio_core::main]` and `#[asyncio_core::test]` call.
+
+use std::future::Future as StdFuture;
+use std::process::ExitCode;
+
+use crate::events::CallbackResult;
+use crate::exceptions::{Exception, PanicError, Result};
+use crate::exit::exit_code;
+use crate::runners::Runner;
+
+/// What stands in the attribute's parentheses.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the attributes write it down")]
+pub struct Settings {
+    /// Debug mode, where it was said.
+    pub debug: Option<bool>,
+    /// A clock that jumps.
+    pub virtual_clock: bool,
+}
+
+/// Runs a program, and ends as its result says.
+pub fn main<R, F>(settings: Settings, program: impl FnOnce() -> F + 'static) -> ExitCode
+where
+    F: StdFuture<Output = R> + 'static,
+    R: CallbackResult,
+{
+    exit_code(run(settings, program))
+}
+
+/// Runs a test; a panic in it is one of the test's thread.
+///
+/// # Errors
+///
+/// What the test returned.
+///
+/// # Panics
+///
+/// When the test did.
+pub fn test<R, F>(settings: Settings, program: impl FnOnce() -> F + 'static) -> Result<()>
+where
+    F: StdFuture<Output = R> + 'static,
+    R: CallbackResult,
+{
+    let result = run(settings, program);
+    let error = result.as_ref().err();
+    if let Some(panic) = error.and_then(Exception::downcast_ref::<PanicError>) {
+        // It has been printed where it happened.
+        std::panic::resume_unwind(Box::new(panic.message().to_owned()));
+    }
+    result
+}
+
+fn run<R, F>(settings: Settings, program: impl FnOnce() -> F + 'static) -> Result<()>
+where
+    F: StdFuture<Output = R> + 'static,
+    R: CallbackResult,
+{
+    let mut builder = Runner::builder().virtual_clock(settings.virtual_clock);
+    if let Some(debug) = settings.debug {
+        builder = builder.debug(debug);
+    }
+    let runner = builder.build()?;
+    let result = runner.run(async { program().await.into_result() });
+    let closed = runner.close();
+    result?;
+    closed
+}

@@ -1,0 +1,464 @@
+//! `Work` and `Job`: the two ends of what an executor runs (`concurrent.futures.Future`).
+
+use std::fmt;
+use std::future::Future as StdFuture;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as PollContext, Poll};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crate::cell::{Waiter, Wakeup};
+use crate::events::{ClockHold, EventLoop, with_running};
+use crate::exceptions::{
+    CancelledError, Exception, InvalidStateError, Result, TimeoutError, ValueError,
+};
+use crate::loop_cell::Mail;
+use crate::time::{Clock, MaybeDelay};
+
+/// A function on its way to the thread that will run it: what an [`Executor`](crate::Executor) is
+/// given.
+///
+/// Dropping it without running it cancels its [`Job`].
+///
+/// ```
+/// use asyncio_core::{Work, Result};
+///
+/// # fn main() -> Result<()> {
+/// let (work, mut job) = Work::new(|| Ok(6 * 7));
+/// std::thread::spawn(move || work.run());
+/// assert_eq!(job.wait(None)?, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping the work cancels its job"]
+pub struct Work {
+    run: Option<Box<dyn Run>>,
+}
+
+impl Work {
+    /// A function as work, and the job by which its result is had.
+    pub fn new<T, F>(function: F) -> (Self, Job<T>)
+    where
+        F: FnOnce() -> Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let shared = Arc::new(Shared::new(Stage::Pending));
+        let run = Box::new(Function {
+            function,
+            shared: Arc::clone(&shared),
+        });
+        (Self { run: Some(run) }, Job::of(shared))
+    }
+
+    /// Runs the function here and now, unless its job has been cancelled. A panic in it is the job's
+    /// exception.
+    pub fn run(mut self) {
+        if let Some(run) = self.run.take() {
+            run.run();
+        }
+    }
+
+    /// Ends the job with an exception instead of running the function.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, RuntimeError, Work};
+    /// let (work, mut job) = Work::new(|| Ok(()));
+    /// work.fail(RuntimeError::new("the machine room is on fire"));
+    /// assert!(job.wait(None).is_err_and(|error| error.is::<RuntimeError>()));
+    /// ```
+    pub fn fail(mut self, exception: impl Into<Exception>) {
+        if let Some(run) = self.run.take() {
+            run.end(Some(exception.into()));
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(run) = self.run.take() {
+            run.end(None);
+        }
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
+    }
+}
+
+/// What an executor has been given to do: a future of its result (`concurrent.futures.Future`).
+///
+/// It can be awaited, on an event loop and on a tokio runtime, and [`wait`](Self::wait) blocks a
+/// thread for it.
+///
+/// ```
+/// use asyncio_core::{Result, ThreadPoolExecutor, run};
+///
+/// # fn main() -> Result<()> {
+/// let pool = ThreadPoolExecutor::new();
+/// let job = pool.submit(|| Ok(6 * 7));
+/// assert_eq!(run(job)?, 42);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// When the task that awaits it is cancelled, a job that no thread has begun is cancelled too; one
+/// that runs is left alone, and its result is dropped. Dropping a job detaches it.
+pub struct Job<T> {
+    shared: Arc<Shared<T>>,
+    waiter: Waiter,
+    /// While somebody on a loop awaits the job a virtual clock does not jump.
+    hold: Option<ClockHold>,
+    cancel_on_drop: bool,
+}
+
+impl<T> Job<T> {
+    fn of(shared: Arc<Shared<T>>) -> Self {
+        Self {
+            shared,
+            waiter: Waiter::new(),
+            hold: None,
+            cancel_on_drop: false,
+        }
+    }
+
+    /// A job that has failed already.
+    pub(super) fn failed(exception: Exception) -> Self {
+        Self::of(Arc::new(Shared::new(Stage::Done(Err(exception)))))
+    }
+
+    /// The same, but dropping it cancels it.
+    pub(crate) fn cancelled_on_drop(mut self) -> Self {
+        self.cancel_on_drop = true;
+        self
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared<T>> {
+        &self.shared
+    }
+
+    /// Cancels the job unless it has begun (`Future.cancel`); whether it is cancelled now.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, Work};
+    /// let (work, mut job) = Work::new(|| Ok(()));
+    /// assert!(job.cancel());
+    /// work.run(); // does nothing
+    /// assert!(job.wait(None).is_err_and(|error| error.is_cancelled()));
+    /// ```
+    pub fn cancel(&self) -> bool {
+        self.shared.cancel()
+    }
+
+    /// Whether the job was cancelled.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        matches!(self.shared.lock().stage, Stage::Cancelled)
+    }
+
+    /// Whether the function is being run.
+    #[must_use]
+    pub fn running(&self) -> bool {
+        matches!(self.shared.lock().stage, Stage::Running)
+    }
+
+    /// Whether the job has a result or was cancelled.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.shared.lock().is_done()
+    }
+
+    /// Blocks this thread until the job is done, for so long at the most, and takes its result
+    /// (`Future.result`); `None` waits as long as it takes.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, TimeoutError, Work};
+    /// let (_work, mut job) = Work::new(|| Ok(()));
+    /// assert!(job.wait(0.001).is_err_and(|error| error.is::<TimeoutError>()));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the function failed with; [`CancelledError`] when the job was cancelled;
+    /// [`TimeoutError`] when the time is over first; [`ValueError`](crate::ValueError) when the delay
+    /// is not a number.
+    pub fn wait(&mut self, timeout: impl Into<MaybeDelay>) -> Result<T> {
+        let deadline = match timeout.into().seconds() {
+            Some(seconds) if seconds.is_nan() => {
+                return Err(ValueError::new("a delay must be a number, not NaN").into());
+            }
+            // A time that no clock can show is as good as none.
+            Some(seconds) => Duration::try_from_secs_f64(seconds.max(0.0))
+                .ok()
+                .and_then(|duration| Instant::now().checked_add(duration)),
+            None => None,
+        };
+        loop {
+            {
+                let mut state = self.shared.lock();
+                if let Some(result) = state.take() {
+                    return result;
+                }
+                let old = std::mem::replace(&mut state.told, Told::Thread(std::thread::current()));
+                drop(state);
+                drop(old);
+            }
+            match deadline {
+                None => std::thread::park(),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(TimeoutError::new("the job is not done").into());
+                    }
+                    std::thread::park_timeout(left);
+                }
+            }
+        }
+    }
+}
+
+impl<T> StdFuture for Job<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if this.waiter.is_waiting() {
+            match this.waiter.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(cancelled)) => {
+                    this.shared.cancel();
+                    this.hold = None;
+                    return Poll::Ready(Err(cancelled.into()));
+                }
+                Poll::Ready(Ok(())) => {
+                    let taken = this.shared.lock().take();
+                    if let Some(result) = taken {
+                        this.hold = None;
+                        return Poll::Ready(result);
+                    }
+                }
+            }
+        }
+        if this.hold.is_none() {
+            this.hold = hold_virtual_clock();
+        }
+        // Also for a job that is done already: awaiting one takes a turn, however fast it was.
+        let wakeup = this.waiter.begin(cx);
+        this.shared.tell(Told::Waiter(wakeup));
+        Poll::Pending
+    }
+}
+
+// A job is not pinned to its place by anything: what it waits for is elsewhere.
+impl<T> Unpin for Job<T> {}
+
+impl<T> Drop for Job<T> {
+    fn drop(&mut self) {
+        if self.cancel_on_drop {
+            self.shared.cancel();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Job<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.shared.lock().stage {
+            Stage::Pending => "pending",
+            Stage::Running => "running",
+            Stage::Done(_) | Stage::Taken => "finished",
+            Stage::Cancelled => "cancelled",
+        };
+        write!(f, "<Job {state}>")
+    }
+}
+
+/// Keeps a virtual clock of the running loop from jumping; a real one needs no holding.
+pub(super) fn hold_virtual_clock() -> Option<ClockHold> {
+    with_running(|core| match core.clock.get() {
+        Clock::Virtual { .. } => EventLoop::of(core.shared()).hold_clock().ok(),
+        Clock::Real { .. } => None,
+    })
+    .flatten()
+}
+
+/// What both ends know.
+pub(super) struct Shared<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    stage: Stage<T>,
+    told: Told,
+}
+
+enum Stage<T> {
+    Pending,
+    Running,
+    Done(Result<T>),
+    Taken,
+    Cancelled,
+}
+
+/// Who hears of the end.
+pub(super) enum Told {
+    Nobody,
+    Waiter(Wakeup),
+    Thread(Thread),
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+impl<T> Shared<T> {
+    const fn new(stage: Stage<T>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                stage,
+                told: Told::Nobody,
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cancels what has not begun; whether it is cancelled.
+    pub(super) fn cancel(&self) -> bool {
+        let mut state = self.lock();
+        match state.stage {
+            Stage::Pending => {}
+            Stage::Cancelled => return true,
+            Stage::Running | Stage::Done(_) | Stage::Taken => return false,
+        }
+        state.stage = Stage::Cancelled;
+        let told = state.take_told();
+        drop(state);
+        told.tell();
+        true
+    }
+
+    /// The result, once it is there; it is taken by that.
+    pub(super) fn take(&self) -> Option<Result<T>> {
+        self.lock().take()
+    }
+
+    /// Says who is to hear of the end, which may have come already.
+    pub(super) fn tell(&self, told: Told) {
+        let mut state = self.lock();
+        if state.is_done() {
+            drop(state);
+            told.tell();
+            return;
+        }
+        let old = std::mem::replace(&mut state.told, told);
+        drop(state);
+        drop(old);
+    }
+
+    /// Whether the function is to be run now.
+    fn begin(&self) -> bool {
+        let mut state = self.lock();
+        let pending = matches!(state.stage, Stage::Pending);
+        if pending {
+            state.stage = Stage::Running;
+        }
+        pending
+    }
+
+    fn finish(&self, result: Result<T>) {
+        let mut state = self.lock();
+        state.stage = Stage::Done(result);
+        let told = state.take_told();
+        drop(state);
+        told.tell();
+    }
+}
+
+impl<T> State<T> {
+    const fn is_done(&self) -> bool {
+        !matches!(self.stage, Stage::Pending | Stage::Running)
+    }
+
+    fn take(&mut self) -> Option<Result<T>> {
+        match self.stage {
+            Stage::Pending | Stage::Running => None,
+            Stage::Cancelled => Some(Err(CancelledError::new().into())),
+            Stage::Taken => Some(Err(
+                InvalidStateError::new("the result was already taken").into()
+            )),
+            Stage::Done(_) => match std::mem::replace(&mut self.stage, Stage::Taken) {
+                Stage::Done(result) => Some(result),
+                _ => None,
+            },
+        }
+    }
+
+    const fn take_told(&mut self) -> Told {
+        std::mem::replace(&mut self.told, Told::Nobody)
+    }
+}
+
+impl Told {
+    fn tell(self) {
+        match self {
+            Self::Nobody => {}
+            Self::Waiter(wakeup) => arrive(&wakeup),
+            Self::Thread(thread) => thread.unpark(),
+            Self::Call(call) => call(),
+        }
+    }
+}
+
+/// Wakes a waiter as `call_soon_threadsafe(future.set_result, …)` does: the result arrives in the
+/// loop's next turn, and the task resumes in the one after it.
+fn arrive(wakeup: &Wakeup) {
+    if let Some((task, slot)) = wakeup.slot() {
+        let mail = Mail::Slept(task.clone(), slot);
+        if task.cell().home().post(mail).is_ok() {
+            return;
+        }
+    }
+    wakeup.wake();
+}
+
+/// What work consists of, for those who do not know its type.
+trait Run: Send {
+    fn run(self: Box<Self>);
+
+    /// Ends the job without running the function: with an exception, or cancelled.
+    fn end(self: Box<Self>, exception: Option<Exception>);
+}
+
+struct Function<T, F> {
+    function: F,
+    shared: Arc<Shared<T>>,
+}
+
+impl<T, F> Run for Function<T, F>
+where
+    F: FnOnce() -> Result<T> + Send,
+    T: Send,
+{
+    fn run(self: Box<Self>) {
+        let Self { function, shared } = *self;
+        if shared.begin() {
+            let result = catch_unwind(AssertUnwindSafe(function))
+                .unwrap_or_else(|panic| Err(Exception::from_panic(panic)));
+            shared.finish(result);
+        }
+    }
+
+    fn end(self: Box<Self>, exception: Option<Exception>) {
+        match exception {
+            Some(exception) if self.shared.begin() => self.shared.finish(Err(exception)),
+            Some(_) => {}
+            None => {
+                self.shared.cancel();
+            }
+        }
+    }
+}

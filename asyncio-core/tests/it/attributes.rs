@@ -1,0 +1,66 @@
+//! `#[asyncio_core::main]` and `#[asyncio_core::test]`: what they make of a function, and what they
+//! say of a mistake.
+
+use asyncio_core::{Result, ValueError, all_tasks, current_task, get_running_loop, sleep};
+
+#[asyncio_core::test]
+async fn a_test_runs_in_a_task_on_a_loop() -> Result<()> {
+    assert_eq!(
+        current_task().map(|task| task.get_name()).as_deref(),
+        Some("Task-1")
+    );
+    assert_eq!(all_tasks().len(), 1);
+    sleep(0).await
+}
+
+#[asyncio_core::test]
+async fn a_test_may_return_nothing() {
+    assert!(get_running_loop().is_ok_and(|event_loop| !event_loop.get_debug()));
+}
+
+#[asyncio_core::test(virtual_clock = true, debug)]
+async fn a_test_may_have_a_clock_that_jumps_and_debug_mode() -> Result<(), ValueError> {
+    let event_loop = get_running_loop().map_err(|_| ValueError::new("no loop"))?;
+    sleep(3600)
+        .await
+        .map_err(|_| ValueError::new("cancelled"))?;
+    assert_eq!(event_loop.time(), 3600.0);
+    assert!(event_loop.get_debug());
+    Ok(())
+}
+
+#[asyncio_core::test]
+#[should_panic(expected = "number 7")]
+async fn a_panic_is_the_tests() {
+    panic!("number {}", 3 + 4);
+}
+
+mod renamed {
+    pub(super) use asyncio_core as asyncio;
+}
+
+#[asyncio_core::test(crate = crate::attributes::renamed::asyncio)]
+pub(crate) async fn the_crate_may_have_another_name() -> Result<()> {
+    sleep(0).await
+}
+
+/// A function that fails is a test that fails.
+#[test]
+fn what_a_test_returns_is_its_result() {
+    #[asyncio_core::main]
+    async fn program() -> Result<()> {
+        Ok(())
+    }
+    let ended: std::process::ExitCode = program();
+    assert_eq!(
+        format!("{ended:?}"),
+        format!("{:?}", std::process::ExitCode::SUCCESS)
+    );
+}
+
+/// The words of the compiler's own errors change from version to version, so that only those of ours
+/// are compared.
+#[test]
+fn mistakes_are_explained() {
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+}

@@ -1,0 +1,4 @@
+#[asyncio_core::main]
+async fn main(arguments: Vec<String>) {
+    drop(arguments);
+}

@@ -1,0 +1,4 @@
+#[asyncio_core::test]
+async fn a_test<T>() {}
+
+fn main() {}

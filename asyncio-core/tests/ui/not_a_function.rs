@@ -1,0 +1,4 @@
+#[asyncio_core::main]
+struct Program;
+
+fn main() {}

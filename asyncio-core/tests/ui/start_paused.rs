@@ -1,0 +1,4 @@
+#[asyncio_core::test(start_paused = true)]
+async fn a_test() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[asyncio_core::test(clock = "virtual")]
+async fn a_test() {}
+
+fn main() {}
