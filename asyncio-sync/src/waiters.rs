@@ -72,7 +72,14 @@ impl WaitList {
         self.len
     }
 
+    /// Whether nobody is in line.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.first == NOBODY
+    }
+
     /// Whether everybody in line was cancelled and is about to leave; also when nobody is there.
+    #[inline]
     pub(crate) fn all_cancelled(&self) -> bool {
         let mut at = self.first;
         while let Some(node) = self.nodes.get(at as usize) {
@@ -230,9 +237,14 @@ impl Wakes {
     ///
     /// Whoever is cancelled or dropped at this very moment finds in the list that it was woken, and
     /// passes on what it was given.
+    #[inline]
     pub(crate) fn carry_out(self) {
-        for wakeup in self.first.into_iter().chain(self.more) {
+        // Nearly always there is one or none.
+        if let Some(wakeup) = self.first {
             wakeup.wake();
+            for wakeup in self.more {
+                wakeup.wake();
+            }
         }
     }
 }
@@ -291,6 +303,7 @@ impl<'a, R: Request> Waiting<'a, R> {
     }
 
     /// Takes what is waited for, where that needs no wait.
+    #[inline]
     pub(crate) fn try_now(&mut self) -> Option<R::Output> {
         let mut wakes = Wakes::default();
         let taken = self.request.take_now(&mut lock(self.state), &mut wakes);
@@ -299,6 +312,7 @@ impl<'a, R: Request> Waiting<'a, R> {
     }
 
     /// What the first poll and every new beginning do.
+    #[inline]
     fn start(&mut self, cx: &Context<'_>) -> Poll<R::Output> {
         match self.try_now() {
             Some(output) => Poll::Ready(output),
@@ -424,6 +438,7 @@ impl<R: Request> Drop for Waiting<'_, R> {
 
 /// Takes a primitive's mutex. A panic while it was held (a comparison of items can) has left the
 /// state as complete as it ever is.
+#[inline]
 pub(crate) fn lock<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -28,6 +28,9 @@ pub(crate) struct Header {
     /// References counted anywhere else. References travel, so either part may be negative.
     pub(super) remote_refs: AtomicI32,
     flags: AtomicU32,
+    /// A task's future has not been dropped. No flag, because its step alone writes it, and not under
+    /// the cell's lock: dropping calls out.
+    pub(super) future_alive: Cell<bool>,
     /// The lock of a cell whose home is closed.
     guard: AtomicBool,
     pub(super) callbacks: LocalCell<Callbacks>,
@@ -76,7 +79,6 @@ pub(crate) const STARTED: u32 = 1 << 6; // was polled at least once
 pub(crate) const MUST_CANCEL: u32 = 1 << 7; // raise CancelledError at the next step
 pub(crate) const REQUESTED: u32 = 1 << 8; // some request to cancel has not been raised yet
 pub(crate) const VISITING: u32 = 1 << 9; // on the path of a cancellation under way
-pub(crate) const FUTURE_ALIVE: u32 = 1 << 10; // the task's future has not been dropped
 pub(crate) const VALUE_IS_SEND: u32 = 1 << 11; // the value may be dropped on any thread
 pub(crate) const KILLED: u32 = 1 << 12; // its group is gone: the future is dropped, not polled again
 pub(crate) const REARMED: u32 = 1 << 14; // the step before left a request over
@@ -91,6 +93,7 @@ impl Header {
             local_refs: Cell::new(1),
             remote_refs: AtomicI32::new(0),
             flags: AtomicU32::new(flags),
+            future_alive: Cell::new(vtable.is_task),
             guard: AtomicBool::new(false),
             callbacks: LocalCell::new(Callbacks::None),
         }

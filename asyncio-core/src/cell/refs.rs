@@ -11,7 +11,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 use super::callbacks::Callback;
-use super::header::{CANCELLED, FAILED, FUTURE_ALIVE, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
+use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
 use super::task::TaskHeader;
 use crate::base_events;
 use crate::exceptions::Message;
@@ -321,7 +321,7 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     let header = unsafe { ptr.as_ref() };
     // SAFETY: the home outlives its cells.
     let home = unsafe { header.home.as_ref() };
-    if header.has(FUTURE_ALIVE) {
+    if header.future_alive.get() {
         // A task is kept by its loop, or by what polls it, until it has ended. Were that ever wrong,
         // its future must not be taken for its outcome.
         // SAFETY: the cell is alive, nobody polls it, and its future is dropped once, here.

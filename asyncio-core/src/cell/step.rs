@@ -12,8 +12,8 @@ use std::task::{Context as PollContext, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::cancel::{Answer, cancel_waits};
 use super::header::{
-    DONE, FINISHED, FUTURE_ALIVE, Failure, Header, KILLED, MUST_CANCEL, Polled, REARMED, REQUESTED,
-    RUNNING, SCHEDULED, SCOPED, STARTED,
+    DONE, FINISHED, Failure, Header, KILLED, MUST_CANCEL, Polled, REARMED, REQUESTED, RUNNING,
+    SCHEDULED, SCOPED, STARTED,
 };
 use super::outcome::{dispatch_all, fail_task, finish, peek_cancelled};
 use super::refs::{CellRef, TaskRef};
@@ -356,7 +356,7 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
 
 #[cold]
 fn end_cancelled(core: Option<&Core>, task: &TaskRef, error: CancelledError) {
-    if task.base.has(FUTURE_ALIVE) {
+    if task.base.future_alive.get() {
         // SAFETY: the future is alive and not being polled: this is its step, or its runtime's end.
         let dropped = unsafe { (task.base.vtable.drop_future)(task.cell().ptr()) };
         if let Err(panic) = dropped {

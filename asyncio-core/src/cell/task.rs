@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as PollContext, Poll, Waker};
 
-use super::header::{FUTURE_ALIVE, Failure, Header, Polled, VALUE_IS_SEND, VTable};
+use super::header::{Failure, Header, Polled, VALUE_IS_SEND, VTable};
 use super::local::LocalCell;
 use super::refs::{CellRef, TaskRef};
 use super::waits::Waits;
@@ -104,12 +104,11 @@ where
     F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
 {
-    let flags = FUTURE_ALIVE
-        | if parts.value_is_send {
-            VALUE_IS_SEND
-        } else {
-            0
-        };
+    let flags = if parts.value_is_send {
+        VALUE_IS_SEND
+    } else {
+        0
+    };
     let place = place::<TaskCell<F, T>>(home);
     let cell = TaskCell::<F, T> {
         head: TaskHeader {
@@ -200,7 +199,7 @@ struct TaskCell<F, T> {
 
 #[repr(C)]
 union Stage<F, T> {
-    /// While `FUTURE_ALIVE` is set.
+    /// While `future_alive` is set.
     future: ManuallyDrop<F>,
     /// Afterwards.
     outcome: ManuallyDrop<Outcome<T>>,
@@ -268,7 +267,7 @@ where
     unsafe fn poll(ptr: NonNull<Header>, context: &mut PollContext<'_>) -> Polled {
         let place = Self::place(ptr);
         // SAFETY: a task is polled by its step only, which is never entered again from within
-        // (`RUNNING`), while `FUTURE_ALIVE` is set.
+        // (`RUNNING`), while `future_alive` is set.
         let future = unsafe { place.cast::<F>().as_mut() };
         // SAFETY: the cell does not move, and its future is dropped in place.
         let future = unsafe { Pin::new_unchecked(future) };
@@ -296,9 +295,9 @@ where
     unsafe fn drop_future(ptr: NonNull<Header>) -> Result<(), Exception> {
         let place = Self::place(ptr);
         // SAFETY: the header is alive as long as the cell.
-        unsafe { ptr.as_ref() }.clear(FUTURE_ALIVE);
+        unsafe { ptr.as_ref() }.future_alive.set(false);
         let dropped = catch_unwind(AssertUnwindSafe(|| {
-            // SAFETY: `FUTURE_ALIVE` was set until now, so the future is there; it is dropped once.
+            // SAFETY: `future_alive` was set until now, so the future is there; it is dropped once.
             unsafe { place.cast::<F>().drop_in_place() };
         }));
         // SAFETY: the future is gone, so the memory is the outcome's.

@@ -96,6 +96,13 @@ impl Lock {
     /// When it is cancelled or dropped, its place in the line is lost and nothing else: a lock that it
     /// was about to get goes to the next.
     pub async fn acquire(&self) -> Result<(), CancelledError> {
+        // The usual case, in which there is no future to set up.
+        if Acquire::<()>::new()
+            .take_free(&mut lock(&self.state))
+            .is_some()
+        {
+            return Ok(());
+        }
         Waiting::new(&self.state, Acquire::<()>::new())
             .await
             .map(drop)
@@ -166,7 +173,12 @@ impl<T> Lock<T> {
     pub async fn guard(&self) -> Result<LockGuard<'_, T>, CancelledError> {
         let mut request = Acquire::new();
         request.takes_value = true;
-        let (serial, value) = Waiting::new(&*self.state, request).await?;
+        // The usual case, in which there is no future to set up.
+        let free = request.take_free(&mut lock(&self.state));
+        let (serial, value) = match free {
+            Some(taken) => taken,
+            None => Waiting::new(&*self.state, request).await?,
+        };
         Ok(LockGuard {
             lock: self,
             serial,
@@ -302,6 +314,13 @@ impl<T> Acquire<T> {
         }
     }
 
+    /// Takes the lock if it is free and nobody is in line.
+    #[inline]
+    fn take_free(&mut self, state: &mut State<T>) -> Option<(u64, Option<T>)> {
+        (!state.locked && state.waiters.is_empty()).then(|| self.take(state))
+    }
+
+    #[inline]
     fn take(&mut self, state: &mut State<T>) -> (u64, Option<T>) {
         state.locked = true;
         state.serial = self.serial.unwrap_or_else(|| {

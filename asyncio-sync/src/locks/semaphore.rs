@@ -103,6 +103,10 @@ impl Semaphore {
     /// When it is cancelled or dropped, its place in the line is lost and nothing else: a permit that
     /// it was about to get goes to the next.
     pub async fn acquire(&self) -> Result<(), CancelledError> {
+        // The usual case, in which there is no future to set up.
+        if self.take_free() {
+            return Ok(());
+        }
         Waiting::new(&self.state, Acquire).await
     }
 
@@ -132,7 +136,17 @@ impl Semaphore {
         lock(&self.state).locked()
     }
 
+    /// Takes a permit if there is one and nobody is in line.
+    #[inline]
+    fn take_free(&self) -> bool {
+        let mut state = lock(&self.state);
+        let free = state.value > 0 && state.waiters.is_empty();
+        state.value -= usize::from(free);
+        free
+    }
+
     /// Whether there was room for one more permit.
+    #[inline]
     fn put_back(&self) -> bool {
         let mut wakes = Wakes::default();
         {

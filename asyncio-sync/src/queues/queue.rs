@@ -297,10 +297,10 @@ impl<T: fmt::Debug> fmt::Display for Queue<T> {
             f.write_str(" _queue=")?;
             f.debug_list().entries(state.items.iter()).finish()?;
         }
-        if state.getters.len() > 0 {
+        if !state.getters.is_empty() {
             write!(f, " _getters[{}]", state.getters.len())?;
         }
-        if state.putters.len() > 0 {
+        if !state.putters.is_empty() {
             write!(f, " _putters[{}]", state.putters.len())?;
         }
         if state.unfinished > 0 {

@@ -607,7 +607,7 @@ fn an_item_that_was_not_put_can_be_had_back() -> Result<()> {
 /// Both of the ways to use an item that runs code of its own when it is dropped.
 #[test]
 fn items_are_dropped_while_the_queue_can_be_used() -> Result<()> {
-    struct Item(Queue<Item>);
+    struct Item(Queue<Self>);
 
     impl Drop for Item {
         fn drop(&mut self) {

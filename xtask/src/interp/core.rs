@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::rc::Rc;
 
-use asyncio_core::{ExceptStar, Exception, Task, current_task, sleep};
+use asyncio_core::{Exception, ExceptionGroup, Task, current_task, sleep};
 
 use super::errors;
 use super::machine::{Awaitable, Bound, Flow, Frame, Machine, Step, Value, context, set_context};
@@ -155,19 +155,28 @@ impl Machine {
         }
     }
 
+    /// As `do_trystar` of the reference interpreter, which is what defines the statement: what the
+    /// handlers raise stands beside what none of them matched, also where it is the caught group
+    /// itself, which Python's own `except*` would merge.
     async fn try_star(self: &Rc<Self>, frame: &Frame, body: &Body, handlers: &[Handler]) -> Step {
         let exception = match self.block(frame, body).await {
             Err(exception) => exception,
             done => return done,
         };
-        let mut star = ExceptStar::new(exception);
+        let mut rest = match exception.as_group() {
+            Some(group) => Some(group.clone()),
+            None => Some(ExceptionGroup::new("", vec![exception.clone()])?),
+        };
+        let mut raised = Vec::new();
         for handler in handlers {
-            let matched = star.take_by(|member| {
+            let Some(unmatched) = rest.take() else { break };
+            let (matched, others) = unmatched.split_by(|member| {
                 handler
                     .kinds
                     .iter()
                     .any(|&kind| errors::matches(kind, member))
             });
+            rest = others;
             let Some(matched) = matched else { continue };
             self.log(
                 frame,
@@ -176,11 +185,21 @@ impl Machine {
             match self.block(frame, &handler.body).await {
                 Ok(Flow::Next) => {}
                 Ok(returned) => return Ok(returned),
-                Err(new) => star.raised(new),
+                Err(new) => raised.push(new),
             }
         }
-        star.finish()?;
-        Ok(Flow::Next)
+        if !raised.is_empty() {
+            raised.extend(rest.map(Exception::from));
+            return Err(match raised.len() {
+                1 => raised.swap_remove(0),
+                _ => ExceptionGroup::new("", raised)?.into(),
+            });
+        }
+        match rest {
+            None => Ok(Flow::Next),
+            Some(_) if exception.as_group().is_none() => Err(exception),
+            Some(rest) => Err(rest.into()),
+        }
     }
 
     // -- statements that never suspend --------------------------------------
