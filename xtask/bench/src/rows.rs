@@ -22,12 +22,15 @@ pub(crate) struct Row {
 
 pub(crate) struct Side {
     pub(crate) name: &'static str,
-    pub(crate) run: fn(u32) -> Measured,
+    pub(crate) run: Run,
 }
+
+/// Runs a number of operations.
+type Run = fn(u32) -> Measured;
 
 /// All rows.
 pub(crate) fn all() -> Vec<Row> {
-    let row = |name, sides: &[(&'static str, fn(u32) -> Measured)]| Row {
+    let row = |name, sides: &[(&'static str, Run)]| Row {
         name,
         unit: "ns",
         sides: sides
@@ -36,7 +39,7 @@ pub(crate) fn all() -> Vec<Row> {
             .collect(),
         fixed: 0,
     };
-    let bytes = |name, sides| Row {
+    let bytes = |name, sides: &[(&'static str, Run)]| Row {
         unit: "B",
         fixed: 20_000,
         ..row(name, sides)
