@@ -136,8 +136,8 @@ pub mod waiting;
 pub use asyncio_core_macros::main;
 /// Runs an `async fn` on an event loop of its own, as a test.
 ///
-/// The function returns nothing, or a [`Result`]`<()>`; `#[should_panic]` and `#[ignore]` work as
-/// always.
+/// The function returns nothing, or a [`Result`]`<()>`; `#[should_panic]` and the other attributes of
+/// tests work as always.
 ///
 /// ```
 /// use asyncio_core::{Result, get_running_loop, sleep};
