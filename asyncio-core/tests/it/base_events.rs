@@ -403,3 +403,24 @@ fn busy_tasks_take_turns() -> Result<()> {
         create_task(async { Ok(()) }).await
     })
 }
+
+/// `BaseEventLoop.run_forever`: the iteration in which `stop` is called is the last one, also where the
+/// loop has been busy so long that it gives way to tokio with that iteration's very last handle.
+#[test]
+fn a_stop_in_the_handle_after_which_the_loop_gives_way_is_seen() -> Result<()> {
+    let event_loop = new_event_loop()?;
+    let ran = Rc::new(Cell::new(false));
+    event_loop.call_soon(|| std::thread::sleep(std::time::Duration::from_millis(2)))?;
+    for _ in 0..62 {
+        event_loop.call_soon(|| ())?;
+    }
+    let (inner, late) = (EventLoop::clone(&event_loop), Rc::clone(&ran));
+    event_loop.call_soon(move || -> Result<()> {
+        inner.stop();
+        inner.call_soon(move || late.set(true))?;
+        Ok(())
+    })?;
+    event_loop.run_forever()?;
+    assert!(!ran.get(), "it belongs to the next iteration");
+    Ok(())
+}

@@ -269,7 +269,7 @@ fn a_separator_is_found_wherever_the_pieces_end() -> Result<()> {
             [b"QWEaa".as_slice(), b"XYaa", b"a"],
             [b"QWEaa", b"XYa", b"aa"],
             [b"a", b"a", b"a"],
-            [b"XXXa", b"a", b"a"],
+            [b"YYYa", b"a", b"a"],
         ] {
             let reader = StreamReader::new();
             for piece in pieces {
