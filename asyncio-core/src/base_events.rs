@@ -59,10 +59,13 @@ impl<'a> Driver<'a> {
                 break;
             };
             core.batch.set(left);
-            if debug {
-                debug::run(core, ready, run_ready);
-            } else {
-                run_ready(core, ready);
+            match ready {
+                _ if debug => debug::run(core, ready, run_ready),
+                Ready::Step(task) => {
+                    cell::step(core, &task);
+                    task.into_cell().drop_here();
+                }
+                ready => run_ready(core, ready),
             }
             if core.has_escaped.get() {
                 // The rest of the batch runs when the loop is run again.
@@ -202,6 +205,7 @@ pub(crate) fn read(core: &Core, mail: Mail) {
 }
 
 /// Runs one entry of the ready queue (`Handle._run`).
+#[inline(never)]
 fn run_ready(core: &Core, ready: Ready) {
     match ready {
         Ready::Step(task) => cell::step(core, &task),

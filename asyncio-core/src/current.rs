@@ -11,7 +11,7 @@
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-use crate::cell::TaskRef;
+use crate::cell::{CellRef, TaskRef};
 use crate::contextvars::{Slot, Values};
 use crate::exceptions::Message;
 use crate::loop_cell::{Core, LoopCell};
@@ -109,6 +109,12 @@ impl Frame {
     pub(crate) fn task(&self) -> Option<&TaskRef> {
         // SAFETY: `run` borrows it for longer than the frame lives.
         self.task.map(|task| unsafe { task.as_ref() })
+    }
+
+    /// Whether this frame's loop is the home of a cell.
+    #[inline]
+    pub(crate) fn is_home_of(&self, cell: &CellRef) -> bool {
+        ptr::eq(self.loop_cell, cell.home_ptr().as_ptr())
     }
 
     fn context(&self) -> &Cell<Slot> {

@@ -76,12 +76,22 @@ pub(crate) struct Many {
 /// Names a callback of one future for [`Callbacks::remove`].
 pub(crate) type Token = u64;
 
-const FIRST: Token = 0;
+/// The token of a future's first callback.
+pub(super) const FIRST: Token = 0;
 
 impl Callbacks {
     #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
         matches!(self, Self::None)
+    }
+
+    /// Adds a callback where there is none, as [`add`](Self::add) would.
+    #[inline(always)]
+    pub(super) fn add_first(&mut self, callback: Callback) {
+        let none = std::mem::replace(self, Self::One(callback));
+        debug_assert!(none.is_empty(), "there was one already");
+        // There is nothing to drop; said so, because finding out takes longer than the rest.
+        std::mem::forget(none);
     }
 
     pub(crate) fn add(&mut self, callback: Callback) -> Token {

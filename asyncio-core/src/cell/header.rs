@@ -121,6 +121,38 @@ impl Header {
         self.flags.store(now & !flags, Ordering::Release);
     }
 
+    /// Counts one more reference, at home.
+    #[inline(always)]
+    pub(super) fn count_here(&self) {
+        let count = self.local_refs.get().checked_add(1);
+        // Only a program that forgets two thousand million references gets there.
+        self.local_refs.set(count.unwrap_or_else(|| too_many()));
+    }
+
+    /// Counts one reference less, at home; whether that was the last one of all.
+    #[inline(always)]
+    pub(super) fn discount_here(&self) -> bool {
+        let local = self.local_refs.get() - 1;
+        self.local_refs.set(local);
+        // Acquire: a clone made elsewhere was counted before its release was sent here, and that
+        // message brought the count along; the sum is zero only when there is no reference at all.
+        local + self.remote_refs.load(Ordering::Acquire) == 0
+    }
+
+    /// All flags, for who changes several of them at once; within `access` only.
+    #[inline(always)]
+    pub(super) fn flags(&self) -> u32 {
+        // Relaxed: this thread is the only writer.
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Writes all flags; within `access` only.
+    #[inline(always)]
+    pub(super) fn set_flags(&self, flags: u32) {
+        // Release: see `has`.
+        self.flags.store(flags, Ordering::Release);
+    }
+
     /// Whether a tokio task polls this one, and no loop of ours.
     #[inline]
     pub(crate) fn is_driven(&self) -> bool {
@@ -155,6 +187,11 @@ impl Header {
         // The holder may have lost its core; on few cores spinning on would keep it from one.
         std::thread::yield_now();
     }
+}
+
+#[cold]
+fn too_many() -> i32 {
+    std::process::abort()
 }
 
 const SPINS: u32 = 64;

@@ -29,8 +29,8 @@ pub(crate) use outcome::{
 };
 pub(crate) use refs::{CellRef, Released, TaskRef};
 pub(crate) use step::{
-    drop_unfinished, is_task_waker, kill, schedule, start_eagerly, step, step_driven, step_scoped,
-    wake_slot,
+    drop_unfinished, is_own_waker, is_task_waker, kill, schedule, schedule_here, start_eagerly,
+    step, step_driven, step_scoped, wake_slot,
 };
 pub(crate) use task::{TaskName, TaskParts};
 pub(crate) use typed::Typed;

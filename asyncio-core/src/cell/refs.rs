@@ -84,6 +84,25 @@ impl CellRef {
         self.home().is_here()
     }
 
+    /// A further reference, for who knows that this thread is the cell's home.
+    #[inline(always)]
+    pub(crate) fn clone_here(&self) -> Self {
+        debug_assert!(self.is_here(), "counted at home without being there");
+        self.header().count_here();
+        Self { ptr: self.ptr }
+    }
+
+    /// Gives the reference up, for who knows that this thread is the cell's home.
+    #[inline(always)]
+    pub(crate) fn drop_here(self) {
+        debug_assert!(self.is_here(), "given up at home without being there");
+        let ptr = self.into_ptr();
+        // SAFETY: a counted reference was given up, so the cell is alive until it is freed here.
+        if unsafe { ptr.as_ref() }.discount_here() {
+            free(ptr, true);
+        }
+    }
+
     /// Runs a function as the cell's only user, which must not call out: at home simply so, under
     /// the cell's lock where the home is closed or never was a loop. `None` on another thread than
     /// the home's.
@@ -155,11 +174,7 @@ impl Clone for CellRef {
     fn clone(&self) -> Self {
         let header = self.header();
         if self.is_here() {
-            let count = header.local_refs.get().checked_add(1);
-            // Only a program that forgets two thousand million references gets here.
-            header
-                .local_refs
-                .set(count.unwrap_or_else(|| std::process::abort()));
+            header.count_here();
         } else {
             // Relaxed: the reference we have keeps the cell alive meanwhile, and the one we make
             // reaches another thread only through something that orders it.
@@ -206,6 +221,12 @@ impl TaskRef {
         self.0
     }
 
+    /// See [`CellRef::clone_here`].
+    #[inline(always)]
+    pub(crate) fn clone_here(&self) -> Self {
+        Self(self.0.clone_here())
+    }
+
     /// The message of the last request that the task was to raise by itself (`_cancel_message`).
     pub(crate) fn cancel_message(&self) -> Message {
         let message = self.0.access(|| {
@@ -249,11 +270,7 @@ fn release(ptr: NonNull<Header>, typed: bool) {
     // SAFETY: the home outlives its cells.
     let home = unsafe { header.home.as_ref() };
     if home.is_here() {
-        let local = header.local_refs.get() - 1;
-        header.local_refs.set(local);
-        // Acquire: a clone made elsewhere was counted before its release was sent here, and that
-        // message brought the count along; the sum is zero only when there is no reference at all.
-        if local + header.remote_refs.load(Ordering::Acquire) == 0 {
+        if header.discount_here() {
             free(ptr, true);
         }
         return;

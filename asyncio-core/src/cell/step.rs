@@ -28,16 +28,22 @@ use crate::ready::Ready;
 /// tokio runtime when its turn comes. From any thread.
 #[inline]
 pub(crate) fn schedule(task: &TaskRef) {
-    if let Some(core) = task.cell().home().core() {
-        if !task.base.has(SCHEDULED | DONE | SCOPED) {
-            task.base.set(SCHEDULED);
-            core.push(Ready::Step(task.clone()));
-        } else if task.base.has(SCOPED) {
-            wake_driver(task);
-        }
-        return;
+    match task.cell().home().core() {
+        Some(core) => schedule_here(core, task),
+        None => schedule_elsewhere(task),
     }
-    schedule_elsewhere(task);
+}
+
+/// As [`schedule`], for who has the task's loop at hand.
+#[inline]
+pub(crate) fn schedule_here(core: &Core, task: &TaskRef) {
+    let flags = task.base.flags();
+    if flags & (SCHEDULED | DONE | SCOPED) == 0 {
+        task.base.set_flags(flags | SCHEDULED);
+        core.push(Ready::Step(task.clone_here()));
+    } else if flags & SCOPED != 0 {
+        wake_driver(task);
+    }
 }
 
 #[cold]
@@ -72,7 +78,19 @@ fn wake_driver(task: &TaskRef) {
 
 /// Tells a wait that what it waits for is there; whether it was still waiting, as far as can be
 /// told from this thread.
+#[inline]
 pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
+    if let Some(core) = task.cell().home().core()
+        && task.with_waits(|waits| waits.wake_first(id))
+    {
+        schedule_here(core, task);
+        return true;
+    }
+    wake_any_slot(task, id)
+}
+
+#[inline(never)]
+fn wake_any_slot(task: &TaskRef, id: SlotId) -> bool {
     let woken = task.cell().access(|| {
         let (woken, waker) = task.with_waits(|waits| match waits.get(id) {
             Some(slot) if slot.state == State::Pending => {
@@ -103,9 +121,33 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
 }
 
 /// Runs a task's next step; by its loop, from the ready queue.
+#[inline]
 pub(crate) fn step(core: &Core, task: &TaskRef) {
     let waker = task_waker(task);
-    run(Some(core), task, &waker, ready);
+    let flags = task.base.flags();
+    if flags & (DONE | KILLED | MUST_CANCEL | REQUESTED) != 0 {
+        return step_asked(core, task, &waker);
+    }
+    // Nobody asks anything of the task: the short way of nearly all steps. This is its home.
+    task.base.set_flags(flags & !SCHEDULED | RUNNING | STARTED);
+    in_frame(Some(core), task, |frame| {
+        let mut context = PollContext::from_waker(&waker);
+        // SAFETY: as in `run`.
+        let polled = unsafe { (task.base.vtable.poll)(task.cell().ptr(), &mut context) };
+        if let Polled::Pending = polled {
+            let flags = task.base.flags();
+            if flags & MUST_CANCEL == 0 {
+                task.base.set_flags(flags & !(RUNNING | REARMED));
+                return;
+            }
+        }
+        polled_to(Some(core), task, frame, polled);
+    });
+}
+
+#[inline(never)]
+fn step_asked(core: &Core, task: &TaskRef, waker: &Waker) {
+    run(Some(core), task, waker, ready);
 }
 
 /// Runs a new task up to its first wait at once (`Task.__eager_start`).
@@ -223,36 +265,43 @@ fn run(
                     (task.base.vtable.poll)(task.cell().ptr(), &mut context)
                 },
             };
-            match polled {
-                Polled::Pending => suspended(core, task, &frame.delivery),
-                Polled::Value => ended_with_value(core, task),
-                Polled::Error(exception) => match exception.into_cancelled() {
-                    Ok(error) => {
-                        end(
-                            core,
-                            task,
-                            Failure::Cancelled {
-                                saved: Some(error),
-                                message: None,
-                            },
-                        );
-                    }
-                    Err(exception) => {
-                        if exception.escapes_the_loop()
-                            && let Some(core) = core
-                        {
-                            core.escape(exception.clone());
-                        }
-                        end(core, task, Failure::Error(exception));
-                    }
-                },
-            }
+            polled_to(core, task, frame, polled);
         }),
+    }
+}
+
+/// Does what follows from what a step's poll came to.
+fn polled_to(core: Option<&Core>, task: &TaskRef, frame: &Frame, polled: Polled) {
+    match polled {
+        Polled::Pending => suspended(core, task, &frame.delivery),
+        Polled::Value => ended_with_value(core, task),
+        Polled::Error(exception) => match exception.into_cancelled() {
+            Ok(error) => {
+                let failure = Failure::Cancelled {
+                    saved: Some(error),
+                    message: None,
+                };
+                end(core, task, failure);
+            }
+            Err(exception) => {
+                if exception.escapes_the_loop()
+                    && let Some(core) = core
+                {
+                    core.escape(exception.clone());
+                }
+                end(core, task, Failure::Error(exception));
+            }
+        },
     }
 }
 
 fn ended_with_value(core: Option<&Core>, task: &TaskRef) {
     disown(core, task);
+    let flags = task.base.flags();
+    if core.is_some() && flags & MUST_CANCEL == 0 && task.cell().is_here() {
+        task.base.set_flags(flags & !RUNNING | FINISHED);
+        return dispatch_all(task.cell(), task.base.callbacks.take());
+    }
     let finished = task.cell().access(|| {
         task.base.clear(RUNNING);
         if task.base.has(MUST_CANCEL) {
@@ -383,7 +432,9 @@ fn end(core: Option<&Core>, task: &TaskRef, failure: Failure) {
 fn disown(core: Option<&Core>, task: &TaskRef) {
     if let Some(core) = core {
         let owned = core.tasks.borrow_mut().remove(task.owned.get());
-        drop(owned);
+        if let Some(owned) = owned {
+            owned.into_cell().drop_here();
+        }
     }
 }
 
@@ -410,9 +461,15 @@ fn task_waker(task: &TaskRef) -> ManuallyDrop<Waker> {
 /// Whether a waker has this task stepped: its own, or that of the tokio task that drives it.
 #[inline]
 pub(crate) fn is_task_waker(waker: &Waker, task: &TaskRef) -> bool {
-    let own = ptr::eq(waker.data(), task.cell().ptr().as_ptr().cast_const().cast())
-        && ptr::eq(waker.vtable(), &raw const WAKER);
-    own || (task.base.is_driven() || task.base.has(SCOPED)) && is_driver(waker, task)
+    is_own_waker(waker, task)
+        || (task.base.is_driven() || task.base.has(SCOPED)) && is_driver(waker, task)
+}
+
+/// Whether a waker is the task's own.
+#[inline]
+pub(crate) fn is_own_waker(waker: &Waker, task: &TaskRef) -> bool {
+    ptr::eq(waker.data(), task.cell().ptr().as_ptr().cast_const().cast())
+        && ptr::eq(waker.vtable(), &raw const WAKER)
 }
 
 fn is_driver(waker: &Waker, task: &TaskRef) -> bool {

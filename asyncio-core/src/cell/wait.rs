@@ -7,7 +7,7 @@ use super::callbacks::{Callback, Token};
 use super::header::REQUESTED;
 use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
-use super::step::{is_task_waker, schedule};
+use super::step::{is_own_waker, is_task_waker, schedule};
 use super::waits::{Ended, SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Message, RuntimeError};
@@ -58,10 +58,69 @@ impl CellWait {
         cx: &mut PollContext<'_>,
         send: impl FnOnce(Callback) -> Callback,
     ) -> Poll<Waited> {
-        current::with(|frame| match frame.and_then(Frame::task) {
-            Some(task) => self.poll_in_task(cell, task, cx, send),
-            None => self.poll_outside(cell, cx, send),
+        current::with(|frame| match frame.map(|frame| (frame, frame.task())) {
+            Some((frame, Some(task))) => {
+                if frame.is_home_of(cell)
+                    && frame.is_home_of(task.cell())
+                    && let Some(polled) = self.poll_at_home(cell, frame, task, cx)
+                {
+                    return polled;
+                }
+                self.poll_in_task(cell, task, cx, send)
+            }
+            Some((_, None)) | None => self.poll_outside(cell, cx, send),
         })
+    }
+
+    /// The short way of by far the most waits: the task and what it waits for are of the loop that is
+    /// running, the task itself polls, and this is its only wait. `None` where that is not so, with
+    /// nothing done yet.
+    #[inline]
+    fn poll_at_home(
+        &mut self,
+        cell: &CellRef,
+        frame: &Frame,
+        current: &TaskRef,
+        cx: &PollContext<'_>,
+    ) -> Option<Poll<Waited>> {
+        match &self.state {
+            Registration::None => {
+                if cell.is_done() {
+                    return Some(Poll::Ready(Waited::Done));
+                }
+                if cell == current.cell()
+                    || !is_own_waker(cx.waker(), current)
+                    || !cell.callbacks.with(|callbacks| callbacks.is_empty())
+                {
+                    return None;
+                }
+                let id = current.with_waits(|waits| waits.begin_first(|| cell.clone_here()))?;
+                cell.callbacks.with(|callbacks| {
+                    callbacks.add_first(Callback::Task {
+                        task: current.clone_here(),
+                        slot: id,
+                    });
+                });
+                frame.delivery.begun.set(frame.delivery.begun.get() + 1);
+                self.state = Registration::Slot {
+                    task: current.clone_here(),
+                    id,
+                };
+                Some(Poll::Pending)
+            }
+            Registration::Slot { task, id } if task == current && cell.is_done() => {
+                if current.base.has(REQUESTED) {
+                    return None;
+                }
+                let target = current.with_waits(|waits| waits.end_first(*id))?;
+                target.drop_here();
+                if let Registration::Slot { task, .. } = std::mem::take(&mut self.state) {
+                    task.into_cell().drop_here();
+                }
+                Some(Poll::Ready(Waited::Done))
+            }
+            _ => None,
+        }
     }
 
     fn poll_in_task(

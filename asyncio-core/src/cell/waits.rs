@@ -6,7 +6,7 @@
 
 use std::task::Waker;
 
-use super::callbacks::Token;
+use super::callbacks::{FIRST, Token};
 use super::refs::CellRef;
 use crate::exceptions::Message;
 
@@ -78,6 +78,49 @@ impl Waits {
             return self.first.begin(0, target);
         }
         self.begin_another(waker, target)
+    }
+
+    /// Begins the wait of a task that has no other, on a future where nobody else waits.
+    #[inline(always)]
+    pub(crate) fn begin_first(&mut self, target: impl FnOnce() -> CellRef) -> Option<SlotId> {
+        if self.first.state != State::Free {
+            return None;
+        }
+        let id = self.first.begin(0, Some(target()));
+        self.first.token = FIRST;
+        Some(id)
+    }
+
+    /// Wakes the wait of a task that has no other; false where that is not so.
+    #[inline(always)]
+    pub(crate) fn wake_first(&mut self, id: SlotId) -> bool {
+        let first = &mut self.first;
+        let plain = id.index == 0
+            && self.more.is_none()
+            && first.generation == id.generation
+            && first.state == State::Pending;
+        if plain {
+            first.state = State::Woken;
+            first.woken = true;
+        }
+        plain
+    }
+
+    /// Ends a wait whose future is done, which has told its slot and nothing else has; the reference
+    /// to the future is the caller's.
+    #[inline(always)]
+    pub(crate) fn end_first(&mut self, id: SlotId) -> Option<CellRef> {
+        let first = &mut self.first;
+        let plain = id.index == 0
+            && self.more.is_none()
+            && first.generation == id.generation
+            && first.state == State::Woken;
+        if !plain {
+            return None;
+        }
+        first.state = State::Free;
+        first.generation = first.generation.wrapping_add(1);
+        first.target.take()
     }
 
     #[cold]

@@ -84,6 +84,11 @@ impl StdFuture for Sleep {
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         current::with(|frame| {
+            if let Some(frame) = frame
+                && let Some(polled) = this.poll_turn(frame, cx)
+            {
+                return polled;
+            }
             if let Waiting::Over = this.state {
                 return Poll::Ready(Err(over()));
             }
@@ -97,6 +102,47 @@ impl StdFuture for Sleep {
 }
 
 impl Sleep {
+    /// The short way of a bare yield: on the loop of the task that polls it by itself. `None` where it
+    /// is not that, with nothing done yet.
+    #[inline]
+    fn poll_turn(&mut self, frame: &Frame, cx: &PollContext<'_>) -> Option<Poll<Result<()>>> {
+        let (core, task) = (frame.core()?, frame.task()?);
+        match self.state {
+            // A delay that is not a number is not this either.
+            Waiting::No
+                if self.delay.as_secs_f64() <= 0.0
+                    && frame.is_home_of(task.cell())
+                    && cell::is_own_waker(cx.waker(), task) =>
+            {
+                frame.delivery.begun.set(frame.delivery.begun.get() + 1);
+                self.set_plain(Waiting::Turn {
+                    turn: Some(core.turn.get()),
+                });
+                cell::schedule_here(core, task);
+                Some(Poll::Pending)
+            }
+            Waiting::Turn { turn: Some(turn) }
+                if turn != core.turn.get() && !frame.delivery.thrown.get() =>
+            {
+                self.set_plain(Waiting::Over);
+                Some(Poll::Ready(Ok(())))
+            }
+            _ => None,
+        }
+    }
+
+    /// Goes from a state that holds nothing to another.
+    #[inline(always)]
+    fn set_plain(&mut self, state: Waiting) {
+        let old = std::mem::replace(&mut self.state, state);
+        debug_assert!(
+            matches!(old, Waiting::No | Waiting::Turn { .. }),
+            "something would be lost"
+        );
+        // There is nothing to drop; said so, because finding out takes longer than the rest.
+        std::mem::forget(old);
+    }
+
     fn poll_on_loop(
         &mut self,
         core: &Core,
