@@ -2,7 +2,6 @@
 //! tokio runtime drives, and what is reported to the exception handler.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::future::Future as StdFuture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -20,6 +19,7 @@ use crate::debug;
 use crate::events::{EventLoop, ExceptionContext};
 use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
+use crate::primitives::Cell;
 use crate::ready::{Call, Ready};
 use crate::time::{Clock, due_before};
 use crate::timeouts;

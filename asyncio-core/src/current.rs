@@ -8,13 +8,13 @@
     reason = "the thread-local holds a pointer to a frame of this thread's stack"
 )]
 
-use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 use crate::cell::{CellRef, TaskRef};
 use crate::contextvars::{Slot, Values};
 use crate::exceptions::Message;
 use crate::loop_cell::{Core, LoopCell};
+use crate::primitives::{Cell, thread_local};
 
 thread_local! {
     static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };

@@ -98,6 +98,7 @@ mod exit;
 mod futures;
 mod loop_cell;
 mod memory;
+mod primitives;
 mod ready;
 mod runners;
 mod scope;

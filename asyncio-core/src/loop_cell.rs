@@ -5,12 +5,12 @@
 )]
 
 use std::alloc::Layout;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::events::ExceptionHandler;
 use crate::exceptions::{Exception, Message};
 use crate::executors::ThreadPoolExecutor;
 use crate::memory::FreeList;
+use crate::primitives::{AtomicBool, Cell, Mutex, MutexGuard, const_fn, global};
 use crate::ready::{Call, Ready, TimerAction};
 #[cfg(unix)]
 use crate::signals::Signals;
@@ -125,8 +126,9 @@ pub(crate) struct Core {
 /// The home of cells that were made where no loop of ours runs: on a tokio runtime, or nowhere at
 /// all. It has no thread and was closed from the start.
 pub(crate) fn nowhere() -> NonNull<LoopCell> {
-    static NOWHERE: LoopCell = LoopCell::new(0, true, Clock::virtual_());
-    NonNull::from(&NOWHERE)
+    NonNull::from(global!(
+        LoopCell = LoopCell::new(0, true, Clock::virtual_())
+    ))
 }
 
 impl LoopCell {
@@ -136,52 +138,54 @@ impl LoopCell {
         this
     }
 
-    const fn new(owner: u64, closed: bool, clock: Clock) -> Self {
-        Self {
-            owner,
-            closed: AtomicBool::new(closed),
-            mailbox: Mutex::new(Mailbox {
-                mail: Vec::new(),
-                closed,
-                waker: None,
-                cells: 0,
-                itself: None,
-            }),
-            debug: AtomicBool::new(false),
-            has_mail: AtomicBool::new(false),
-            core: Core {
-                ready: RefCell::new(VecDeque::new()),
-                batch: Cell::new(0),
-                turn: Cell::new(0),
-                timers: RefCell::new(Timers::new()),
-                calls: RefCell::new(Slab::new()),
-                tasks: RefCell::new(Slab::new()),
-                families: RefCell::new(Slab::new()),
-                timeouts: RefCell::new(Slab::new()),
-                task_factory: RefCell::new(None),
-                executor: RefCell::new(None),
-                executor_is_shut: Cell::new(false),
-                #[cfg(unix)]
-                signals: RefCell::new(None),
-                clock: Cell::new(clock),
-                holds: Cell::new(0),
-                running: Cell::new(false),
-                stopping: Cell::new(false),
-                close_at_end: Cell::new(false),
-                slow_callback_duration: Cell::new(SLOW),
-                escaped: RefCell::new(None),
-                has_escaped: Cell::new(false),
-                handler: RefCell::new(None),
-                tasks_made: Cell::new(0),
-                tasks_numbered: Cell::new(0),
-                runtime: RefCell::new(None),
-                polling: Cell::new(false),
-                kicked: Cell::new(false),
-                waker: RefCell::new(None),
-                cells: Cell::new(0),
-                memory: FreeList::new(),
-                itself: Cell::new(std::ptr::null()),
-            },
+    const_fn! {
+        fn new(owner: u64, closed: bool, clock: Clock) -> Self {
+            Self {
+                owner,
+                closed: AtomicBool::new(closed),
+                mailbox: Mutex::new(Mailbox {
+                    mail: Vec::new(),
+                    closed,
+                    waker: None,
+                    cells: 0,
+                    itself: None,
+                }),
+                debug: AtomicBool::new(false),
+                has_mail: AtomicBool::new(false),
+                core: Core {
+                    ready: RefCell::new(VecDeque::new()),
+                    batch: Cell::new(0),
+                    turn: Cell::new(0),
+                    timers: RefCell::new(Timers::new()),
+                    calls: RefCell::new(Slab::new()),
+                    tasks: RefCell::new(Slab::new()),
+                    families: RefCell::new(Slab::new()),
+                    timeouts: RefCell::new(Slab::new()),
+                    task_factory: RefCell::new(None),
+                    executor: RefCell::new(None),
+                    executor_is_shut: Cell::new(false),
+                    #[cfg(unix)]
+                    signals: RefCell::new(None),
+                    clock: Cell::new(clock),
+                    holds: Cell::new(0),
+                    running: Cell::new(false),
+                    stopping: Cell::new(false),
+                    close_at_end: Cell::new(false),
+                    slow_callback_duration: Cell::new(SLOW),
+                    escaped: RefCell::new(None),
+                    has_escaped: Cell::new(false),
+                    handler: RefCell::new(None),
+                    tasks_made: Cell::new(0),
+                    tasks_numbered: Cell::new(0),
+                    runtime: RefCell::new(None),
+                    polling: Cell::new(false),
+                    kicked: Cell::new(false),
+                    waker: RefCell::new(None),
+                    cells: Cell::new(0),
+                    memory: FreeList::new(),
+                    itself: Cell::new(std::ptr::null()),
+                },
+            }
         }
     }
 

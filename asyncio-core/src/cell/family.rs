@@ -9,7 +9,7 @@
 )]
 
 use std::alloc::Layout;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, offset_of};
@@ -23,6 +23,7 @@ use super::refs::CellRef;
 use super::task::{Outcome, allocate, replace_outcome};
 use crate::exceptions::Exception;
 use crate::loop_cell::LoopCell;
+use crate::primitives::{Cell, thread_local};
 
 /// What a future knows of the children that decide it.
 ///

@@ -1,9 +1,8 @@
 //! The head that every future and task begins with, and the table of what its kind can do.
 
 use std::alloc::Layout;
-use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Context as PollContext;
 
 use super::callbacks::Callbacks;
@@ -11,6 +10,7 @@ use super::family::FamilyTable;
 use super::local::LocalCell;
 use crate::exceptions::{CancelledError, Exception, Message};
 use crate::loop_cell::{LoopCell, nowhere};
+use crate::primitives::{AtomicBool, AtomicI32, AtomicU32, Cell, spin_loop, yield_now};
 
 /// What all cells have in common.
 ///
@@ -86,7 +86,7 @@ pub(crate) const SCOPED: u32 = 1 << 13; // polled by the borrowing scope it live
 pub(crate) const DONE: u32 = FINISHED | CANCELLED;
 
 impl Header {
-    pub(super) const fn new(vtable: &'static VTable, home: NonNull<LoopCell>, flags: u32) -> Self {
+    pub(super) fn new(vtable: &'static VTable, home: NonNull<LoopCell>, flags: u32) -> Self {
         Self {
             vtable,
             home,
@@ -182,10 +182,10 @@ impl Header {
             if !self.guard.load(Ordering::Relaxed) {
                 return;
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         // The holder may have lost its core; on few cores spinning on would keep it from one.
-        std::thread::yield_now();
+        yield_now();
     }
 }
 

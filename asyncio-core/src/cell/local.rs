@@ -4,7 +4,9 @@
     reason = "the content is lent for a change after a check of one byte"
 )]
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
+
+use crate::primitives::Cell;
 
 /// A `RefCell` for short changes that never call out, with a byte instead of a word for its check.
 ///
@@ -15,7 +17,7 @@ pub(crate) struct LocalCell<T> {
 }
 
 impl<T> LocalCell<T> {
-    pub(crate) const fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self {
             value: UnsafeCell::new(value),
             busy: Cell::new(false),

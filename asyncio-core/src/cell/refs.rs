@@ -4,7 +4,7 @@
     reason = "reference counting and type erasure need raw pointers"
 )]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
@@ -16,6 +16,7 @@ use super::task::TaskHeader;
 use crate::base_events;
 use crate::exceptions::Message;
 use crate::loop_cell::{LoopCell, Mail};
+use crate::primitives::{Cell, thread_local};
 
 /// A counted reference to a cell of any kind.
 pub(crate) struct CellRef {

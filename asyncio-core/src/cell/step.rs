@@ -4,7 +4,6 @@
     reason = "a step polls through the cell's table; wakers are raw references"
 )]
 
-use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
@@ -22,6 +21,7 @@ use crate::contextvars::Slot;
 use crate::current::{self, Delivery, Frame};
 use crate::exceptions::{CancelledError, Message};
 use crate::loop_cell::{Core, Mail};
+use crate::primitives::Cell;
 use crate::ready::Ready;
 
 /// Has a task stepped soon, unless that is settled already: on its loop in the next iteration, on a

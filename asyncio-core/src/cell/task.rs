@@ -5,14 +5,14 @@
 )]
 
 use std::alloc::Layout;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::mem::{ManuallyDrop, needs_drop, offset_of};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as PollContext, Poll, Waker};
 
@@ -23,6 +23,7 @@ use super::waits::Waits;
 use crate::contextvars::Slot;
 use crate::exceptions::{CancelledError, Exception, Message, Result};
 use crate::loop_cell::LoopCell;
+use crate::primitives::{AtomicBool, AtomicU32, Cell};
 use crate::slab::Key;
 
 /// The head of a task's cell.

@@ -4,14 +4,13 @@
     reason = "the type of the value is known here and nowhere below"
 )]
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context as PollContext, Poll};
 
 use super::callbacks::{Callback, DoneCall, SendCallback};
@@ -27,6 +26,7 @@ use crate::contextvars::Slot;
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail, nowhere};
+use crate::primitives::{Cell, Mutex, MutexGuard};
 
 /// A handle that owns a reference and may retrieve the value.
 ///

@@ -1,7 +1,7 @@
 //! A wait that somebody ends by hand: what awaiting a fresh `loop.create_future()` is in CPython.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context as PollContext, Poll, Waker};
 
 use super::refs::TaskRef;
@@ -10,6 +10,7 @@ use super::wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, ta
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::CancelledError;
+use crate::primitives::{Mutex, MutexGuard};
 
 /// A wait of the task that is running. Whoever is to end it gets the [`Wakeup`] of it; cancelling the
 /// task ends it too. Dropping it gives the wait up.

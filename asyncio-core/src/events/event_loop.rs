@@ -3,7 +3,6 @@
 //! From `asyncio/base_events.py`, `BaseEventLoop`.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::panic::Location;
@@ -24,6 +23,7 @@ use crate::exceptions::{Result, RuntimeError, ValueError};
 use crate::executors;
 use crate::futures::Future;
 use crate::loop_cell::{Core, LoopCell, Mail};
+use crate::primitives::Cell;
 use crate::ready::{Call, Ready, TimerAction};
 use crate::slab::Key;
 use crate::tasks::{Task, TaskFactory, spawn};

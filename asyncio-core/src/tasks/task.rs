@@ -17,6 +17,7 @@ use crate::events::{CallbackResult, with_running};
 use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::{CallbackId, callback_elsewhere, remove_done_callback, state_name};
 use crate::loop_cell::Core;
+use crate::primitives::Cell;
 
 /// A coroutine that runs on its own (`asyncio.Task`), and a future of its result.
 ///
@@ -770,7 +771,7 @@ where
     builder.start_on(core, future, false)
 }
 
-pub(super) fn count(counter: &std::cell::Cell<u64>) -> u64 {
+pub(super) fn count(counter: &Cell<u64>) -> u64 {
     counter.set(counter.get() + 1);
     counter.get()
 }
