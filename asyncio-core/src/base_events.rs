@@ -186,7 +186,7 @@ pub(crate) fn read(core: &Core, mail: Mail) {
         Mail::Release(released) => released.release(),
         Mail::Wake(task) => {
             // Release, with the AcqRel in the sender: who sends after this is read again.
-            task.wake_sent.store(false, Ordering::Release);
+            task.base.wake_sent.store(false, Ordering::Release);
             cell::schedule(&task);
         }
         Mail::WakeSlot(task, id) => {
@@ -341,7 +341,7 @@ pub(crate) fn empty(core: &Core) {
     // Dropping may make new work (a destructor may spawn), which is dropped in turn. What never
     // comes to an end is cut off, so that closing always does.
     for _ in 0..MAX_ROUNDS {
-        let mut tasks = core.tasks.borrow_mut().take_all();
+        let tasks = core.tasks.borrow_mut().take_all();
         let ready: Vec<Ready> = core.ready.borrow_mut().drain(..).collect();
         let calls = core.calls.borrow_mut().take_all();
         let timers = core.timers.borrow_mut().take_all();
@@ -354,7 +354,6 @@ pub(crate) fn empty(core: &Core) {
             && families.is_empty();
         families.iter().for_each(cell::let_go);
         drop((ready, calls, timers, timeouts, families));
-        tasks.sort_unstable_by_key(|task| task.number);
         for task in tasks {
             report_destroyed(core, task.cell());
             cell::drop_unfinished(Some(core), &task);

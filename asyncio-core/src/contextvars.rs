@@ -278,7 +278,7 @@ impl Context {
     /// [`RuntimeError`] when the context is already current somewhere, here or on another thread.
     pub fn run<R>(&self, function: impl FnOnce() -> R) -> Result<R, RuntimeError> {
         let entered = self.enter()?;
-        let result = current::in_context(Slot::Shared(self.clone()), function);
+        let result = current::in_context(Slot::shared(self.clone()), function);
         drop(entered);
         Ok(result)
     }
@@ -357,85 +357,123 @@ impl Drop for Entered<'_> {
 /// An immutable map from variables to values: copying it copies a pointer, and an empty one owns
 /// nothing, so that programs without context variables pay nothing for them.
 #[derive(Clone, Default)]
-pub(crate) struct Values(Option<Arc<Vec<(usize, Value)>>>);
+pub(crate) struct Values(Option<Arc<Node>>);
 
 type Value = Arc<dyn Any + Send + Sync>;
 
+/// What the pointers of [`Values`] and [`Slot`] lead to.
+#[derive(Clone)]
+enum Node {
+    /// By increasing variable.
+    Entries(Vec<(usize, Value)>),
+    /// For a slot only.
+    Shared(Context),
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::Entries(Vec::new())
+    }
+}
+
 impl Values {
+    fn entries(&self) -> &[(usize, Value)] {
+        match self.0.as_deref() {
+            Some(Node::Entries(entries)) => entries,
+            Some(Node::Shared(_)) | None => &[],
+        }
+    }
+
+    fn entries_mut(&mut self) -> Option<&mut Vec<(usize, Value)>> {
+        match Arc::make_mut(self.0.get_or_insert_default()) {
+            Node::Entries(entries) => Some(entries),
+            Node::Shared(_) => None,
+        }
+    }
+
     fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |entries| entries.len())
+        self.entries().len()
+    }
+
+    fn find(&self, id: usize) -> Result<usize, usize> {
+        self.entries().binary_search_by_key(&id, |(key, _)| *key)
     }
 
     fn get(&self, id: usize) -> Option<&Value> {
-        let entries = self.0.as_ref()?;
-        let at = entries.binary_search_by_key(&id, |(key, _)| *key).ok()?;
-        Some(&entries[at].1)
+        Some(&self.entries()[self.find(id).ok()?].1)
     }
 
     fn insert(&mut self, id: usize, value: Value) {
-        let entries = Arc::make_mut(self.0.get_or_insert_default());
-        match entries.binary_search_by_key(&id, |(key, _)| *key) {
-            Ok(at) => entries[at].1 = value,
-            Err(at) => entries.insert(at, (id, value)),
+        let place = self.find(id);
+        if let Some(entries) = self.entries_mut() {
+            match place {
+                Ok(at) => entries[at].1 = value,
+                Err(at) => entries.insert(at, (id, value)),
+            }
         }
     }
 
     fn remove(&mut self, id: usize) {
-        if let Some(entries) = &mut self.0
-            && let Ok(at) = entries.binary_search_by_key(&id, |(key, _)| *key)
+        if let Ok(at) = self.find(id)
+            && let Some(entries) = self.entries_mut()
         {
-            Arc::make_mut(entries).remove(at);
+            entries.remove(at);
         }
     }
 }
 
-/// The context that a task or a callback runs in.
+/// The context that a task or a callback runs in, a pointer wide.
 ///
 /// Most contexts belong to one task alone; a `Context` object is made of one only when somebody
 /// asks for it.
-pub(crate) enum Slot {
-    Own(Values),
-    Shared(Context),
-}
+#[derive(Default)]
+pub(crate) struct Slot(Option<Arc<Node>>);
 
 impl Slot {
+    /// A context of its own.
+    #[inline]
+    pub(crate) fn own(values: Values) -> Self {
+        Self(values.0)
+    }
+
+    /// A context that others have too.
+    pub(crate) fn shared(context: Context) -> Self {
+        Self(Some(Arc::new(Node::Shared(context))))
+    }
+
     #[inline]
     pub(crate) fn values(&self) -> Values {
-        match self {
-            Self::Own(values) => values.clone(),
-            Self::Shared(context) => context.values(),
+        match &self.0 {
+            None => Values(None),
+            Some(node) => match &**node {
+                Node::Entries(_) => Values(Some(Arc::clone(node))),
+                Node::Shared(context) => context.values(),
+            },
         }
     }
 
     pub(crate) fn with_mut<R>(&mut self, f: impl FnOnce(&mut Values) -> R) -> R {
-        match self {
-            Self::Own(values) => f(values),
-            Self::Shared(context) => {
-                // Changed on a copy and put back, so that no value is dropped under the lock.
-                let mut values = context.values();
-                let result = f(&mut values);
-                let old = std::mem::replace(&mut context.lock().values, values);
-                drop(old);
-                result
-            }
+        if let Some(Node::Shared(context)) = self.0.as_deref() {
+            // Changed on a copy and put back, so that no value is dropped under the lock.
+            let mut values = context.values();
+            let result = f(&mut values);
+            let old = std::mem::replace(&mut context.lock().values, values);
+            drop(old);
+            return result;
         }
+        let mut values = Values(self.0.take());
+        let result = f(&mut values);
+        self.0 = values.0;
+        result
     }
 
     /// The context as an object; from then on it is shared with whoever holds it.
     pub(crate) fn share(&mut self) -> Context {
-        match self {
-            Self::Own(values) => {
-                let context = Context::of(std::mem::take(values));
-                *self = Self::Shared(context.clone());
-                context
-            }
-            Self::Shared(context) => context.clone(),
+        if let Some(Node::Shared(context)) = self.0.as_deref() {
+            return context.clone();
         }
-    }
-}
-
-impl Default for Slot {
-    fn default() -> Self {
-        Self::Own(Values::default())
+        let context = Context::of(Values(self.0.take()));
+        *self = Self::shared(context.clone());
+        context
     }
 }

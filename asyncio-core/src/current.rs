@@ -165,6 +165,7 @@ pub(crate) fn thread_id() -> u64 {
 }
 
 /// The values of the current context; none outside of any.
+#[inline]
 pub(crate) fn values() -> Values {
     with(|frame| frame.map_or_else(Values::default, Frame::values))
 }

@@ -136,7 +136,7 @@ impl<T: 'static> Future<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         CallbackId(
             self.inner
-                .add_done_callback(Slot::Own(current::values()), call),
+                .add_done_callback(Slot::own(current::values()), call),
         )
     }
 
@@ -149,7 +149,7 @@ impl<T: 'static> Future<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         CallbackId(
             self.inner
-                .add_done_callback(Slot::Shared(context.clone()), call),
+                .add_done_callback(Slot::shared(context.clone()), call),
         )
     }
 
@@ -166,7 +166,7 @@ impl<T: 'static> Future<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         let added = self
             .inner
-            .add_local_done_callback(Slot::Own(current::values()), call);
+            .add_local_done_callback(Slot::own(current::values()), call);
         added.map(CallbackId).ok_or_else(callback_elsewhere)
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::cell::{CellRef, Released, SendCallback, SlotId, TaskRef};
+use crate::cell::{CellRef, Registry, Released, SendCallback, SlotId, TaskRef};
 use crate::current;
 use crate::events::ExceptionHandler;
 use crate::exceptions::{Exception, Message};
@@ -86,7 +86,7 @@ pub(crate) struct Core {
     pub(crate) turn: Cell<u64>,
     pub(crate) timers: RefCell<Timers<TimerAction>>,
     pub(crate) calls: RefCell<Slab<Call>>,
-    pub(crate) tasks: RefCell<Slab<TaskRef>>,
+    pub(crate) tasks: RefCell<Registry>,
     /// Futures that wait for children, which may be kept alive by each other alone.
     pub(crate) families: RefCell<Slab<CellRef>>,
     /// Timeouts that have been entered and not left.
@@ -109,7 +109,7 @@ pub(crate) struct Core {
     pub(crate) escaped: RefCell<Option<Exception>>,
     pub(crate) has_escaped: Cell<bool>,
     pub(crate) handler: RefCell<Option<Rc<ExceptionHandler>>>,
-    pub(crate) tasks_made: Cell<u64>,
+    pub(crate) tasks_named: Cell<u64>,
     pub(crate) tasks_numbered: Cell<u64>,
     pub(crate) runtime: RefCell<Option<tokio::runtime::Runtime>>,
     /// The loop is inside its poll, so that it will see what is pushed.
@@ -158,7 +158,7 @@ impl LoopCell {
                     turn: Cell::new(0),
                     timers: RefCell::new(Timers::new()),
                     calls: RefCell::new(Slab::new()),
-                    tasks: RefCell::new(Slab::new()),
+                    tasks: RefCell::new(Registry::new()),
                     families: RefCell::new(Slab::new()),
                     timeouts: RefCell::new(Slab::new()),
                     task_factory: RefCell::new(None),
@@ -175,7 +175,7 @@ impl LoopCell {
                     escaped: RefCell::new(None),
                     has_escaped: Cell::new(false),
                     handler: RefCell::new(None),
-                    tasks_made: Cell::new(0),
+                    tasks_named: Cell::new(0),
                     tasks_numbered: Cell::new(0),
                     runtime: RefCell::new(None),
                     polling: Cell::new(false),
@@ -311,32 +311,12 @@ impl LoopCell {
         std::mem::take(&mut mailbox.mail)
     }
 
-    /// Memory for a cell of this loop.
-    ///
-    /// # Safety
-    ///
-    /// The pointer is that of a living loop, or of `nowhere()`.
-    pub(crate) unsafe fn allocate(this: NonNull<Self>, layout: Layout) -> NonNull<u8> {
-        // SAFETY: the caller's promise.
-        let this = unsafe { this.as_ref() };
-        match this.core() {
-            Some(core) => {
-                core.cells.set(core.cells.get() + 1);
-                core.memory.allocate(layout)
-            }
-            None => {
-                // On a loop of another thread, or a closed one, nothing is made.
-                debug_assert!(this.is_nowhere(), "a cell is made at home or nowhere");
-                FreeList::allocate_plainly(layout)
-            }
-        }
-    }
-
     /// Takes a cell's memory back; the last cell of a closed loop takes the loop along.
     ///
     /// # Safety
     ///
-    /// The memory came from `allocate` of the same loop with the same layout, and is not used again.
+    /// The memory came from `Core::allocate` of this loop, or for `nowhere()` from the allocator itself,
+    /// with the same layout, and is not used again.
     pub(crate) unsafe fn free(this: NonNull<Self>, memory: NonNull<u8>, layout: Layout) {
         // SAFETY: a loop outlives its cells.
         let this = unsafe { this.as_ref() };
@@ -372,6 +352,13 @@ impl LoopCell {
 }
 
 impl Core {
+    /// Memory for a cell of this loop.
+    #[inline]
+    pub(crate) fn allocate(&self, layout: Layout) -> NonNull<u8> {
+        self.cells.set(self.cells.get() + 1);
+        self.memory.allocate(layout)
+    }
+
     pub(crate) fn loop_cell(&self) -> NonNull<LoopCell> {
         // `make` has set it, and `nowhere()` gives its core to nobody.
         NonNull::new(self.itself.get().cast_mut()).unwrap_or_else(nowhere)

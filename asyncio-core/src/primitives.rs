@@ -5,7 +5,7 @@
 pub(crate) use std::{
     cell::Cell,
     hint::spin_loop,
-    sync::atomic::{AtomicBool, AtomicI32, AtomicU32},
+    sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32},
     sync::{Mutex, MutexGuard},
     thread::yield_now,
     thread_local,
@@ -16,7 +16,7 @@ mod loomed;
 #[cfg(asyncio_loom)]
 pub(crate) use {
     loom::hint::spin_loop,
-    loom::sync::atomic::{AtomicBool, AtomicI32, AtomicU32},
+    loom::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32},
     loom::sync::{Mutex, MutexGuard},
     loom::thread::yield_now,
     loomed::{Cell, Local, thread_local},

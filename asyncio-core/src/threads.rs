@@ -42,7 +42,7 @@ where
     T: Send + 'static,
 {
     let values = current::values();
-    let function = move || current::in_context(Slot::Own(values), function);
+    let function = move || current::in_context(Slot::own(values), function);
     let job = match with_running(default_executor) {
         Some(executor) => submit(&executor?, function),
         None => match Runtime::try_current() {

@@ -16,7 +16,7 @@ pub(crate) enum Callback {
     /// Resume a task that awaits this (`Task.__wakeup`).
     Task { task: TaskRef, slot: SlotId },
     /// Call a function (`Future.add_done_callback`).
-    Call { id: u64, call: Box<dyn DoneCall> },
+    Call(Box<dyn DoneCall>),
     /// Wake something that is no task of ours.
     Waker(Waker),
     /// Bring the outcome to another thread and wake who waits there.
@@ -44,7 +44,7 @@ unsafe impl Send for SendCallback {}
 impl SendCallback {
     /// A function may be bound to its thread; all others may go.
     pub(super) fn new(callback: Callback) -> Option<Self> {
-        (!matches!(callback, Callback::Call { .. })).then_some(Self(callback))
+        (!matches!(callback, Callback::Call(_))).then_some(Self(callback))
     }
 
     pub(crate) fn into_inner(self) -> Callback {
@@ -55,6 +55,11 @@ impl SendCallback {
 /// A done callback with the context it runs in.
 pub(crate) trait DoneCall {
     fn call(self: Box<Self>, cell: CellRef);
+
+    /// The number under which it is removed; zero for one that never is.
+    fn id(&self) -> u64 {
+        0
+    }
 }
 
 /// The callbacks of one future; nearly always none or one.
@@ -80,20 +85,6 @@ pub(crate) type Token = u64;
 pub(super) const FIRST: Token = 0;
 
 impl Callbacks {
-    #[inline]
-    pub(crate) const fn is_empty(&self) -> bool {
-        matches!(self, Self::None)
-    }
-
-    /// Adds a callback where there is none, as [`add`](Self::add) would.
-    #[inline(always)]
-    pub(super) fn add_first(&mut self, callback: Callback) {
-        let none = std::mem::replace(self, Self::One(callback));
-        debug_assert!(none.is_empty(), "there was one already");
-        // There is nothing to drop; said so, because finding out takes longer than the rest.
-        std::mem::forget(none);
-    }
-
     pub(crate) fn add(&mut self, callback: Callback) -> Token {
         match std::mem::take(self) {
             Self::None => {
@@ -121,7 +112,11 @@ impl Callbacks {
     pub(crate) fn remove(&mut self, token: Token) -> Option<Callback> {
         match std::mem::take(self) {
             Self::None => None,
-            Self::One(callback) => Some(callback),
+            Self::One(callback) if token == FIRST => Some(callback),
+            one @ Self::One(_) => {
+                *self = one;
+                None
+            }
             Self::Many(mut many) => {
                 let callback = many.remove(token);
                 if many.live > 0 {
@@ -134,7 +129,7 @@ impl Callbacks {
 
     /// Takes out the function that was added under this number.
     pub(crate) fn remove_call(&mut self, id: u64) -> Option<Callback> {
-        self.remove_first(|callback| matches!(callback, Callback::Call { id: it, .. } if *it == id))
+        self.remove_first(|callback| matches!(callback, Callback::Call(call) if call.id() == id))
     }
 
     /// Takes out what tells this future.

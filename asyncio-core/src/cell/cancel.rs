@@ -222,13 +222,7 @@ fn visit_future(cell: &CellRef, message: &Message, path: &[Level]) -> Visit {
     if cell.access(|| cell.clear(UNRETRIEVED)).is_none() {
         return Visit::Answer(Answer::of(send(cell, message)));
     }
-    let cancelled = fail(
-        cell,
-        Failure::Cancelled {
-            saved: None,
-            message: message.clone(),
-        },
-    );
+    let cancelled = fail(cell, Failure::Cancelled(message.clone()));
     if cancelled {
         family::cancelled(cell);
     }
@@ -283,23 +277,21 @@ fn cancel_slots(task: &TaskRef, message: &Message) -> Slots {
         wakers: Vec::new(),
         targets: Vec::new(),
     };
-    task.with_waits(|waits| {
-        waits.for_each(|slot, waker| {
-            if slot.state != State::Pending {
-                return;
-            }
-            if let Some(target) = &slot.target {
-                slots.targets.push(target.clone());
-                return;
-            }
-            slot.state = State::Cancelled;
-            slot.message.clone_from(message);
-            slots.accepted = true;
-            match waker.take() {
-                None => slots.schedule = true,
-                Some(waker) => slots.wakers.push(waker),
-            }
-        });
+    task.each_wait(|slot, extra| {
+        if slot.state.get() != State::Pending {
+            return;
+        }
+        if let Some(target) = slot.target() {
+            slots.targets.push(target);
+            return;
+        }
+        slot.state.set(State::Cancelled);
+        extra.message.clone_from(message);
+        slots.accepted = true;
+        match extra.waker.take() {
+            None => slots.schedule = true,
+            Some(waker) => slots.wakers.push(waker),
+        }
     });
     slots.targets.reverse();
     slots
@@ -312,6 +304,6 @@ fn cancel_slots(task: &TaskRef, message: &Message) -> Slots {
 fn must_cancel(task: &TaskRef, message: &Message) -> bool {
     task.base.set(MUST_CANCEL);
     // What is dropped here is a message, which calls nothing.
-    task.message.set(message.clone());
+    task.set_message(message.clone());
     !task.base.has(SCHEDULED | RUNNING)
 }

@@ -22,7 +22,7 @@ use super::outcome::{complete, fail};
 use super::refs::CellRef;
 use super::task::{Outcome, allocate, replace_outcome};
 use crate::exceptions::Exception;
-use crate::loop_cell::LoopCell;
+use crate::loop_cell::Core;
 use crate::primitives::{Cell, thread_local};
 
 /// What a future knows of the children that decide it.
@@ -68,14 +68,14 @@ pub(crate) struct FamilyTable {
 
 impl<P: Part> Outer<P> {
     /// A new future, pending, on this loop or on none.
-    pub(crate) fn new(home: NonNull<LoopCell>, part: P) -> Self {
-        let cell = FamilyCell::<P> {
+    pub(crate) fn new(core: Option<&Core>, part: P) -> Self {
+        let cell = |home| FamilyCell::<P> {
             head: Header::new(&FamilyCell::<P>::VTABLE, home, 0),
             outcome: UnsafeCell::new(Outcome::None),
             part: ManuallyDrop::new(LocalCell::new(part)),
         };
         Self {
-            cell: allocate(home, cell),
+            cell: allocate(core, cell),
             part: PhantomData,
         }
     }
@@ -207,6 +207,7 @@ impl<P: Part> FamilyCell<P> {
         is_task: false,
         layout: Layout::new::<Self>(),
         outcome_offset: offset_of!(Self, outcome),
+        driver_offset: None,
         poll: Self::poll,
         drop_future: Self::drop_future,
         fail: Self::fail,

@@ -5,9 +5,8 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 use std::task::Context as PollContext;
 
-use super::callbacks::Callbacks;
+use super::callbacks::{Callback, Callbacks, FIRST, Token};
 use super::family::FamilyTable;
-use super::local::LocalCell;
 use crate::exceptions::{CancelledError, Exception, Message};
 use crate::loop_cell::{LoopCell, nowhere};
 use crate::primitives::{AtomicBool, AtomicI32, AtomicU32, Cell, spin_loop, yield_now};
@@ -33,7 +32,9 @@ pub(crate) struct Header {
     pub(super) future_alive: Cell<bool>,
     /// The lock of a cell whose home is closed.
     guard: AtomicBool,
-    pub(super) callbacks: LocalCell<Callbacks>,
+    /// A foreign thread's wake of a task is on its way, so that more of them need not be sent.
+    pub(crate) wake_sent: AtomicBool,
+    pub(super) callbacks: Cell<Callbacks>,
 }
 
 /// What differs between the kinds of cells.
@@ -42,6 +43,8 @@ pub(crate) struct VTable {
     pub(super) layout: Layout,
     /// Where the outcome stands, counted from the header.
     pub(super) outcome_offset: usize,
+    /// Where a task that somebody else polls keeps who that is.
+    pub(super) driver_offset: Option<usize>,
     pub(super) poll: unsafe fn(NonNull<Header>, &mut PollContext<'_>) -> Polled,
     pub(super) drop_future: unsafe fn(NonNull<Header>) -> Result<(), Exception>,
     pub(super) fail: unsafe fn(NonNull<Header>, Failure),
@@ -63,10 +66,9 @@ pub(crate) enum Polled {
 /// How a cell ends without a value.
 pub(crate) enum Failure {
     Error(Exception),
-    Cancelled {
-        saved: Option<CancelledError>,
-        message: Message,
-    },
+    /// Its coroutine raised this.
+    Raised(CancelledError),
+    Cancelled(Message),
 }
 
 pub(crate) const FINISHED: u32 = 1; // ended with a value or an exception
@@ -95,7 +97,8 @@ impl Header {
             flags: AtomicU32::new(flags),
             future_alive: Cell::new(vtable.is_task),
             guard: AtomicBool::new(false),
-            callbacks: LocalCell::new(Callbacks::None),
+            wake_sent: AtomicBool::new(false),
+            callbacks: Cell::new(Callbacks::None),
         }
     }
 
@@ -162,6 +165,34 @@ impl Header {
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
         self.has(DONE)
+    }
+
+    /// Adds a callback; within `access` only.
+    #[inline(always)]
+    pub(super) fn add_callback(&self, callback: Callback) -> Token {
+        match self.callbacks.replace(Callbacks::One(callback)) {
+            Callbacks::None => FIRST,
+            others => self.add_to(others),
+        }
+    }
+
+    /// There were callbacks already, and the new one took their place.
+    #[cold]
+    fn add_to(&self, mut callbacks: Callbacks) -> Token {
+        let mut token = FIRST;
+        self.callbacks
+            .take()
+            .for_each(|callback| token = callbacks.add(callback));
+        self.callbacks.set(callbacks);
+        token
+    }
+
+    /// Changes the callbacks in place; within `access` only, and the function must not call out.
+    pub(super) fn change_callbacks<R>(&self, function: impl FnOnce(&mut Callbacks) -> R) -> R {
+        let mut callbacks = self.callbacks.take();
+        let result = function(&mut callbacks);
+        self.callbacks.set(callbacks);
+        result
     }
 
     /// Takes the lock of a cell whose home is closed.

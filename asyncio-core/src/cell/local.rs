@@ -9,8 +9,6 @@ use std::cell::UnsafeCell;
 use crate::primitives::Cell;
 
 /// A `RefCell` for short changes that never call out, with a byte instead of a word for its check.
-///
-/// There are two of them in every task, which is why the size matters.
 pub(crate) struct LocalCell<T> {
     value: UnsafeCell<T>,
     busy: Cell<bool>,
@@ -42,11 +40,9 @@ impl<T> LocalCell<T> {
     }
 }
 
-impl<T: Default> LocalCell<T> {
-    /// Takes the content out.
-    #[inline]
-    pub(crate) fn take(&self) -> T {
-        self.with(std::mem::take)
+impl<T: Default> Default for LocalCell<T> {
+    fn default() -> Self {
+        Self::new(T::default())
     }
 }
 
@@ -77,6 +73,6 @@ mod tests {
             cell.with(|_| panic!("within"));
         }));
         assert!(panicked.is_err());
-        assert_eq!(cell.take(), 1);
+        assert_eq!(cell.with(|value| *value), 1);
     }
 }

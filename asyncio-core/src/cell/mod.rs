@@ -9,9 +9,11 @@ mod callbacks;
 mod cancel;
 mod family;
 mod header;
+mod lazy;
 mod local;
 mod outcome;
 mod refs;
+mod registry;
 mod step;
 mod task;
 mod typed;
@@ -28,11 +30,12 @@ pub(crate) use outcome::{
     remove_callback, remove_family, remove_stop,
 };
 pub(crate) use refs::{CellRef, Released, TaskRef};
+pub(crate) use registry::Registry;
 pub(crate) use step::{
     drop_unfinished, is_own_waker, is_task_waker, kill, schedule, schedule_here, start_eagerly,
     step, step_driven, step_scoped, wake_slot,
 };
-pub(crate) use task::{TaskName, TaskParts};
+pub(crate) use task::TaskParts;
 pub(crate) use typed::Typed;
 pub(crate) use wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
 pub use waiter::{Waiter, Wakeup};

@@ -75,7 +75,7 @@ pub(super) fn fail_task(task: &TaskRef, failure: Failure) {
 fn failed_flags(failure: &Failure) -> u32 {
     match failure {
         Failure::Error(_) => FINISHED | FAILED | UNRETRIEVED,
-        Failure::Cancelled { .. } => CANCELLED,
+        Failure::Raised(_) | Failure::Cancelled(_) => CANCELLED,
     }
 }
 
@@ -88,11 +88,13 @@ pub(super) fn finish(cell: &CellRef, flags: u32) -> Callbacks {
 /// Schedules callbacks, in order.
 pub(super) fn dispatch_all(cell: &CellRef, callbacks: Callbacks) {
     // By far the most common: one task awaits this one.
-    if let Callbacks::One(Callback::Task { task, slot }) = &callbacks {
-        wake_slot(task, *slot);
-        return;
+    match callbacks {
+        Callbacks::None => {}
+        Callbacks::One(Callback::Task { task, slot }) => {
+            wake_slot(&task, slot);
+        }
+        callbacks => callbacks.for_each(|callback| dispatch(cell, callback)),
     }
-    callbacks.for_each(|callback| dispatch(cell, callback));
 }
 
 /// Adds a callback, or schedules it at once where the cell is done already.
@@ -106,7 +108,7 @@ pub(crate) fn add_callback(cell: &CellRef, callback: Callback) -> Token {
             return None;
         }
         let callback = callback.take()?;
-        Some(cell.callbacks.with(|callbacks| callbacks.add(callback)))
+        Some(cell.add_callback(callback))
     });
     if let Some(callback) = callback {
         if token.is_some() {
@@ -124,29 +126,26 @@ pub(crate) fn remove_callback(cell: &CellRef, token: Token) {
         if cell.is_done() {
             return None;
         }
-        cell.callbacks.with(|callbacks| callbacks.remove(token))
+        cell.change_callbacks(|callbacks| callbacks.remove(token))
     });
     drop(removed);
 }
 
 /// Removes what tells a future that this child of its is done.
 pub(crate) fn remove_family(cell: &CellRef, outer: &CellRef) {
-    let removed = cell.access(|| {
-        cell.callbacks
-            .with(|callbacks| callbacks.remove_family(outer))
-    });
+    let removed = cell.access(|| cell.change_callbacks(|callbacks| callbacks.remove_family(outer)));
     drop(removed);
 }
 
 /// Removes the done callback with this number, and says whether it was there.
 pub(crate) fn remove_call(cell: &CellRef, id: u64) -> bool {
-    let removed = cell.access(|| cell.callbacks.with(|callbacks| callbacks.remove_call(id)));
+    let removed = cell.access(|| cell.change_callbacks(|callbacks| callbacks.remove_call(id)));
     removed.flatten().is_some()
 }
 
 /// Removes what `run_until_complete` added.
 pub(crate) fn remove_stop(cell: &CellRef) {
-    let removed = cell.access(|| cell.callbacks.with(Callbacks::remove_stop));
+    let removed = cell.access(|| cell.change_callbacks(Callbacks::remove_stop));
     drop(removed);
 }
 
@@ -222,7 +221,7 @@ pub(crate) unsafe fn cancelled_message<T>(cell: &CellRef) -> Message {
     let message = cell.access(|| {
         // SAFETY: we are the cell's only user, and the caller knows the type.
         match unsafe { outcome::<T>(cell).as_ref() } {
-            Outcome::Cancelled { message, .. } => message.clone(),
+            Outcome::Cancelled(message) => message.clone(),
             _ => None,
         }
     });
@@ -255,8 +254,8 @@ pub(super) fn dispatch(cell: &CellRef, callback: Callback) {
         (Callback::Task { task, slot }, _) => {
             wake_slot(&task, slot);
         }
-        (Callback::Call { call, .. }, Some(core)) => core.push(Ready::Done(cell.clone(), call)),
-        (Callback::Call { call, .. }, None) => call_detached(cell.clone(), call),
+        (Callback::Call(call), Some(core)) => core.push(Ready::Done(cell.clone(), call)),
+        (Callback::Call(call), None) => call_detached(cell.clone(), call),
         (Callback::Waker(waker), Some(core)) => core.push(Ready::Wake(waker)),
         (Callback::Waker(waker), None) => waker.wake(),
         (Callback::Fetch(fetch), _) => fetch(cell),
@@ -319,7 +318,7 @@ fn share<T>(taken: Outcome<T>, clone: Option<fn(&T) -> T>) -> (Result<T>, Option
         (Outcome::Value(value), None) => (Ok(value), None),
         (Outcome::Value(value), Some(clone)) => (Ok(clone(&value)), Some(value)),
         (Outcome::Error(exception), _) => (Err(exception), None),
-        (Outcome::None | Outcome::Cancelled { .. }, _) => (
+        (Outcome::None | Outcome::Raised(_) | Outcome::Cancelled(_), _) => (
             Err(InvalidStateError::new("the result was already taken").into()),
             None,
         ),

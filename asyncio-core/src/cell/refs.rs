@@ -10,9 +10,9 @@ use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
-use super::callbacks::Callback;
+use super::callbacks::{Callback, Callbacks};
 use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
-use super::task::TaskHeader;
+use super::task::{Driver, TaskHeader};
 use crate::base_events;
 use crate::exceptions::Message;
 use crate::loop_cell::{LoopCell, Mail};
@@ -228,14 +228,18 @@ impl TaskRef {
         Self(self.0.clone_here())
     }
 
+    /// Who polls the task, where its loop does not.
+    pub(super) fn driver(&self) -> Option<&Driver> {
+        let offset = self.0.vtable.driver_offset?;
+        // SAFETY: the table's offset is that of the driver in this very layout.
+        let driver = unsafe { self.0.ptr.byte_add(offset) }.cast::<Driver>();
+        // SAFETY: it is there as long as the cell, and only used shared.
+        Some(unsafe { driver.as_ref() })
+    }
+
     /// The message of the last request that the task was to raise by itself (`_cancel_message`).
     pub(crate) fn cancel_message(&self) -> Message {
-        let message = self.0.access(|| {
-            let message = self.message.take();
-            self.message.set(message.clone());
-            message
-        });
-        message.flatten()
+        self.0.access(|| self.message()).flatten()
     }
 }
 
@@ -352,12 +356,9 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     }
     // A done callback may be bound to its loop's thread; on another one it is forgotten. That takes
     // a closed loop, a future that was never done and a last reference that went abroad.
-    if !header.callbacks.with(|callbacks| callbacks.is_empty()) {
-        let callbacks_stay = home.is_closed() && !home.is_owner();
-        header.callbacks.take().for_each(|callback| match callback {
-            Callback::Call { .. } if callbacks_stay => std::mem::forget(callback),
-            other => drop(other),
-        });
+    match header.callbacks.take() {
+        Callbacks::None => {}
+        callbacks => drop_callbacks(home, callbacks),
     }
     if value && (header.vtable.needs_drop || header.has(FAILED | CANCELLED)) {
         let drop_outcome = header.vtable.drop_outcome;
@@ -371,6 +372,12 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
         }
     }
     let (layout, is_task) = (header.vtable.layout, header.vtable.is_task);
+    if let Some(offset) = header.vtable.driver_offset {
+        // SAFETY: the table's offset is that of the driver in this very layout.
+        let driver = unsafe { ptr.byte_add(offset) }.cast::<Driver>();
+        // SAFETY: as above; it is dropped once, here.
+        unsafe { ptr::drop_in_place(driver.as_ptr()) };
+    }
     if is_task {
         // SAFETY: the cell is a task's; its head is dropped once, here.
         unsafe { ptr::drop_in_place(ptr.cast::<TaskHeader>().as_ptr()) };
@@ -378,6 +385,15 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     // SAFETY: a cell is allocated by `LoopCell::allocate` with its vtable's layout, and the home is
     // still there to take the memory.
     unsafe { LoopCell::free(NonNull::from(home), ptr.cast(), layout) };
+}
+
+#[cold]
+fn drop_callbacks(home: &LoopCell, callbacks: Callbacks) {
+    let callbacks_stay = home.is_closed() && !home.is_owner();
+    callbacks.for_each(|callback| match callback {
+        Callback::Call(_) if callbacks_stay => std::mem::forget(callback),
+        other => drop(other),
+    });
 }
 
 /// The name of a task that is about to be freed.

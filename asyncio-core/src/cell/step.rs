@@ -52,7 +52,7 @@ fn schedule_elsewhere(task: &TaskRef) {
         return;
     }
     let shared = task.cell().access(|| wake_driver(task));
-    if shared.is_none() && !task.wake_sent.swap(true, Ordering::AcqRel) {
+    if shared.is_none() && !task.base.wake_sent.swap(true, Ordering::AcqRel) {
         // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
         // and steps the task.
         let unread = task.cell().home().post(Mail::Wake(task.clone()));
@@ -69,11 +69,13 @@ fn wake_driver(task: &TaskRef) {
         return;
     }
     task.base.set(SCHEDULED);
-    task.driver.with(|waker| {
-        if let Some(waker) = waker {
-            waker.wake_by_ref();
-        }
-    });
+    if let Some(driver) = task.driver() {
+        driver.with(|waker| {
+            if let Some(waker) = waker {
+                waker.wake_by_ref();
+            }
+        });
+    }
 }
 
 /// Tells a wait that what it waits for is there; whether it was still waiting, as far as can be
@@ -81,7 +83,7 @@ fn wake_driver(task: &TaskRef) {
 #[inline]
 pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
     if let Some(core) = task.cell().home().core()
-        && task.with_waits(|waits| waits.wake_first(id))
+        && task.wake_first(id)
     {
         schedule_here(core, task);
         return true;
@@ -91,29 +93,18 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
 
 #[inline(never)]
 fn wake_any_slot(task: &TaskRef, id: SlotId) -> bool {
-    let woken = task.cell().access(|| {
-        let (woken, waker) = task.with_waits(|waits| match waits.get(id) {
-            Some(slot) if slot.state == State::Pending => {
-                slot.state = State::Woken;
-                slot.woken = true;
-                (true, waits.waker(id).and_then(Option::take))
-            }
-            _ => (false, None),
-        });
-        (woken, waker)
-    });
-    match woken {
+    match task.cell().access(|| task.wake_wait(id)) {
         None => task
             .cell()
             .home()
             .post(Mail::WakeSlot(task.clone(), id))
             .is_ok(),
-        Some((false, _)) => false,
-        Some((true, None)) => {
+        Some(None) => false,
+        Some(Some(None)) => {
             schedule(task);
             true
         }
-        Some((true, Some(waker))) => {
+        Some(Some(Some(waker))) => {
             waker.wake();
             true
         }
@@ -181,8 +172,9 @@ const fn ready(_: &mut PollContext<'_>) -> Poll<()> {
 }
 
 fn set_driver(task: &TaskRef, waker: &Waker) {
+    let Some(driver) = task.driver() else { return };
     task.cell().access(|| {
-        task.driver.with(|known| {
+        driver.with(|known| {
             // Cloning and dropping tokio's own waker calls nothing of a user's.
             if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 *known = Some(waker.clone());
@@ -238,7 +230,7 @@ fn run(
         if task.base.is_done() {
             Begin::Stale
         } else if task.base.has(KILLED) || task.base.has(MUST_CANCEL) && !task.base.has(STARTED) {
-            Begin::NeverRuns(task.message.take())
+            Begin::NeverRuns(task.take_message())
         } else {
             task.base.set(RUNNING | STARTED);
             Begin::Run {
@@ -277,11 +269,7 @@ fn polled_to(core: Option<&Core>, task: &TaskRef, frame: &Frame, polled: Polled)
         Polled::Value => ended_with_value(core, task),
         Polled::Error(exception) => match exception.into_cancelled() {
             Ok(error) => {
-                let failure = Failure::Cancelled {
-                    saved: Some(error),
-                    message: None,
-                };
-                end(core, task, failure);
+                end(core, task, Failure::Raised(error));
             }
             Err(exception) => {
                 if exception.escapes_the_loop()
@@ -305,7 +293,7 @@ fn ended_with_value(core: Option<&Core>, task: &TaskRef) {
     let finished = task.cell().access(|| {
         task.base.clear(RUNNING);
         if task.base.has(MUST_CANCEL) {
-            return Err(task.message.take());
+            return Err(task.take_message());
         }
         Ok(finish(task.cell(), FINISHED))
     });
@@ -313,13 +301,7 @@ fn ended_with_value(core: Option<&Core>, task: &TaskRef) {
         Some(Ok(callbacks)) => dispatch_all(task.cell(), callbacks),
         // Cancelled in its very last stretch: the value is lost (`super().cancel` in
         // `__step_run_and_handle_result`).
-        Some(Err(message)) => fail_task(
-            task,
-            Failure::Cancelled {
-                saved: None,
-                message,
-            },
-        ),
+        Some(Err(message)) => fail_task(task, Failure::Cancelled(message)),
         None => {}
     }
 }
@@ -333,12 +315,10 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
     let mut own = None;
     let mut woken = Vec::new();
     task.cell().access(|| {
-        task.with_waits(|waits| {
-            waits.for_each(|slot, _| match (slot.state, &slot.target) {
-                (State::Cancelled, _) if own.is_none() => own = Some(slot.message.clone()),
-                (State::Woken, Some(target)) => woken.push(target.clone()),
-                _ => {}
-            });
+        task.each_wait(|slot, extra| match slot.state.get() {
+            State::Cancelled if own.is_none() => own = Some(extra.message.clone()),
+            State::Woken => woken.extend(slot.target()),
+            _ => {}
         });
     });
     let own = own.or_else(|| {
@@ -355,13 +335,11 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
             return own;
         }
         // It stays with the task: a gather that is cancelled looks at it when the task has ended.
-        let message = shared(&task.message);
-        task.with_waits(|waits| {
-            waits.for_each(|slot, waker| {
-                slot.state = State::Thrown;
-                slot.message.clone_from(&message);
-                wakers.extend(waker.take());
-            });
+        let message = task.message();
+        task.each_wait(|slot, extra| {
+            slot.state.set(State::Thrown);
+            extra.message.clone_from(&message);
+            wakers.extend(extra.waker.take());
         });
         delivery.thrown.set(true);
         Some(message)
@@ -388,9 +366,9 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
             // The foreign future was done after all, and the task went on to wait for something
             // else.
             task.base.set(MUST_CANCEL | REARMED);
-            task.message.set(delivery.message());
+            task.set_message(delivery.message());
         }
-        task.base.has(MUST_CANCEL).then(|| shared(&task.message))
+        task.base.has(MUST_CANCEL).then(|| task.message())
     });
     if let Some(Some(message)) = message {
         match cancel_waits(task, &message) {
@@ -413,14 +391,7 @@ fn end_cancelled(core: Option<&Core>, task: &TaskRef, error: CancelledError) {
             return;
         }
     }
-    end(
-        core,
-        task,
-        Failure::Cancelled {
-            saved: Some(error),
-            message: None,
-        },
-    );
+    end(core, task, Failure::Raised(error));
 }
 
 fn end(core: Option<&Core>, task: &TaskRef, failure: Failure) {
@@ -431,7 +402,7 @@ fn end(core: Option<&Core>, task: &TaskRef, failure: Failure) {
 /// Gives up the loop's own reference to a task that has ended.
 fn disown(core: Option<&Core>, task: &TaskRef) {
     if let Some(core) = core {
-        let owned = core.tasks.borrow_mut().remove(task.owned.get());
+        let owned = core.tasks.borrow_mut().remove(task);
         if let Some(owned) = owned {
             owned.into_cell().drop_here();
         }
@@ -442,12 +413,6 @@ fn in_frame(core: Option<&Core>, task: &TaskRef, function: impl FnOnce(&Frame)) 
     let context: &Cell<Slot> = &task.context;
     let loop_cell = core.map_or(ptr::null(), |core| core.loop_cell().as_ptr().cast_const());
     Frame::run(loop_cell, Some(task), context, function);
-}
-
-fn shared(message: &Cell<Message>) -> Message {
-    let taken = message.take();
-    message.set(taken.clone());
-    taken
 }
 
 /// The waker that steps a task; borrowed, so that a step counts no reference for it.
@@ -473,10 +438,10 @@ pub(crate) fn is_own_waker(waker: &Waker, task: &TaskRef) -> bool {
 }
 
 fn is_driver(waker: &Waker, task: &TaskRef) -> bool {
-    let is_it = || {
-        task.driver
-            .with(|known| known.as_ref().is_some_and(|known| known.will_wake(waker)))
+    let Some(driver) = task.driver() else {
+        return false;
     };
+    let is_it = || driver.with(|known| known.as_ref().is_some_and(|known| known.will_wake(waker)));
     task.cell().access(is_it).unwrap_or(false)
 }
 

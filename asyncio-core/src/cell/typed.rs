@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future as StdFuture;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context as PollContext, Poll};
@@ -19,13 +19,13 @@ use super::family::{Outer, Part};
 use super::header::CANCELLED;
 use super::outcome::{add_callback, born_failed, cancelled_message, complete, dispatch, retrieve};
 use super::refs::{CellRef, TaskRef};
-use super::task::{TaskParts, new_future, new_task};
+use super::task::{Driver, TaskParts, new_future, new_task};
 use super::wait::{CellWait, Waited};
 use crate::base_events::failed_callback;
 use crate::contextvars::Slot;
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Result};
-use crate::loop_cell::{Core, LoopCell, Mail, nowhere};
+use crate::loop_cell::{Core, Mail};
 use crate::primitives::{Cell, Mutex, MutexGuard};
 
 /// A handle that owns a reference and may retrieve the value.
@@ -36,7 +36,8 @@ pub(crate) struct Typed<T> {
     cell: ManuallyDrop<CellRef>,
     /// How to copy the value; set as soon as there is a second handle that may want it.
     clone: OnceLock<fn(&T) -> T>,
-    wait: CellWait,
+    /// Ends before the reference is given up.
+    wait: ManuallyDrop<CellWait>,
     /// Where the outcome arrives from a loop on another thread.
     fetched: Option<Fetched<T>>,
     value: PhantomData<Mutex<T>>,
@@ -48,17 +49,29 @@ impl<T: 'static> Typed<T> {
     where
         F: StdFuture<Output = Result<T>> + 'static,
     {
-        Self::of(new_task(home(core), future, parts).into_cell())
+        let task = match core {
+            Some(_) => new_task::<F, T, ()>(core, future, parts),
+            None => new_task::<F, T, Driver>(None, future, parts),
+        };
+        Self::of(task.into_cell())
+    }
+
+    /// A new task that a scope polls.
+    pub(crate) fn scoped_task<F>(core: Option<&Core>, future: F, parts: TaskParts) -> Self
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+    {
+        Self::of(new_task::<F, T, Driver>(core, future, parts).into_cell())
     }
 
     /// A new future, pending: of a loop, or of none.
     pub(crate) fn future(core: Option<&Core>) -> Self {
-        Self::of(new_future::<T>(home(core)))
+        Self::of(new_future::<T>(core))
     }
 
     /// What a call that needs a loop returns where there is none: done already, with the error.
     pub(crate) fn failed(exception: Exception) -> Self {
-        let cell = new_future::<T>(nowhere());
+        let cell = new_future::<T>(None);
         born_failed(&cell, exception);
         Self::of(cell)
     }
@@ -84,7 +97,7 @@ impl<T: 'static> Typed<T> {
         Self {
             cell: ManuallyDrop::new(cell),
             clone: OnceLock::new(),
-            wait: CellWait::new(),
+            wait: ManuallyDrop::new(CellWait::new()),
             fetched: None,
             value: PhantomData,
         }
@@ -106,7 +119,7 @@ impl<T: 'static> Typed<T> {
         if self.fetched.is_some() && !current::in_task() {
             // A task is told by its slot; who is none looks here.
             if let Some(result) = self.take_fetched() {
-                self.wait = CellWait::new();
+                *self.wait = CellWait::new();
                 return Poll::Ready(result);
             }
         }
@@ -198,17 +211,12 @@ where
     // Relaxed: only that numbers differ matters.
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let call = TypedCall {
+        id,
         function,
         context,
         value: PhantomData::<fn(T)>,
     };
-    (
-        id,
-        Callback::Call {
-            id,
-            call: Box::new(call),
-        },
-    )
+    (id, Callback::Call(Box::new(call)))
 }
 
 /// An outcome on its way from the thread of its loop.
@@ -249,12 +257,9 @@ fn lock<T>(fetched: &Mutex<T>) -> MutexGuard<'_, T> {
     fetched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn home(core: Option<&Core>) -> NonNull<LoopCell> {
-    core.map_or_else(nowhere, Core::loop_cell)
-}
-
 /// A done callback that was added to a cell with a `T`.
 struct TypedCall<T, C> {
+    id: u64,
     function: C,
     context: Slot,
     value: PhantomData<fn(T)>,
@@ -273,6 +278,10 @@ impl<T: 'static, C: FnOnce(Typed<T>) -> Result<()>> DoneCall for TypedCall<T, C>
         if let Err(exception) = result {
             failed_callback(core, exception);
         }
+    }
+
+    fn id(&self) -> u64 {
+        self.id
     }
 }
 
@@ -313,7 +322,7 @@ impl<T: Clone> Clone for Typed<T> {
         Self {
             cell: self.cell.clone(),
             clone: OnceLock::from(T::clone as fn(&T) -> T),
-            wait: CellWait::new(),
+            wait: ManuallyDrop::new(CellWait::new()),
             fetched: None,
             value: PhantomData,
         }
@@ -322,8 +331,10 @@ impl<T: Clone> Clone for Typed<T> {
 
 impl<T> Drop for Typed<T> {
     fn drop(&mut self) {
-        // The wait ends first: it refers to the cell.
-        self.wait = CellWait::new();
+        if self.wait.is_waiting() {
+            // SAFETY: the wait is not used after this.
+            unsafe { ManuallyDrop::drop(&mut self.wait) };
+        }
         // SAFETY: the cell is not used after this.
         let cell = unsafe { ManuallyDrop::take(&mut self.cell) };
         cell.release_typed();

@@ -8,7 +8,7 @@ use super::header::REQUESTED;
 use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
 use super::step::{is_own_waker, is_task_waker, schedule};
-use super::waits::{Ended, SlotId, State};
+use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Message, RuntimeError};
 use crate::loop_cell::Mail;
@@ -88,19 +88,15 @@ impl CellWait {
                 if cell.is_done() {
                     return Some(Poll::Ready(Waited::Done));
                 }
-                if cell == current.cell()
-                    || !is_own_waker(cx.waker(), current)
-                    || !cell.callbacks.with(|callbacks| callbacks.is_empty())
-                {
+                if cell == current.cell() || !is_own_waker(cx.waker(), current) {
                     return None;
                 }
-                let id = current.with_waits(|waits| waits.begin_first(|| cell.clone_here()))?;
-                cell.callbacks.with(|callbacks| {
-                    callbacks.add_first(Callback::Task {
-                        task: current.clone_here(),
-                        slot: id,
-                    });
+                let id = current.begin_first(|| cell.clone_here())?;
+                let token = cell.add_callback(Callback::Task {
+                    task: current.clone_here(),
+                    slot: id,
                 });
+                current.set_token(id, token);
                 frame.delivery.begun.set(frame.delivery.begun.get() + 1);
                 self.state = Registration::Slot {
                     task: current.clone_here(),
@@ -112,7 +108,7 @@ impl CellWait {
                 if current.base.has(REQUESTED) {
                     return None;
                 }
-                let target = current.with_waits(|waits| waits.end_first(*id))?;
+                let target = current.end_first(*id)?;
                 target.drop_here();
                 if let Registration::Slot { task, .. } = std::mem::take(&mut self.state) {
                     task.into_cell().drop_here();
@@ -197,13 +193,7 @@ impl CellWait {
             send(callback)
         };
         let token = add_callback(cell, callback);
-        current.cell().access(|| {
-            current.with_waits(|waits| {
-                if let Some(slot) = waits.get(id) {
-                    slot.token = token;
-                }
-            });
-        });
+        current.cell().access(|| current.set_token(id, token));
         Poll::Pending
     }
 
@@ -244,6 +234,12 @@ impl CellWait {
         Poll::Pending
     }
 
+    /// Whether the wait holds anything at all.
+    #[inline]
+    pub(crate) const fn is_waiting(&self) -> bool {
+        !matches!(self.state, Registration::None)
+    }
+
     /// What the wait failed with.
     #[cold]
     pub(crate) fn take_error(&mut self) -> Exception {
@@ -271,7 +267,7 @@ impl CellWait {
 impl Drop for CellWait {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(self.state, Registration::None) {
+        if self.is_waiting() {
             self.give_up();
         }
     }
@@ -279,9 +275,8 @@ impl Drop for CellWait {
 
 impl fmt::Debug for CellWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = !matches!(self.state, Registration::None);
         f.debug_struct("CellWait")
-            .field("waiting", &waiting)
+            .field("waiting", &self.is_waiting())
             .finish()
     }
 }
@@ -298,7 +293,7 @@ pub(crate) fn begin(
     task.cell()
         .access(|| {
             let (waker, target) = parts.take()?;
-            Some(task.with_waits(|waits| waits.begin(waker, target)))
+            Some(task.begin_wait(waker, target))
         })
         .flatten()
         .unwrap_or(SlotId::NONE)
@@ -308,7 +303,7 @@ pub(crate) fn begin(
 #[inline]
 pub(crate) fn slot_state(task: &TaskRef, id: SlotId) -> State {
     task.cell()
-        .access(|| task.with_waits(|waits| waits.state(id)))
+        .access(|| task.wait_state(id))
         .unwrap_or(State::Free)
 }
 
@@ -348,13 +343,12 @@ pub(crate) fn thrown() -> Option<Message> {
 #[must_use]
 pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) -> bool {
     let own = is_task_waker(cx.waker(), task);
-    let known = task.cell().access(|| {
-        task.with_waits(|waits| match waits.waker(id) {
-            None => (false, own),
-            Some(None) => (true, own),
-            Some(Some(waker)) => (true, !own && waker.will_wake(cx.waker())),
-        })
-    });
+    let known = task
+        .cell()
+        .access(|| match task.is_polled_by(id, cx.waker()) {
+            None => (task.has_place(id), own),
+            Some(same) => (true, !own && same),
+        });
     let (has_place, right) = known.unwrap_or((false, true));
     if right || !has_place {
         return right;
@@ -362,11 +356,7 @@ pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) ->
     // Cloned and dropped out here: a foreign waker may run anything.
     let mut waker = (!own).then(|| cx.waker().clone());
     task.cell().access(|| {
-        task.with_waits(|waits| {
-            if let Some(place) = waits.waker(id) {
-                std::mem::swap(place, &mut waker);
-            }
-        });
+        task.place_waker(id, &mut waker);
     });
     drop(waker);
     true
@@ -375,13 +365,13 @@ pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) ->
 /// Ends a wait and returns the message its cancellation left.
 #[inline]
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
-    let mut ended = Ended::default();
-    task.cell()
-        .access(|| task.with_waits(|waits| waits.end(id, &mut ended)));
+    let Some(ended) = task.cell().access(|| task.end_wait(id)) else {
+        return None;
+    };
     if let Some(cell) = &ended.target {
         remove_callback(cell, ended.token);
     }
-    ended.message
+    ended.extra.message
 }
 
 /// Ends a wait from wherever it is dropped.

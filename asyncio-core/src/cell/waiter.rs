@@ -126,10 +126,7 @@ impl Waiter {
                         Poll::Ready(Ok(()))
                     }
                     State::Thrown | State::Cancelled => {
-                        let slot = task.cell().access(|| {
-                            task.with_waits(|waits| waits.get(id).is_some_and(|slot| slot.woken))
-                        });
-                        self.woken = slot == Some(true);
+                        self.woken = task.cell().access(|| task.was_woken(id)) == Some(true);
                         let message = end(task, id);
                         take_delivery(task);
                         self.state = Registration::None;
@@ -233,7 +230,7 @@ impl Registration {
 fn place_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) {
     let mut waker = Some(cx.waker().clone());
     task.cell().access(|| {
-        task.with_waits(|waits| waits.place_waker(id, &mut waker));
+        task.place_waker(id, &mut waker);
     });
     drop(waker);
 }

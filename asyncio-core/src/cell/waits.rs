@@ -3,12 +3,16 @@
 //! A wait (an awaited future, a sleep, a place in a queue) holds a [`SlotId`] and the slot holds what
 //! cancellation and completion need. Nothing points into a user's future, so a wait may be dropped
 //! anywhere and at any time, and a late wake finds a slot that has moved on.
+//!
+//! All of it is for the cell's only user, within `CellRef::access`.
 
 use std::task::Waker;
 
 use super::callbacks::{FIRST, Token};
 use super::refs::CellRef;
+use super::task::TaskHeader;
 use crate::exceptions::Message;
+use crate::primitives::Cell;
 
 /// Names one wait of a task; stale once the wait is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,178 +42,36 @@ pub(crate) enum State {
     Thrown,
 }
 
+/// One wait of a task. Every task has room for one in its head, the wait that its own waker polls.
 #[derive(Default)]
 pub(crate) struct Slot {
-    generation: u32,
-    pub(crate) state: State,
+    generation: Cell<u32>,
+    pub(crate) state: Cell<State>,
     /// Somebody has ended the wait, whatever the task is to raise here.
-    pub(crate) woken: bool,
+    woken: Cell<bool>,
+    /// The wait has something in an [`Extra`].
+    has_extra: Cell<bool>,
     /// The awaited future.
-    pub(crate) target: Option<CellRef>,
+    target: Cell<Option<CellRef>>,
     /// The token of our callback there, once it is known.
-    pub(crate) token: Token,
+    token: Cell<Token>,
+}
+
+/// What few waits have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// Who polls the wait, where that is not the task itself (`FuturesUnordered` and its like).
+    pub(crate) waker: Option<Waker>,
+    /// The message of its cancellation.
     pub(crate) message: Message,
 }
 
-/// The waits of one task: nearly always none or one.
+/// What few tasks have: more than one wait at a time, or one with an `Extra`.
 #[derive(Default)]
-pub(crate) struct Waits {
-    /// The wait that the task's own waker polls.
-    first: Slot,
-    more: Option<Box<More>>,
-}
-
-/// All other waits.
-#[derive(Default)]
-struct More {
-    slots: Vec<Slot>,
-    /// Who polls each of them, where that is not the task itself (`FuturesUnordered` and its like).
-    wakers: Vec<Option<Waker>>,
+pub(crate) struct More {
+    first: Extra,
+    others: Vec<(Slot, Extra)>,
     free: Vec<u32>,
-    /// Who polls the first wait, where that is no longer the task itself.
-    first_waker: Option<Waker>,
-}
-
-impl Waits {
-    /// Begins a wait.
-    #[inline(always)]
-    pub(crate) fn begin(&mut self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
-        if waker.is_none() && self.first.state == State::Free {
-            return self.first.begin(0, target);
-        }
-        self.begin_another(waker, target)
-    }
-
-    /// Begins the wait of a task that has no other, on a future where nobody else waits.
-    #[inline(always)]
-    pub(crate) fn begin_first(&mut self, target: impl FnOnce() -> CellRef) -> Option<SlotId> {
-        if self.first.state != State::Free {
-            return None;
-        }
-        let id = self.first.begin(0, Some(target()));
-        self.first.token = FIRST;
-        Some(id)
-    }
-
-    /// Wakes the wait of a task that has no other; false where that is not so.
-    #[inline(always)]
-    pub(crate) fn wake_first(&mut self, id: SlotId) -> bool {
-        let first = &mut self.first;
-        let plain = id.index == 0
-            && self.more.is_none()
-            && first.generation == id.generation
-            && first.state == State::Pending;
-        if plain {
-            first.state = State::Woken;
-            first.woken = true;
-        }
-        plain
-    }
-
-    /// Ends a wait whose future is done, which has told its slot and nothing else has; the reference
-    /// to the future is the caller's.
-    #[inline(always)]
-    pub(crate) fn end_first(&mut self, id: SlotId) -> Option<CellRef> {
-        let first = &mut self.first;
-        let plain = id.index == 0
-            && self.more.is_none()
-            && first.generation == id.generation
-            && first.state == State::Woken;
-        if !plain {
-            return None;
-        }
-        first.state = State::Free;
-        first.generation = first.generation.wrapping_add(1);
-        first.target.take()
-    }
-
-    #[cold]
-    fn begin_another(&mut self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
-        let more = self.more.get_or_insert_default();
-        let at = more.free.pop().unwrap_or_else(|| {
-            more.slots.push(Slot::default());
-            more.wakers.push(None);
-            u32::try_from(more.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        more.wakers[at as usize] = waker;
-        more.slots[at as usize].begin(at + 1, target)
-    }
-
-    #[inline]
-    pub(crate) fn get(&mut self, id: SlotId) -> Option<&mut Slot> {
-        let slot = match id.index {
-            0 => &mut self.first,
-            index => self.more.as_mut()?.slots.get_mut(index as usize - 1)?,
-        };
-        (slot.generation == id.generation && slot.state != State::Free).then_some(slot)
-    }
-
-    #[inline]
-    pub(crate) fn state(&mut self, id: SlotId) -> State {
-        self.get(id).map_or(State::Free, |slot| slot.state)
-    }
-
-    /// Who polls a wait, where that is not the task itself.
-    pub(crate) fn waker(&mut self, id: SlotId) -> Option<&mut Option<Waker>> {
-        self.get(id)?;
-        let more = self.more.as_mut()?;
-        match id.index as usize {
-            0 => Some(&mut more.first_waker),
-            index => more.wakers.get_mut(index - 1),
-        }
-    }
-
-    /// Has another than the task itself woken for a wait, and hands back who was before.
-    pub(crate) fn place_waker(&mut self, id: SlotId, waker: &mut Option<Waker>) {
-        if self.get(id).is_some() {
-            self.more.get_or_insert_default();
-            if let Some(place) = self.waker(id) {
-                std::mem::swap(place, waker);
-            }
-        }
-    }
-
-    /// Ends a wait and moves what its slot held to `ended`.
-    #[inline(always)]
-    pub(crate) fn end(&mut self, id: SlotId, ended: &mut Ended) {
-        let Some(slot) = self.get(id) else { return };
-        ended.target = slot.target.take();
-        ended.token = slot.token;
-        ended.message = slot.message.take();
-        slot.state = State::Free;
-        slot.generation = slot.generation.wrapping_add(1);
-        if id.index != 0 || self.more.is_some() {
-            self.end_another(id, ended);
-        }
-    }
-
-    #[cold]
-    fn end_another(&mut self, id: SlotId, ended: &mut Ended) {
-        if let Some(more) = &mut self.more {
-            match id.index.checked_sub(1) {
-                None => ended.waker = more.first_waker.take(),
-                Some(at) => {
-                    ended.waker = more.wakers[at as usize].take();
-                    more.free.push(at);
-                }
-            }
-        }
-    }
-
-    /// The waits under way, oldest slot first, each with who polls it.
-    pub(crate) fn for_each(&mut self, mut f: impl FnMut(&mut Slot, &mut Option<Waker>)) {
-        if self.first.state != State::Free {
-            let waker = self.more.as_mut().map(|more| &mut more.first_waker);
-            f(&mut self.first, waker.unwrap_or(&mut None));
-        }
-        if let Some(more) = &mut self.more {
-            for (slot, waker) in more.slots.iter_mut().zip(&mut more.wakers) {
-                if slot.state != State::Free {
-                    f(slot, waker);
-                }
-            }
-        }
-    }
 }
 
 /// What the slot of a wait held that is over; dropped outside of any change.
@@ -217,20 +79,246 @@ impl Waits {
 pub(crate) struct Ended {
     pub(crate) target: Option<CellRef>,
     pub(crate) token: Token,
-    pub(crate) message: Message,
-    waker: Option<Waker>,
+    pub(crate) extra: Extra,
+}
+
+impl TaskHeader {
+    /// Begins the wait of a task that has no other, on a future where nobody else waits.
+    #[inline(always)]
+    pub(super) fn begin_first(&self, target: impl FnOnce() -> CellRef) -> Option<SlotId> {
+        if self.first.state.get() != State::Free {
+            return None;
+        }
+        Some(self.first.begin(0, Some(target()), FIRST))
+    }
+
+    /// Begins a wait.
+    #[inline]
+    pub(super) fn begin_wait(&self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
+        if waker.is_none() && self.first.state.get() == State::Free {
+            return self.first.begin(0, target, Token::MAX);
+        }
+        self.begin_another(waker, target)
+    }
+
+    #[cold]
+    fn begin_another(&self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
+        self.rest_or_new().waits.with(|more| {
+            let at = more.free.pop().unwrap_or_else(|| {
+                more.others.push(Default::default());
+                u32::try_from(more.others.len() - 1).unwrap_or(u32::MAX)
+            });
+            let (slot, extra) = &mut more.others[at as usize];
+            slot.has_extra.set(true);
+            extra.waker = waker;
+            slot.begin(at + 1, target, Token::MAX)
+        })
+    }
+
+    /// Says under which token the wait's callback was added to its future.
+    pub(super) fn set_token(&self, id: SlotId, token: Token) {
+        self.with_slot(id, |slot| slot.token.set(token));
+    }
+
+    #[inline]
+    pub(super) fn wait_state(&self, id: SlotId) -> State {
+        self.with_slot(id, |slot| slot.state.get())
+            .unwrap_or(State::Free)
+    }
+
+    /// Whether somebody has ended the wait, whatever the task is to raise there.
+    pub(super) fn was_woken(&self, id: SlotId) -> bool {
+        self.with_slot(id, |slot| slot.woken.get()) == Some(true)
+    }
+
+    /// Wakes a wait that the task itself polls; false where that is not so.
+    #[inline(always)]
+    pub(super) fn wake_first(&self, id: SlotId) -> bool {
+        let first = &self.first;
+        let plain = id.index == 0
+            && first.generation.get() == id.generation
+            && first.state.get() == State::Pending
+            && !first.has_extra.get();
+        if plain {
+            first.wake();
+        }
+        plain
+    }
+
+    /// Wakes a wait: who polls it, where that is not the task; `None` when it was over.
+    pub(super) fn wake_wait(&self, id: SlotId) -> Option<Option<Waker>> {
+        let pending = self.with_slot(id, |slot| {
+            let pending = slot.state.get() == State::Pending;
+            if pending {
+                slot.wake();
+            }
+            pending
+        });
+        (pending == Some(true)).then(|| self.with_extra(id, |extra| extra.waker.take()).flatten())
+    }
+
+    /// Who polls a wait, if not the task: whether that is this one, where anybody is known.
+    pub(super) fn is_polled_by(&self, id: SlotId, waker: &Waker) -> Option<bool> {
+        self.with_extra(id, |extra| {
+            let known = extra.waker.as_ref()?;
+            Some(known.will_wake(waker))
+        })
+        .flatten()
+    }
+
+    /// Whether there is a place for who polls a wait.
+    pub(super) fn has_place(&self, id: SlotId) -> bool {
+        self.with_slot(id, |slot| slot.has_extra.get()) == Some(true)
+    }
+
+    /// Has another than before woken for a wait, and hands back who was.
+    pub(super) fn place_waker(&self, id: SlotId, waker: &mut Option<Waker>) {
+        let is_under_way = self
+            .with_slot(id, |slot| slot.has_extra.set(true))
+            .is_some();
+        if is_under_way {
+            self.rest_or_new();
+            self.with_extra(id, |extra| std::mem::swap(&mut extra.waker, waker));
+        }
+    }
+
+    /// Ends a wait whose future is done, which has told its slot and nothing else has; the reference
+    /// to the future is the caller's.
+    #[inline(always)]
+    pub(super) fn end_first(&self, id: SlotId) -> Option<CellRef> {
+        let first = &self.first;
+        let plain = id.index == 0
+            && first.generation.get() == id.generation
+            && first.state.get() == State::Woken
+            && !first.has_extra.get();
+        if !plain {
+            return None;
+        }
+        first.end();
+        first.target.take()
+    }
+
+    /// Ends a wait.
+    #[inline]
+    pub(super) fn end_wait(&self, id: SlotId) -> Ended {
+        let mut ended = Ended::default();
+        let has_extra = self.with_slot(id, |slot| {
+            slot.end();
+            ended.target = slot.target.take();
+            ended.token = slot.token.get();
+            slot.has_extra.replace(false)
+        });
+        if has_extra == Some(true) {
+            self.end_extra(id.index, &mut ended);
+        }
+        ended
+    }
+
+    #[cold]
+    fn end_extra(&self, index: u32, ended: &mut Ended) {
+        let Some(rest) = self.rest() else { return };
+        rest.waits.with(|more| match index.checked_sub(1) {
+            None => ended.extra = std::mem::take(&mut more.first),
+            Some(at) => {
+                if let Some((_, extra)) = more.others.get_mut(at as usize) {
+                    ended.extra = std::mem::take(extra);
+                    more.free.push(at);
+                }
+            }
+        });
+    }
+
+    /// Shows a function the waits under way, oldest slot first, each with its extra.
+    pub(super) fn each_wait(&self, mut function: impl FnMut(&Slot, &mut Extra)) {
+        if self.first.state.get() != State::Free {
+            let mut extra = self.with_more(|more| std::mem::take(&mut more.first));
+            let known = extra.get_or_insert_default();
+            function(&self.first, known);
+            if known.waker.is_some() || known.message.is_some() {
+                self.first.has_extra.set(true);
+                let known = extra.unwrap_or_default();
+                self.rest_or_new().waits.with(|more| more.first = known);
+            }
+        }
+        self.with_more(|more| {
+            for (slot, extra) in &mut more.others {
+                if slot.state.get() != State::Free {
+                    function(slot, extra);
+                }
+            }
+        });
+    }
+
+    fn with_more<R>(&self, function: impl FnOnce(&mut More) -> R) -> Option<R> {
+        self.rest().map(|rest| rest.waits.with(function))
+    }
+
+    #[inline]
+    fn with_slot<R>(&self, id: SlotId, function: impl FnOnce(&Slot) -> R) -> Option<R> {
+        let function = |slot: &Slot| slot.is(id).then(|| function(slot));
+        match id.index.checked_sub(1) {
+            None => function(&self.first),
+            Some(at) => self
+                .with_more(|more| {
+                    more.others
+                        .get(at as usize)
+                        .and_then(|(slot, _)| function(slot))
+                })
+                .flatten(),
+        }
+    }
+
+    fn with_extra<R>(&self, id: SlotId, function: impl FnOnce(&mut Extra) -> R) -> Option<R> {
+        match id.index.checked_sub(1) {
+            None if self.first.is(id) => self.with_more(|more| function(&mut more.first)),
+            None => None,
+            Some(at) => self
+                .with_more(|more| {
+                    let (slot, extra) = more.others.get_mut(at as usize)?;
+                    slot.is(id).then(|| function(extra))
+                })
+                .flatten(),
+        }
+    }
 }
 
 impl Slot {
     #[inline(always)]
-    fn begin(&mut self, index: u32, target: Option<CellRef>) -> SlotId {
-        self.state = State::Pending;
-        self.woken = false;
-        self.target = target;
-        self.token = Token::MAX;
+    fn begin(&self, index: u32, target: Option<CellRef>, token: Token) -> SlotId {
+        self.state.set(State::Pending);
+        self.woken.set(false);
+        let none = self.target.replace(target);
+        debug_assert!(none.is_none(), "a wait that is over has left its future");
+        // There is nothing to drop; said so, because finding out takes longer than the rest.
+        std::mem::forget(none);
+        self.token.set(token);
         SlotId {
             index,
-            generation: self.generation,
+            generation: self.generation.get(),
         }
+    }
+
+    #[inline(always)]
+    fn wake(&self) {
+        self.state.set(State::Woken);
+        self.woken.set(true);
+    }
+
+    #[inline(always)]
+    fn end(&self) {
+        self.state.set(State::Free);
+        self.generation.set(self.generation.get().wrapping_add(1));
+    }
+
+    #[inline]
+    fn is(&self, id: SlotId) -> bool {
+        self.generation.get() == id.generation && self.state.get() != State::Free
+    }
+
+    /// The awaited future.
+    pub(super) fn target(&self) -> Option<CellRef> {
+        let target = self.target.take();
+        self.target.set(target.clone());
+        target
     }
 }

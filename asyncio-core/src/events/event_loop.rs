@@ -140,7 +140,7 @@ impl EventLoop {
         context: &Context,
         function: impl FnOnce() -> R + 'static,
     ) -> Result<Handle, RuntimeError> {
-        self.soon(function, Slot::Shared(context.clone()))
+        self.soon(function, Slot::shared(context.clone()))
     }
 
     /// Has a function called by the loop, from any thread (`loop.call_soon_threadsafe`).
@@ -180,7 +180,7 @@ impl EventLoop {
             if inner.cancelled.load(Ordering::Acquire) {
                 return;
             }
-            let key = insert_call(core, function, Slot::Own(values));
+            let key = insert_call(core, function, Slot::own(values));
             inner.lock_keys().0 = key;
             core.push(Ready::Call(key));
         };
@@ -759,7 +759,7 @@ fn insert_call<R: CallbackResult>(
 }
 
 fn own_context() -> Slot {
-    Slot::Own(current::values())
+    Slot::own(current::values())
 }
 
 fn closed() -> RuntimeError {

@@ -124,7 +124,7 @@ impl EventLoop {
         };
         let (work, job) = Work::new(function);
         let shared = Arc::clone(job.shared());
-        let outer = Outer::new(core.loop_cell(), InExecutor(Some(Arc::clone(&shared))));
+        let outer = Outer::new(Some(core), InExecutor(Some(Arc::clone(&shared))));
         let future = Future::of(Typed::outer(&outer));
         let (event_loop, hold) = (self.clone(), hold_virtual_clock());
         let done = Arc::clone(&shared);

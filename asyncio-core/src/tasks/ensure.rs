@@ -3,9 +3,9 @@
 use std::future::{Future as StdFuture, IntoFuture};
 use std::panic::Location;
 
-use super::task::{Task, TaskBuilder, count};
+use super::task::{Task, TaskBuilder};
 use crate::cancellable::FutureExt;
-use crate::cell::{self, TaskName, Typed};
+use crate::cell::{self, Typed};
 use crate::current::{self, Frame};
 use crate::events::into_handle;
 use crate::exceptions::{Exception, Result};
@@ -115,23 +115,13 @@ impl Spawner {
 impl TaskBuilder {
     /// A task whose future lies elsewhere, in a scope that polls it; the one that is given here is
     /// ready when that is.
-    pub(crate) fn start_scoped<F>(mut self, future: F) -> Task<()>
+    pub(crate) fn start_scoped<F>(self, future: F) -> Task<()>
     where
         F: StdFuture<Output = Result<()>> + Send + 'static,
     {
-        let name = self.name.take().map(TaskName::Given);
-        let inner = current::with(|frame| match frame.and_then(Frame::core) {
-            Some(core) => {
-                let numbered = || TaskName::Numbered(count(&core.tasks_numbered));
-                let parts =
-                    self.parts(name.unwrap_or_else(numbered), count(&core.tasks_made), true);
-                Typed::task(Some(core), future, parts)
-            }
-            None => Typed::task(
-                None,
-                future,
-                self.parts(name.unwrap_or(TaskName::Default), 0, true),
-            ),
+        let inner = current::with(|frame| {
+            let core = frame.and_then(Frame::core);
+            Typed::scoped_task(core, future, self.parts(core, true))
         });
         inner.cell().access(|| inner.cell().set(cell::SCOPED));
         Task::of(inner)

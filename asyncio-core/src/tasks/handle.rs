@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::cell::{self, Callback, CellRef, DoneCall, MUST_CANCEL, TaskName, TaskRef};
+use crate::cell::{self, Callback, CellRef, DoneCall, MUST_CANCEL, TaskRef};
 use crate::contextvars::Context;
 use crate::current::{self, Frame};
 use crate::events::with_running;
@@ -83,15 +83,14 @@ impl TaskHandle {
 
     /// The tasks of a loop that are not done, in the order in which they were made.
     pub(crate) fn all(core: &Core) -> Vec<Self> {
-        let mut tasks: Vec<TaskRef> = core.tasks.borrow().iter().cloned().collect();
-        tasks.sort_unstable_by_key(|task| task.number);
+        let tasks = core.tasks.borrow().in_order();
         tasks.into_iter().map(Self::of).collect()
     }
 
     /// Has a function called in the turn after the task is done.
     pub(crate) fn call_when_done(&self, function: impl FnOnce() + 'static) {
         let call = Box::new(WhenDone(function));
-        cell::add_callback(self.task.cell(), Callback::Call { id: 0, call });
+        cell::add_callback(self.task.cell(), Callback::Call(call));
     }
 
     /// Asks the task to end; see [`Task::cancel`](crate::Task::cancel).
@@ -163,7 +162,7 @@ impl TaskHandle {
 
     /// Names the task.
     pub fn set_name(&self, name: impl Into<String>) {
-        self.task.set_name(TaskName::Given(Arc::from(name.into())));
+        self.task.set_name(Arc::from(name.into()));
     }
 
     /// The context the task runs in; `None` on another thread than its loop's.

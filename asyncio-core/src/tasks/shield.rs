@@ -90,15 +90,15 @@ where
         return Future::of(inner.into_typed());
     }
     let child = inner.typed().cell().clone();
+    let core = child.home().core();
     let outer = Outer::new(
-        child.home_ptr(),
+        core,
         Shielded {
             inner: Some(inner),
             token: Token::MAX,
             key: Key::NONE,
         },
     );
-    let core = child.home().core();
     let key = core.map(|core| core.families.borrow_mut().insert(outer.cell().clone()));
     let token = cell::add_callback(&child, Callback::Family(outer.cell().clone()));
     outer.with(|part| {

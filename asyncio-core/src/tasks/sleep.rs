@@ -43,6 +43,7 @@ use crate::time::Delay;
 /// # Cancel safety
 ///
 /// Nothing is lost when it is cancelled or dropped; its timer goes with it.
+#[inline]
 pub fn sleep(delay: impl Into<Delay>) -> Sleep {
     Sleep {
         delay: delay.into(),
@@ -81,6 +82,7 @@ enum Waiting {
 impl StdFuture for Sleep {
     type Output = Result<()>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         current::with(|frame| {
@@ -89,19 +91,28 @@ impl StdFuture for Sleep {
             {
                 return polled;
             }
-            if let Waiting::Over = this.state {
-                return Poll::Ready(Err(over()));
-            }
-            match frame.map(|frame| (frame, frame.core(), frame.task())) {
-                Some((frame, Some(core), Some(task))) => this.poll_on_loop(core, frame, task, cx),
-                Some((frame, None, Some(task))) => this.poll_on_tokio(Some((frame, task)), cx),
-                Some((_, _, None)) | None => this.poll_on_tokio(None, cx),
-            }
+            this.poll_anywhere(frame, cx)
         })
     }
 }
 
 impl Sleep {
+    #[inline(never)]
+    fn poll_anywhere(
+        &mut self,
+        frame: Option<&Frame>,
+        cx: &mut PollContext<'_>,
+    ) -> Poll<Result<()>> {
+        if let Waiting::Over = self.state {
+            return Poll::Ready(Err(over()));
+        }
+        match frame.map(|frame| (frame, frame.core(), frame.task())) {
+            Some((frame, Some(core), Some(task))) => self.poll_on_loop(core, frame, task, cx),
+            Some((frame, None, Some(task))) => self.poll_on_tokio(Some((frame, task)), cx),
+            Some((_, _, None)) | None => self.poll_on_tokio(None, cx),
+        }
+    }
+
     /// The short way of a bare yield: on the loop of the task that polls it by itself. `None` where it
     /// is not that, with nothing done yet.
     #[inline]
@@ -323,6 +334,7 @@ impl Sleep {
         self.leave()
     }
 
+    #[inline(never)]
     fn leave(&mut self) -> Message {
         match std::mem::replace(&mut self.state, Waiting::No) {
             Waiting::Timer { task, slot, timer } => {
@@ -350,6 +362,7 @@ impl Sleep {
 }
 
 impl Drop for Sleep {
+    #[inline]
     fn drop(&mut self) {
         self.give_up();
     }

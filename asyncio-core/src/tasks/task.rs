@@ -10,9 +10,9 @@ use std::task::{Context as PollContext, Poll};
 use tokio::runtime::Handle as Runtime;
 
 use super::handle::TaskHandle;
-use crate::cell::{self, TaskName, TaskParts, TaskRef, Typed};
+use crate::cell::{self, TaskParts, TaskRef, Typed};
 use crate::contextvars::{Context, Slot};
-use crate::current;
+use crate::current::{self, Frame};
 use crate::events::{CallbackResult, with_running};
 use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::{CallbackId, callback_elsewhere, remove_done_callback, state_name};
@@ -219,7 +219,7 @@ impl<T: 'static> Task<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         CallbackId(
             self.inner
-                .add_done_callback(Slot::Own(current::values()), call),
+                .add_done_callback(Slot::own(current::values()), call),
         )
     }
 
@@ -232,7 +232,7 @@ impl<T: 'static> Task<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         CallbackId(
             self.inner
-                .add_done_callback(Slot::Shared(context.clone()), call),
+                .add_done_callback(Slot::shared(context.clone()), call),
         )
     }
 
@@ -265,7 +265,7 @@ impl<T: 'static> Task<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         let added = self
             .inner
-            .add_local_done_callback(Slot::Own(current::values()), call);
+            .add_local_done_callback(Slot::own(current::values()), call);
         added.map(CallbackId).ok_or_else(callback_elsewhere)
     }
 
@@ -446,7 +446,7 @@ impl<T> Task<T> {
     /// Names the task (`Task.set_name`).
     pub fn set_name(&self, name: impl Into<String>) {
         if let Some(task) = self.task() {
-            task.set_name(TaskName::Given(Arc::from(name.into())));
+            task.set_name(Arc::from(name.into()));
         }
     }
 
@@ -642,19 +642,13 @@ impl TaskBuilder {
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        let mut unspawned = Some((self, future));
-        let spawned = with_running(|core| {
-            let (builder, future) = unspawned.take()?;
-            Some(builder.start_on(core, future, is_send))
-        });
-        if let Some(Some(task)) = spawned {
-            return task;
-        }
-        match (unspawned, runtime(is_send)) {
-            (Some((builder, future)), Ok(runtime)) => builder.start_driven(&runtime, future),
-            (_, Err(error)) => Task::of(Typed::failed(error.into())),
-            (None, Ok(_)) => Task::of(Typed::failed(no_loop().into())),
-        }
+        current::with(|frame| match frame.and_then(Frame::core) {
+            Some(core) => self.start_on(core, future, is_send),
+            None => match runtime(is_send) {
+                Ok(runtime) => self.start_driven(&runtime, future),
+                Err(error) => Task::of(Typed::failed(error.into())),
+            },
+        })
     }
 
     fn start_on<T, F>(mut self, core: &Core, future: F, is_send: bool) -> Task<T>
@@ -666,37 +660,27 @@ impl TaskBuilder {
         if let Some(factory) = factory {
             self = factory(self);
         }
-        let name = match self.name.take() {
-            Some(name) => TaskName::Given(name),
-            None => TaskName::Numbered(count(&core.tasks_numbered)),
-        };
         let eager = self.eager && core.running.get();
-        let inner = Typed::task(
-            Some(core),
-            future,
-            self.parts(name, count(&core.tasks_made), is_send),
-        );
+        let inner = Typed::task(Some(core), future, self.parts(Some(core), is_send));
         if let Some(task) = inner.as_task() {
-            let key = core.tasks.borrow_mut().insert(task.clone());
-            task.owned.set(key);
+            core.tasks.borrow_mut().insert(task.clone_here());
             if eager {
                 cell::start_eagerly(Some(core), task);
             } else {
-                cell::schedule(task);
+                cell::schedule_here(core, task);
             }
         }
         Task::of(inner)
     }
 
     /// Starts a task that a tokio task polls.
-    fn start_driven<T, F>(mut self, runtime: &Runtime, future: F) -> Task<T>
+    fn start_driven<T, F>(self, runtime: &Runtime, future: F) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        let name = self.name.take().map_or(TaskName::Default, TaskName::Given);
         let eager = self.eager;
-        let inner = Typed::task(None, future, self.parts(name, 0, true));
+        let inner = Typed::task(None, future, self.parts(None, true));
         if let Some(task) = inner.as_task() {
             if eager {
                 cell::start_eagerly(None, task);
@@ -708,10 +692,19 @@ impl TaskBuilder {
         Task::of(inner)
     }
 
-    pub(super) fn parts(self, name: TaskName, number: u64, value_is_send: bool) -> TaskParts {
+    /// `core`: the loop of the task, if it has one.
+    pub(super) fn parts(self, core: Option<&Core>, value_is_send: bool) -> TaskParts {
+        let (number, name) = match (core, self.name) {
+            (Some(core), None) => (count(&core.tasks_numbered), None),
+            (Some(core), Some(name)) => {
+                let made = count(&core.tasks_named);
+                (core.tasks_numbered.get(), Some((name, made)))
+            }
+            (None, name) => (0, name.map(|name| (name, 0))),
+        };
         let context = match self.context {
-            Some(context) => Slot::Shared(context),
-            None => Slot::Own(current::values()),
+            Some(context) => Slot::shared(context),
+            None => Slot::own(current::values()),
         };
         TaskParts {
             context,

@@ -389,30 +389,21 @@ async fn call_soon(count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of a task that waits for something foreign, after a first crowd has grown the collections.
+/// Bytes of a task that waits for something foreign, beside as many others: what a crowd that is gone
+/// has left in the loop's free lists would not be counted.
 fn ours_bytes(count: u32) -> Measured {
     let runner = asyncio::Runner::new().expect("a runner");
     let per_task = runner.run(async move {
-        let mut tasks = Vec::with_capacity(count as usize);
+        let mut tasks = Vec::with_capacity(2 * count as usize);
         let wait = || std::future::pending::<Result<()>>();
-        // The collections grow to their size first: what is counted is tasks.
-        for _ in 0..count {
-            tasks.push(asyncio::create_task(wait()));
+        let mut before = 0;
+        for _ in 0..2 {
+            before = memory::live();
+            tasks.extend((0..count).map(|_| asyncio::create_task(wait())));
+            asyncio::sleep(0).await?;
         }
-        asyncio::sleep(0).await?;
-        for task in tasks.drain(..) {
-            task.cancel();
-        }
-        asyncio::sleep(0).await?;
-        asyncio::sleep(0).await?;
-        let before = memory::live();
-        for _ in 0..count {
-            tasks.push(asyncio::create_task(wait()));
-        }
-        asyncio::sleep(0).await?;
-        let bytes = (memory::live() - before) as f64 / f64::from(count);
         // Cancelled and awaited by `close`, so that nothing is destroyed while it is pending.
-        Ok(bytes)
+        Ok((memory::live() - before) as f64 / f64::from(count))
     });
     runner.close().expect("nothing fails");
     Measured {
@@ -425,21 +416,14 @@ fn tokio_bytes(count: u32) -> Measured {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().expect("a runtime");
     let per_task = runtime.block_on(async move {
-        let mut tasks = Vec::with_capacity(count as usize);
+        let mut tasks = Vec::with_capacity(2 * count as usize);
         let wait = || std::future::pending::<()>();
-        for _ in 0..count {
-            tasks.push(tokio::spawn(wait()));
+        let mut before = 0;
+        for _ in 0..2 {
+            before = memory::live();
+            tasks.extend((0..count).map(|_| tokio::spawn(wait())));
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-        for task in tasks.drain(..) {
-            task.abort();
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let before = memory::live();
-        for _ in 0..count {
-            tasks.push(tokio::spawn(wait()));
-        }
-        tokio::task::yield_now().await;
         let bytes = (memory::live() - before) as f64 / f64::from(count);
         drop(tasks);
         bytes

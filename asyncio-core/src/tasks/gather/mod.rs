@@ -7,7 +7,6 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::ops::Deref;
 use std::panic::Location;
-use std::ptr::NonNull;
 
 pub use children::{Gather, GatherLocal};
 
@@ -15,10 +14,9 @@ use super::child::Child;
 use super::ensure::Spawner;
 use super::task::Task;
 use crate::cell::{self, CANCELLED, Callback, CellRef, Outer, Part, Typed};
-use crate::events::with_running;
+use crate::current::{self, Frame};
 use crate::exceptions::{Exception, Result, ValueError};
 use crate::futures::Future;
-use crate::loop_cell::{Core, LoopCell, nowhere};
 use crate::slab::Key;
 use children::Tasks;
 
@@ -319,7 +317,7 @@ fn start<K: Tasks, V: 'static>(
 ) -> Outer<Members<K, V>> {
     let duplicates = Duplicates::look(&tasks);
     let left = tasks.len() - duplicates.count();
-    let (home, of_one_loop) = common_home(&tasks);
+    let (child, of_one_loop) = common_home(&tasks);
     let members = Members {
         tasks: Some(tasks),
         collect: Some(collect),
@@ -329,7 +327,10 @@ fn start<K: Tasks, V: 'static>(
         unsettled: Vec::new(),
         key: Key::NONE,
     };
-    let outer = Outer::new(home, members);
+    let outer = match &child {
+        Some(child) => Outer::new(child.home().core(), members),
+        None => current::with(|frame| Outer::new(frame.and_then(Frame::core), members)),
+    };
     if !of_one_loop {
         let tasks = outer.with(|members| members.tasks.take());
         drop(tasks);
@@ -475,23 +476,19 @@ fn forget(outer: &CellRef, key: Key) {
     }
 }
 
-/// The loop of the children, or the one that runs here, and whether they have one.
-fn common_home(tasks: &impl Tasks) -> (NonNull<LoopCell>, bool) {
-    let here = with_running(Core::loop_cell).unwrap_or_else(nowhere);
-    let mut home = None;
+/// A child with the home that all of them have, if any has one, and whether they all have it.
+fn common_home(tasks: &impl Tasks) -> (Option<CellRef>, bool) {
+    let mut one: Option<CellRef> = None;
     let mut of_one = true;
     tasks.for_each(&mut |Child(child)| {
         if child.is_done() && child.is_driven() {
             // Done, and under a lock: everybody may look at it.
             return;
         }
-        of_one &= child.is_reachable() && *home.get_or_insert(child.home_ptr()) == child.home_ptr();
+        let one = one.get_or_insert_with(|| child.clone());
+        of_one &= child.is_reachable() && one.home_ptr() == child.home_ptr();
     });
-    match home {
-        Some(home) if of_one => (home, true),
-        Some(_) => (here, false),
-        None => (here, true),
-    }
+    (one.filter(|_| of_one), of_one)
 }
 
 /// Whether a child is given more than once, which is rare and costs only when it happens.
