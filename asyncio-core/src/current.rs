@@ -10,6 +10,8 @@
 
 use std::ptr::{self, NonNull};
 
+use std::task::Waker;
+
 use crate::cell::{CellRef, TaskRef};
 use crate::contextvars::{Slot, Values};
 use crate::exceptions::Message;
@@ -26,6 +28,8 @@ pub(crate) struct Frame {
     loop_cell: *const LoopCell,
     /// The task, kept by whoever runs the frame.
     task: Option<NonNull<TaskRef>>,
+    /// What the task, if there is one, is polled with; null when it is not being polled.
+    waker: Cell<*const Waker>,
     /// The context's place: a task's own, or one on the stack further out than the frame.
     context: Cell<*const Cell<Slot>>,
     /// The request to be cancelled that this step has to deliver.
@@ -87,6 +91,7 @@ impl Frame {
         let frame = Self {
             loop_cell,
             task: task.map(NonNull::from),
+            waker: Cell::new(ptr::null()),
             context: Cell::new(context),
             delivery: Delivery::default(),
         };
@@ -109,6 +114,22 @@ impl Frame {
     pub(crate) fn task(&self) -> Option<&TaskRef> {
         // SAFETY: `run` borrows it for longer than the frame lives.
         self.task.map(|task| unsafe { task.as_ref() })
+    }
+
+    /// Runs a function as the poll of the frame's task with this waker.
+    #[inline]
+    pub(crate) fn polling<R>(&self, waker: &Waker, function: impl FnOnce() -> R) -> R {
+        self.waker.set(waker);
+        // A panic on the way leaves the frame as well, and with it the pointer.
+        let result = function();
+        self.waker.set(ptr::null());
+        result
+    }
+
+    /// Whether a waker wakes what polls the frame's task.
+    pub(crate) fn is_polled_with(&self, waker: &Waker) -> bool {
+        // SAFETY: null, or borrowed by `polling`, which resets it, for longer than it is there.
+        unsafe { self.waker.get().as_ref() }.is_some_and(|known| known.will_wake(waker))
     }
 
     /// Whether this frame's loop is the home of a cell.

@@ -192,8 +192,14 @@ impl LoopCell {
     /// Whether this thread may touch what belongs to the loop.
     #[inline]
     pub(crate) fn is_here(&self) -> bool {
+        self.is_running_here() || self.is_here_though_not_running()
+    }
+
+    /// Whether this thread is running the loop.
+    #[inline]
+    pub(crate) fn is_running_here(&self) -> bool {
         // A frame of the loop is only ever entered on the owner's thread, and left before the end.
-        std::ptr::eq(current::loop_cell(), self) || self.is_here_though_not_running()
+        std::ptr::eq(current::loop_cell(), self)
     }
 
     #[cold]

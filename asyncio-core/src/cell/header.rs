@@ -129,7 +129,7 @@ impl Header {
     pub(super) fn count_here(&self) {
         let count = self.local_refs.get().checked_add(1);
         // Only a program that forgets two thousand million references gets there.
-        self.local_refs.set(count.unwrap_or_else(|| too_many()));
+        self.local_refs.set(count.unwrap_or_else(too_many));
     }
 
     /// Counts one reference less, at home; whether that was the last one of all.
@@ -140,6 +140,13 @@ impl Header {
         // Acquire: a clone made elsewhere was counted before its release was sent here, and that
         // message brought the count along; the sum is zero only when there is no reference at all.
         local + self.remote_refs.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether there is one reference only, its caller's, where the home is closed.
+    #[inline]
+    pub(super) fn is_unshared(&self) -> bool {
+        // Acquire: what others did to the cell before they gave up their references has happened.
+        self.local_refs.get() + self.remote_refs.load(Ordering::Acquire) == 1
     }
 
     /// All flags, for who changes several of them at once; within `access` only.
@@ -196,7 +203,7 @@ impl Header {
     }
 
     /// Takes the lock of a cell whose home is closed.
-    #[cold]
+    #[inline]
     pub(super) fn lock(&self) -> Unlock<'_> {
         // Acquire on taking and Release on giving back make it a lock: what one holder did to the
         // cell happens before what the next one does. It is held for a few words' changes only.

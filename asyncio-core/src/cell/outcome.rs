@@ -161,23 +161,58 @@ pub(super) fn born_failed(cell: &CellRef, exception: Exception) {
 /// # Safety
 ///
 /// The cell's value is a `T`.
-#[inline(always)]
 pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> Result<T> {
     if !cell.is_done() {
         return Err(InvalidStateError::new("Result is not set.").into());
     }
-    let taken = cell.access(|| {
-        cell.clear(UNRETRIEVED);
-        // SAFETY: we are the cell's only user, and the caller knows the type.
-        take(unsafe { outcome::<T>(cell).as_mut() })
-    });
+    // SAFETY: passed on.
+    let taken = cell.access(|| unsafe { take_outcome::<T>(cell) });
+    // SAFETY: passed on.
+    unsafe { retrieved(cell, taken, clone) }
+}
+
+/// As [`retrieve`], for the owner of the reference, once the cell is done.
+///
+/// # Safety
+///
+/// The cell's value is a `T`.
+#[inline]
+pub(crate) unsafe fn retrieve_mut<T>(cell: &mut CellRef, clone: Option<fn(&T) -> T>) -> Result<T> {
+    // SAFETY: passed on.
+    let taken = cell.access_mut(|cell| unsafe { take_outcome::<T>(cell) });
+    match (taken, clone) {
+        (Some(Outcome::Value(value)), None) => Ok(value),
+        // SAFETY: passed on.
+        (taken, clone) => unsafe { retrieved(cell, taken, clone) },
+    }
+}
+
+/// # Safety
+///
+/// The cell is done, its value is a `T`, and the caller is its only user.
+#[inline(always)]
+unsafe fn take_outcome<T>(cell: &CellRef) -> Outcome<T> {
+    cell.clear(UNRETRIEVED);
+    // SAFETY: the caller's promise.
+    take(unsafe { outcome::<T>(cell).as_mut() })
+}
+
+/// # Safety
+///
+/// The cell's value is a `T`.
+#[inline(never)]
+unsafe fn retrieved<T>(
+    cell: &CellRef,
+    taken: Option<Outcome<T>>,
+    clone: Option<fn(&T) -> T>,
+) -> Result<T> {
     let Some(taken) = taken else {
         return Err(not_here());
     };
     let (result, back) = share(taken, clone);
     if let Some(value) = back {
-        // SAFETY: as above. Cloning may have called anything, but whoever looked meanwhile found an
-        // outcome that had been taken: `None`, which needs no drop.
+        // SAFETY: the caller's promise. Cloning may have called anything, but whoever looked meanwhile
+        // found an outcome that had been taken: `None`, which needs no drop.
         cell.access(|| unsafe { outcome::<T>(cell).write(Outcome::Value(value)) });
     }
     result

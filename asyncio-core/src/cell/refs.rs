@@ -104,6 +104,16 @@ impl CellRef {
         }
     }
 
+    /// As `access`, for who may say that nobody else uses this very reference meanwhile: where it is
+    /// the only one there is no need of the lock.
+    #[inline(always)]
+    pub(super) fn access_mut<R>(&mut self, function: impl FnOnce(&Self) -> R) -> Option<R> {
+        if self.home().is_closed() && self.is_unshared() {
+            return Some(function(self));
+        }
+        self.access(|| function(self))
+    }
+
     /// Runs a function as the cell's only user, which must not call out: at home simply so, under
     /// the cell's lock where the home is closed or never was a loop. `None` on another thread than
     /// the home's.
@@ -116,12 +126,14 @@ impl CellRef {
 
     #[inline(always)]
     fn only_user(&self) -> Option<OnlyUser<'_>> {
-        if self.is_here() {
+        let home = self.home();
+        if home.is_running_here() {
             return Some(OnlyUser::AtHome);
         }
-        self.home()
-            .is_closed()
-            .then(|| OnlyUser::Locked(self.lock()))
+        if home.is_closed() {
+            return Some(OnlyUser::Locked(self.lock()));
+        }
+        home.is_owner().then_some(OnlyUser::AtHome)
     }
 
     /// Whether `access` would run its function on this thread.
@@ -222,6 +234,13 @@ impl TaskRef {
         self.0
     }
 
+    /// A further reference to a task that was just made, of which nobody else knows yet.
+    #[inline]
+    pub(crate) fn clone_new(&self) -> Self {
+        self.0.header().count_here();
+        Self(CellRef { ptr: self.0.ptr })
+    }
+
     /// See [`CellRef::clone_here`].
     #[inline(always)]
     pub(crate) fn clone_here(&self) -> Self {
@@ -283,7 +302,7 @@ fn release(ptr: NonNull<Header>, typed: bool) {
     release_elsewhere(ptr, header, home, typed);
 }
 
-#[cold]
+#[inline(never)]
 fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typed: bool) {
     if !home.is_closed() && home.post(Mail::Release(Released(ptr))).is_ok() {
         return;
@@ -291,7 +310,10 @@ fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typ
     // Nobody is at home any more: `local_refs` no longer changes and every thread counts in
     // `remote_refs`. AcqRel: whoever gives up the last reference sees what the others did before.
     let local = header.local_refs.get();
-    if local + header.remote_refs.fetch_sub(1, Ordering::AcqRel) - 1 == 0 {
+    // Nobody else has one who could make more of them.
+    let last =
+        header.is_unshared() || local + header.remote_refs.fetch_sub(1, Ordering::AcqRel) - 1 == 0;
+    if last {
         free(ptr, typed || header.has(VALUE_IS_SEND) || home.is_owner());
     }
 }

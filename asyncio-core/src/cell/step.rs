@@ -149,9 +149,8 @@ pub(crate) fn start_eagerly(core: Option<&Core>, task: &TaskRef) {
 
 /// Runs a task's next step for the tokio task that drives it; whether it has ended.
 pub(crate) fn step_driven(task: &TaskRef, waker: &Waker) -> bool {
-    set_driver(task, waker);
     run(None, task, waker, ready);
-    task.base.is_done()
+    is_done_or_driven(task, waker)
 }
 
 /// Runs the next step of a task whose future lives in a scope, which polls it: by a function that says
@@ -161,9 +160,8 @@ pub(crate) fn step_scoped(
     waker: &Waker,
     poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
 ) -> bool {
-    set_driver(task, waker);
     current::with(|frame| run(frame.and_then(Frame::core), task, waker, poll));
-    task.base.is_done()
+    is_done_or_driven(task, waker)
 }
 
 /// The future lies in the cell.
@@ -171,16 +169,32 @@ const fn ready(_: &mut PollContext<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-fn set_driver(task: &TaskRef, waker: &Waker) {
-    let Some(driver) = task.driver() else { return };
-    task.cell().access(|| {
-        driver.with(|known| {
+/// Whether a task has ended; if not, the waker is kept for its next wake.
+///
+/// That is done after the step and not before, because many tasks have but one.
+fn is_done_or_driven(task: &TaskRef, waker: &Waker) -> bool {
+    if task.base.is_done() {
+        return true;
+    }
+    let Some(driver) = task.driver() else {
+        return false;
+    };
+    let unwoken = task.cell().access(|| {
+        let changed = driver.with(|known| {
             // Cloning and dropping tokio's own waker calls nothing of a user's.
-            if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            let changed = !known.as_ref().is_some_and(|known| known.will_wake(waker));
+            if changed {
                 *known = Some(waker.clone());
             }
+            changed
         });
+        changed && task.base.has(SCHEDULED)
     });
+    if unwoken == Some(true) {
+        // The wake came during the step, when the waker was not known.
+        waker.wake_by_ref();
+    }
+    false
 }
 
 /// Drops the future of a task that the end of its loop or runtime leaves unfinished, and ends it.
@@ -248,7 +262,7 @@ fn run(
                 prepare(task, &frame.delivery);
             }
             let mut context = PollContext::from_waker(waker);
-            let polled = match poll(&mut context) {
+            let polled = frame.polling(waker, || match poll(&mut context) {
                 Poll::Pending => Polled::Pending,
                 // SAFETY: the future is alive because the task is not done, and nobody else polls it: a
                 // step runs from the ready queue, by the one tokio task that drives it, or right after
@@ -256,7 +270,7 @@ fn run(
                 Poll::Ready(()) => unsafe {
                     (task.base.vtable.poll)(task.cell().ptr(), &mut context)
                 },
-            };
+            });
             polled_to(core, task, frame, polled);
         }),
     }
@@ -437,12 +451,11 @@ pub(crate) fn is_own_waker(waker: &Waker, task: &TaskRef) -> bool {
         && ptr::eq(waker.vtable(), &raw const WAKER)
 }
 
+/// Whether the waker is that of whoever is polling this task, which its loop does not poll.
 fn is_driver(waker: &Waker, task: &TaskRef) -> bool {
-    let Some(driver) = task.driver() else {
-        return false;
-    };
-    let is_it = || driver.with(|known| known.as_ref().is_some_and(|known| known.will_wake(waker)));
-    task.cell().access(is_it).unwrap_or(false)
+    current::with(|frame| {
+        frame.is_some_and(|frame| frame.task() == Some(task) && frame.is_polled_with(waker))
+    })
 }
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);

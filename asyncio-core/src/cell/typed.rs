@@ -17,7 +17,9 @@ use super::callbacks::{Callback, DoneCall, SendCallback};
 use super::cancel::cancel;
 use super::family::{Outer, Part};
 use super::header::CANCELLED;
-use super::outcome::{add_callback, born_failed, cancelled_message, complete, dispatch, retrieve};
+use super::outcome::{
+    add_callback, born_failed, cancelled_message, complete, dispatch, retrieve, retrieve_mut,
+};
 use super::refs::{CellRef, TaskRef};
 use super::task::{Driver, TaskParts, new_future, new_task};
 use super::wait::{CellWait, Waited};
@@ -36,7 +38,7 @@ pub(crate) struct Typed<T> {
     cell: ManuallyDrop<CellRef>,
     /// How to copy the value; set as soon as there is a second handle that may want it.
     clone: OnceLock<fn(&T) -> T>,
-    /// Ends before the reference is given up.
+    /// Ended before the reference is given up; nothing is left of it then.
     wait: ManuallyDrop<CellWait>,
     /// Where the outcome arrives from a loop on another thread.
     fetched: Option<Fetched<T>>,
@@ -119,7 +121,7 @@ impl<T: 'static> Typed<T> {
         if self.fetched.is_some() && !current::in_task() {
             // A task is told by its slot; who is none looks here.
             if let Some(result) = self.take_fetched() {
-                *self.wait = CellWait::new();
+                self.wait.give_up(&self.cell);
                 return Poll::Ready(result);
             }
         }
@@ -136,7 +138,9 @@ impl<T: 'static> Typed<T> {
                 {
                     return Poll::Ready(result);
                 }
-                Poll::Ready(self.take_result())
+                let clone = self.clone.get().copied();
+                // SAFETY: the value of the cell is a `T`.
+                Poll::Ready(unsafe { retrieve_mut(&mut self.cell, clone) })
             }
         }
     }
@@ -332,8 +336,7 @@ impl<T: Clone> Clone for Typed<T> {
 impl<T> Drop for Typed<T> {
     fn drop(&mut self) {
         if self.wait.is_waiting() {
-            // SAFETY: the wait is not used after this.
-            unsafe { ManuallyDrop::drop(&mut self.wait) };
+            self.wait.give_up(&self.cell);
         }
         // SAFETY: the cell is not used after this.
         let cell = unsafe { ManuallyDrop::take(&mut self.cell) };

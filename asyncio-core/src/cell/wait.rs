@@ -13,7 +13,8 @@ use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Message, RuntimeError};
 use crate::loop_cell::Mail;
 
-/// One wait for one cell. Dropping it gives the wait up and nothing else.
+/// One wait for one cell, which its owner holds for longer and hands to every call; the owner ends it
+/// with [`give_up`](Self::give_up).
 #[derive(Default)]
 pub(crate) struct CellWait {
     state: Registration,
@@ -26,7 +27,7 @@ enum Registration {
     /// In a slot of a task.
     Slot { task: TaskRef, id: SlotId },
     /// Polled by something that is no task of ours.
-    Outside { cell: CellRef, token: Token },
+    Outside { token: Token },
     /// A task awaiting itself, found out in this turn.
     Itself { turn: u64 },
     /// The wait ended with this.
@@ -135,7 +136,7 @@ impl CellWait {
                         if refresh_waker(current, id, cx) {
                             return Poll::Pending;
                         }
-                        self.give_up();
+                        self.give_up(cell);
                     }
                     State::Thrown | State::Cancelled => {
                         // The future's own outcome is passed over, as `__wakeup` does.
@@ -162,7 +163,7 @@ impl CellWait {
                 return self.poll_itself(current, turn);
             }
             Registration::Slot { .. } | Registration::Outside { .. } | Registration::Failed(_) => {
-                self.give_up();
+                self.give_up(cell);
             }
         }
         if cell.is_done() && cell.is_reachable() {
@@ -216,10 +217,14 @@ impl CellWait {
         send: impl FnOnce(Callback) -> Callback,
     ) -> Poll<Waited> {
         if cell.is_done() && cell.is_reachable() {
-            self.give_up();
+            if let Registration::Outside { .. } = self.state {
+                // Called and gone.
+                self.state = Registration::None;
+            }
+            self.give_up(cell);
             return Poll::Ready(Waited::Done);
         }
-        self.give_up();
+        self.give_up(cell);
         let callback = Callback::Waker(cx.waker().clone());
         let callback = if cell.is_reachable() {
             callback
@@ -227,10 +232,7 @@ impl CellWait {
             send(callback)
         };
         let token = add_callback(cell, callback);
-        self.state = Registration::Outside {
-            cell: cell.clone(),
-            token,
-        };
+        self.state = Registration::Outside { token };
         Poll::Pending
     }
 
@@ -255,20 +257,12 @@ impl CellWait {
         Waited::Failed
     }
 
-    fn give_up(&mut self) {
+    /// Ends the wait, if there is one.
+    pub(crate) fn give_up(&mut self, cell: &CellRef) {
         match std::mem::take(&mut self.state) {
             Registration::None | Registration::Itself { .. } | Registration::Failed(_) => {}
             Registration::Slot { task, id } => end_anywhere(task, id),
-            Registration::Outside { cell, token } => remove_callback(&cell, token),
-        }
-    }
-}
-
-impl Drop for CellWait {
-    #[inline]
-    fn drop(&mut self) {
-        if self.is_waiting() {
-            self.give_up();
+            Registration::Outside { token } => remove_callback(cell, token),
         }
     }
 }
@@ -365,9 +359,7 @@ pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) ->
 /// Ends a wait and returns the message its cancellation left.
 #[inline]
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
-    let Some(ended) = task.cell().access(|| task.end_wait(id)) else {
-        return None;
-    };
+    let ended = task.cell().access(|| task.end_wait(id))?;
     if let Some(cell) = &ended.target {
         remove_callback(cell, ended.token);
     }

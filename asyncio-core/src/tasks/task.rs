@@ -645,7 +645,7 @@ impl TaskBuilder {
         current::with(|frame| match frame.and_then(Frame::core) {
             Some(core) => self.start_on(core, future, is_send),
             None => match runtime(is_send) {
-                Ok(runtime) => self.start_driven(&runtime, future),
+                Ok(runtime) => self.start_driven(runtime.as_ref(), future),
                 Err(error) => Task::of(Typed::failed(error.into())),
             },
         })
@@ -674,7 +674,7 @@ impl TaskBuilder {
     }
 
     /// Starts a task that a tokio task polls.
-    fn start_driven<T, F>(self, runtime: &Runtime, future: F) -> Task<T>
+    fn start_driven<T, F>(self, runtime: Option<&Runtime>, future: F) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
@@ -682,11 +682,15 @@ impl TaskBuilder {
         let eager = self.eager;
         let inner = Typed::task(None, future, self.parts(None, true));
         if let Some(task) = inner.as_task() {
+            let driven = Driven(task.clone_new());
             if eager {
                 cell::start_eagerly(None, task);
             }
             if !task.base.is_done() {
-                runtime.spawn(Driven(task.clone()));
+                match runtime {
+                    Some(runtime) => drop(runtime.spawn(driven)),
+                    None => drop(tokio::spawn(driven)),
+                }
             }
         }
         Task::of(inner)
@@ -738,9 +742,13 @@ impl Drop for Driven {
     }
 }
 
-/// The tokio runtime to spawn on where no loop of ours runs.
-fn runtime(is_send: bool) -> Result<Runtime, RuntimeError> {
-    let runtime = Runtime::try_current().map_err(|_| no_loop())?;
+/// The tokio runtime to spawn on where no loop of ours runs; `None` for the one whose task this is.
+fn runtime(is_send: bool) -> Result<Option<Runtime>, RuntimeError> {
+    // A handle of the runtime is counted by all its threads, so none is taken where it can be helped.
+    let runtime = match tokio::task::try_id() {
+        Some(_) => None,
+        None => Some(Runtime::try_current().map_err(|_| no_loop())?),
+    };
     if !is_send {
         return Err(RuntimeError::new(
             "a local task needs an event loop: a tokio runtime may move it to another thread",
