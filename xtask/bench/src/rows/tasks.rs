@@ -1,4 +1,4 @@
-//! The workloads, each written once for us and once for every peer.
+//! Tasks, timers and threads.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -8,42 +8,12 @@ use std::time::Duration;
 use asyncio_core as asyncio;
 use asyncio_core::Result;
 
+use super::{BATCH, CURRENT_THREAD, LOCAL_SET, MULTI_THREAD, Row, bytes, row};
 use crate::memory;
 use crate::runtimes::{Measured, current_thread, local_set, multi_thread, ours, ours_virtual};
 
-/// A workload with all its sides, ours first.
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) unit: &'static str,
-    pub(crate) sides: Vec<Side>,
-    /// How many operations; zero for as many as fill a slice.
-    pub(crate) fixed: u32,
-}
-
-pub(crate) struct Side {
-    pub(crate) name: &'static str,
-    pub(crate) run: Run,
-}
-
-/// Runs a number of operations.
-type Run = fn(u32) -> Measured;
-
-/// All rows.
-pub(crate) fn all() -> Vec<Row> {
-    let row = |name, sides: &[(&'static str, Run)]| Row {
-        name,
-        unit: "ns",
-        sides: sides
-            .iter()
-            .map(|&(name, run)| Side { name, run })
-            .collect(),
-        fixed: 0,
-    };
-    let bytes = |name, sides: &[(&'static str, Run)]| Row {
-        unit: "B",
-        fixed: 20_000,
-        ..row(name, sides)
-    };
+/// The rows about tasks, timers and threads.
+pub(super) fn rows() -> Vec<Row> {
     vec![
         row(
             "spawn_serial",
@@ -158,11 +128,7 @@ pub(crate) fn all() -> Vec<Row> {
     ]
 }
 
-const CURRENT_THREAD: &str = "tokio_current_thread";
-const LOCAL_SET: &str = "tokio_local_set";
-const MULTI_THREAD: &str = "tokio_multi_thread";
-/// How many tasks a batch has, and a crowd that takes turns.
-const BATCH: u32 = 1000;
+/// How many tasks a crowd has that takes turns.
 const CROWD: u32 = 100;
 
 async fn spawn_serial(count: u32) -> Result<()> {
