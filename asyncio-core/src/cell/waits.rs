@@ -69,9 +69,27 @@ pub(crate) struct Extra {
 /// What few tasks have: more than one wait at a time, or one with an `Extra`.
 #[derive(Default)]
 pub(crate) struct More {
-    first: Extra,
-    others: Vec<(Slot, Extra)>,
+    others: Vec<Slot>,
     free: Vec<u32>,
+    /// By the index of the wait, for as many as were needed.
+    extras: Vec<Extra>,
+}
+
+impl More {
+    fn extra(&mut self, index: u32) -> &mut Extra {
+        let index = index as usize;
+        if self.extras.len() <= index {
+            self.extras.resize_with(index + 1, Extra::default);
+        }
+        &mut self.extras[index]
+    }
+
+    fn take_extra(&mut self, index: u32) -> Extra {
+        self.extras
+            .get_mut(index as usize)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
 }
 
 /// What the slot of a wait held that is over; dropped outside of any change.
@@ -92,6 +110,25 @@ impl TaskHeader {
         Some(self.first.begin(0, Some(target()), FIRST))
     }
 
+    /// Begins the wait of a task that has no other, on no future.
+    #[inline(always)]
+    pub(crate) fn begin_bare(&self) -> Option<SlotId> {
+        (self.first.state.get() == State::Free).then(|| self.first.begin(0, None, Token::MAX))
+    }
+
+    /// Ends a wait that was begun by `begin_bare` and was neither cancelled nor polled by another than
+    /// the task; false where that is not so.
+    #[inline(always)]
+    pub(crate) fn end_bare(&self, id: SlotId) -> bool {
+        let first = &self.first;
+        let plain =
+            id.index == 0 && first.generation.get() == id.generation && !first.has_extra.get();
+        if plain {
+            first.end();
+        }
+        plain
+    }
+
     /// Begins a wait.
     #[inline]
     pub(super) fn begin_wait(&self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
@@ -108,10 +145,14 @@ impl TaskHeader {
                 more.others.push(Default::default());
                 u32::try_from(more.others.len() - 1).unwrap_or(u32::MAX)
             });
-            let (slot, extra) = &mut more.others[at as usize];
-            slot.has_extra.set(true);
-            extra.waker = waker;
-            slot.begin(at + 1, target, Token::MAX)
+            let index = at + 1;
+            let slot = &more.others[at as usize];
+            slot.has_extra.set(waker.is_some());
+            let id = slot.begin(index, target, Token::MAX);
+            if waker.is_some() {
+                more.extra(index).waker = waker;
+            }
+            id
         })
     }
 
@@ -208,42 +249,41 @@ impl TaskHeader {
             ended.token = slot.token.get();
             slot.has_extra.replace(false)
         });
-        if has_extra == Some(true) {
-            self.end_extra(id.index, &mut ended);
+        if let Some(has_extra) = has_extra
+            && (has_extra || id.index > 0)
+        {
+            self.with_more(|more| {
+                if has_extra {
+                    ended.extra = more.take_extra(id.index);
+                }
+                more.free.extend(id.index.checked_sub(1));
+            });
         }
         ended
     }
 
-    #[cold]
-    fn end_extra(&self, index: u32, ended: &mut Ended) {
-        let Some(rest) = self.rest() else { return };
-        rest.waits.with(|more| match index.checked_sub(1) {
-            None => ended.extra = std::mem::take(&mut more.first),
-            Some(at) => {
-                if let Some((_, extra)) = more.others.get_mut(at as usize) {
-                    ended.extra = std::mem::take(extra);
-                    more.free.push(at);
-                }
-            }
-        });
-    }
-
     /// Shows a function the waits under way, oldest slot first, each with its extra.
     pub(super) fn each_wait(&self, mut function: impl FnMut(&Slot, &mut Extra)) {
+        let mut show = |slot: &Slot, extra: &mut Extra| {
+            function(slot, extra);
+            let needed = extra.waker.is_some() || extra.message.is_some();
+            slot.has_extra.set(needed);
+            needed
+        };
         if self.first.state.get() != State::Free {
-            let mut extra = self.with_more(|more| std::mem::take(&mut more.first));
-            let known = extra.get_or_insert_default();
-            function(&self.first, known);
-            if known.waker.is_some() || known.message.is_some() {
-                self.first.has_extra.set(true);
-                let known = extra.unwrap_or_default();
-                self.rest_or_new().waits.with(|more| more.first = known);
+            let mut extra = self
+                .with_more(|more| more.take_extra(0))
+                .unwrap_or_default();
+            if show(&self.first, &mut extra) {
+                self.rest_or_new().waits.with(|more| *more.extra(0) = extra);
             }
         }
         self.with_more(|more| {
-            for (slot, extra) in &mut more.others {
-                if slot.state.get() != State::Free {
-                    function(slot, extra);
+            for index in 1..=u32::try_from(more.others.len()).unwrap_or(u32::MAX) {
+                let mut extra = more.take_extra(index);
+                let slot = &more.others[index as usize - 1];
+                if slot.state.get() != State::Free && show(slot, &mut extra) {
+                    *more.extra(index) = extra;
                 }
             }
         });
@@ -259,26 +299,17 @@ impl TaskHeader {
         match id.index.checked_sub(1) {
             None => function(&self.first),
             Some(at) => self
-                .with_more(|more| {
-                    more.others
-                        .get(at as usize)
-                        .and_then(|(slot, _)| function(slot))
-                })
+                .with_more(|more| function(more.others.get(at as usize)?))
                 .flatten(),
         }
     }
 
+    /// Runs a function on the extra of a wait that has one.
     fn with_extra<R>(&self, id: SlotId, function: impl FnOnce(&mut Extra) -> R) -> Option<R> {
-        match id.index.checked_sub(1) {
-            None if self.first.is(id) => self.with_more(|more| function(&mut more.first)),
-            None => None,
-            Some(at) => self
-                .with_more(|more| {
-                    let (slot, extra) = more.others.get_mut(at as usize)?;
-                    slot.is(id).then(|| function(extra))
-                })
-                .flatten(),
+        if !self.has_place(id) {
+            return None;
         }
+        self.with_more(|more| function(more.extra(id.index)))
     }
 }
 

@@ -113,8 +113,8 @@ impl Sleep {
         }
     }
 
-    /// The short way of a bare yield: on the loop of the task that polls it by itself. `None` where it
-    /// is not that, with nothing done yet.
+    /// The short way of a bare yield, and of the beginning of a sleep that is the task's only wait: on
+    /// the loop of the task that polls it by itself. `None` where it is not that, with nothing done yet.
     #[inline]
     fn poll_turn(&mut self, frame: &Frame, cx: &PollContext<'_>) -> Option<Poll<Result<()>>> {
         let (core, task) = (frame.core()?, frame.task()?);
@@ -132,6 +132,16 @@ impl Sleep {
                 cell::schedule_here(core, task);
                 Some(Poll::Pending)
             }
+            Waiting::No
+                if self.delay.as_secs_f64() > 0.0
+                    && frame.is_home_of(task.cell())
+                    && cell::is_own_waker(cx.waker(), task) =>
+            {
+                let slot = task.begin_bare()?;
+                frame.delivery.begun.set(frame.delivery.begun.get() + 1);
+                self.set_timer(core, task, slot);
+                Some(Poll::Pending)
+            }
             Waiting::Turn { turn: Some(turn) }
                 if turn != core.turn.get() && !frame.delivery.thrown.get() =>
             {
@@ -140,6 +150,18 @@ impl Sleep {
             }
             _ => None,
         }
+    }
+
+    /// Waits for the loop's timer.
+    fn set_timer(&mut self, core: &Core, task: &TaskRef, slot: SlotId) {
+        let when = core.now() + self.delay.as_secs_f64();
+        let action = TimerAction::Sleep(task.clone_here(), slot);
+        let timer = core.timers.borrow_mut().insert(when, action);
+        self.set_plain(Waiting::Timer {
+            task: task.clone_here(),
+            slot,
+            timer,
+        });
     }
 
     /// Goes from a state that holds nothing to another.
@@ -340,8 +362,16 @@ impl Sleep {
             Waiting::Timer { task, slot, timer } => {
                 if let Some(core) = task.cell().home().core() {
                     let action = core.timers.borrow_mut().cancel(timer);
-                    drop(action);
-                    return cell::end(&task, slot);
+                    if let Some(TimerAction::Sleep(task, _)) = action {
+                        task.into_cell().drop_here();
+                    }
+                    let message = if task.end_bare(slot) {
+                        None
+                    } else {
+                        cell::end(&task, slot)
+                    };
+                    task.into_cell().drop_here();
+                    return message;
                 }
                 let cancel = move |core: &Core| {
                     let action = core.timers.borrow_mut().cancel(timer);
