@@ -116,16 +116,14 @@ impl<'env> BorrowScope<'env> {
         F: StdFuture<Output = Result<T>> + Send + 'env,
         T: Send + 'env,
     {
-        if let Some(error) = self.group.refuses() {
-            return Err(error);
-        }
+        let place = self.group.place()?;
         let ended = Arc::new(Mutex::new(None));
         let task = TaskBuilder::at(Location::caller()).start_scoped(Remote(Arc::clone(&ended)));
         let value = Arc::new(Mutex::new(None));
-        let place = Arc::clone(&value);
+        let kept = Arc::clone(&value);
         let future = Box::pin(async move {
             let value = future.await?;
-            *lock(&place) = Some(value);
+            *lock(&kept) = Some(value);
             Ok(())
         });
         if let Some(child) = task.typed().as_task() {
@@ -142,7 +140,7 @@ impl<'env> BorrowScope<'env> {
                 waker: waker.clone(),
             });
             waker.wake();
-            self.group.adopt(child);
+            place.adopt(child);
         }
         Ok(ScopedTask { task, value })
     }

@@ -69,16 +69,16 @@ where
                 exceptions: Vec::new(),
             },
             tasks: Vec::new(),
+            is_over: false,
         }),
     });
     async move {
         let running = Running(attempts);
         let attempts = &running.0;
-        let first = Attempts::start(attempts, None);
-        attempts.lock().tasks.push(first);
+        attempts.start(0, None);
         let mut done_count = 0;
         loop {
-            let tasks = attempts.lock().tasks.clone();
+            let tasks: Vec<_> = attempts.lock().tasks.iter().flatten().cloned().collect();
             if done_count == tasks.len() {
                 break;
             }
@@ -144,7 +144,10 @@ struct Attempts<T, F> {
 struct State<T, F> {
     functions: std::vec::IntoIter<F>,
     race: Race<T>,
-    tasks: Vec<Task<()>>,
+    /// At the place of its function; `None` where the task is being started on another thread.
+    tasks: Vec<Option<Task<()>>>,
+    /// Somebody has won, or nobody waits any more: no attempt is to begin.
+    is_over: bool,
 }
 
 impl<T, F> Attempts<T, F> {
@@ -159,14 +162,26 @@ where
     Fut: StdFuture<Output = Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    fn start(this: &Arc<Self>, previous_failed: Option<Future<()>>) -> Task<()> {
+    fn start(self: &Arc<Self>, index: usize, previous_failed: Option<Future<()>>) {
         let attempt: Pin<Box<dyn StdFuture<Output = Result<()>> + Send>> =
-            Box::pin(Self::run(Arc::clone(this), previous_failed));
-        TaskBuilder::at(this.location).start(attempt, true)
+            Box::pin(Self::run(Arc::clone(self), index, previous_failed));
+        let task = TaskBuilder::at(self.location).start(attempt, true);
+        let is_over = {
+            let mut state = self.lock();
+            // On a tokio runtime the task may have run by now, and have started the next one.
+            if state.tasks.len() <= index {
+                state.tasks.resize(index + 1, None);
+            }
+            state.tasks[index] = Some(task.clone());
+            state.is_over
+        };
+        if is_over {
+            task.cancel();
+        }
     }
 
     /// One attempt (`run_one_coro`).
-    async fn run(this: Arc<Self>, previous_failed: Option<Future<()>>) -> Result<()> {
+    async fn run(this: Arc<Self>, index: usize, previous_failed: Option<Future<()>>) -> Result<()> {
         if let Some(failed) = previous_failed {
             // Either is a reason to begin.
             if let Err(error) = wait_for(failed, this.delay).await
@@ -175,19 +190,18 @@ where
                 return Err(error);
             }
         }
-        let Some(function) = this.lock().functions.next() else {
-            return Ok(());
+        let function = {
+            let mut state = this.lock();
+            let Some(function) = state.functions.next() else {
+                return Ok(());
+            };
+            state.race.exceptions.push(None);
+            function
         };
         let this_failed = Future::<()>::of(
             with_running(|core| Typed::future(Some(core))).unwrap_or_else(|| Typed::future(None)),
         );
-        let next = Self::start(&this, Some(this_failed.clone()));
-        let index = {
-            let mut state = this.lock();
-            state.tasks.push(next);
-            state.race.exceptions.push(None);
-            state.race.exceptions.len() - 1
-        };
+        this.start(index + 1, Some(this_failed.clone()));
         match function().await {
             Err(error) if error.escapes_the_loop() => return Err(error),
             Err(error) => {
@@ -198,13 +212,15 @@ where
             Ok(value) => {
                 let others = {
                     let mut state = this.lock();
+                    state.is_over = true;
                     // On a tokio runtime two may succeed at once: the first stays the winner.
                     if state.race.winner.is_none() {
                         state.race.winner = Some((index, value));
                     }
                     let tasks = state.tasks.iter().enumerate();
                     let others = tasks.filter(|(other, _)| *other != index);
-                    others.map(|(_, task)| task.clone()).collect::<Vec<_>>()
+                    let others = others.filter_map(|(_, task)| task.clone());
+                    others.collect::<Vec<_>>()
                 };
                 for task in others {
                     task.cancel();
@@ -220,8 +236,12 @@ struct Running<T, F>(Arc<Attempts<T, F>>);
 
 impl<T, F> Drop for Running<T, F> {
     fn drop(&mut self) {
-        let tasks = std::mem::take(&mut self.0.lock().tasks);
-        for task in tasks {
+        let tasks = {
+            let mut state = self.0.lock();
+            state.is_over = true;
+            std::mem::take(&mut state.tasks)
+        };
+        for task in tasks.into_iter().flatten() {
             task.cancel();
         }
     }

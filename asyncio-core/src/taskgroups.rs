@@ -228,14 +228,11 @@ impl TaskGroup {
     /// # }
     /// ```
     pub fn cancel(&self) {
-        {
-            let state = self.lock();
-            if state.exiting && state.live == 0 {
-                return;
-            }
-        }
-        self.abort();
-        self.cancel_parent();
+        // Held open meanwhile, so that the parent is not cancelled when it has left the group.
+        let Some(_open) = self.hold() else { return };
+        self.lock().aborting = true;
+        self.shared.cancel_children();
+        self.shared.cancel_parent();
     }
 
     /// A group whose parent is the task that runs here, or what polls us where that is no task of ours.
@@ -279,11 +276,13 @@ impl TaskGroup {
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        let refused = self.refuses();
-        if let Some(error) = refused {
-            drop(future);
-            return Err(error);
-        }
+        let place = match self.place() {
+            Ok(place) => place,
+            Err(error) => {
+                drop(future);
+                return Err(error);
+            }
+        };
         let task = builder.start(future, is_send);
         let Some(child) = task.typed().as_task().cloned() else {
             // It could not be started, and says why.
@@ -297,44 +296,29 @@ impl TaskGroup {
             self.shared.child_ended(child.cell());
             return Ok(task);
         }
-        self.adopt(&child);
+        place.adopt(&child);
         Ok(task)
     }
 
-    /// Has a task belong to the group that is not done.
-    pub(crate) fn adopt(&self, child: &TaskRef) {
-        let (number, aborting) = {
+    /// A place for a task that is about to be started, or why none can be.
+    pub(crate) fn place(&self) -> Result<Place<'_>, RuntimeError> {
+        let why = {
             let mut state = self.lock();
-            (state.insert(child.clone()), state.aborting)
+            if state.is_finished() {
+                "is finished"
+            } else if state.aborting {
+                "is shutting down"
+            } else {
+                return Ok(Place::new(&self.shared, &mut state));
+            }
         };
-        let watcher = Arc::clone(&self.shared) as Arc<dyn Watcher>;
-        cell::add_callback(child.cell(), Callback::Watch(watcher, number));
-        if aborting {
-            // Its first steps have ended the group.
-            cell::cancel(child.cell(), &None);
-        }
+        Err(RuntimeError::new(format!("{self:?} {why}")))
     }
 
-    /// Why no task can be started, if so.
-    pub(crate) fn refuses(&self) -> Option<RuntimeError> {
-        let state = self.lock();
-        let why = if state.exiting && state.live == 0 {
-            "is finished"
-        } else if state.aborting {
-            "is shutting down"
-        } else {
-            return None;
-        };
-        drop(state);
-        Some(RuntimeError::new(format!("{self:?} {why}")))
-    }
-
-    fn abort(&self) {
-        self.shared.abort();
-    }
-
-    fn cancel_parent(&self) {
-        self.shared.cancel_parent();
+    /// Holds the group open; `None` when it is finished.
+    fn hold(&self) -> Option<Place<'_>> {
+        let mut state = self.lock();
+        (!state.is_finished()).then(|| Place::new(&self.shared, &mut state))
     }
 
     /// Polls the function that the group was made for; a panic is an exception too.
@@ -377,10 +361,10 @@ impl TaskGroup {
                 let mut state = self.lock();
                 state.exiting = true;
                 state.note_base_error(error);
-                state.aborting
+                std::mem::replace(&mut state.aborting, true)
             };
             if !aborting {
-                self.abort();
+                self.shared.cancel_children();
             }
         } else {
             self.lock().exiting = true;
@@ -388,12 +372,13 @@ impl TaskGroup {
         let mut swallowed = None;
         let mut join = Join::default();
         while let Err(cancelled) = poll_fn(|cx| join.poll(&self.shared, cx)).await {
-            if self.lock().aborting {
+            let aborting = std::mem::replace(&mut self.lock().aborting, true);
+            if aborting {
                 // The tasks are being cancelled already: the wait for them goes on.
                 swallowed.get_or_insert(cancelled);
             } else {
                 propagate = Some(cancelled.into());
-                self.abort();
+                self.shared.cancel_children();
             }
         }
         self.conclude(outcome, propagate, swallowed)
@@ -551,6 +536,52 @@ impl Drop for Scope {
     }
 }
 
+/// Where a task is going to be in its group. While somebody has it the group does not end, whichever
+/// threads its other tasks end on.
+pub(crate) struct Place<'a> {
+    shared: &'a Arc<Shared>,
+    /// Until a task has taken it.
+    number: Option<u32>,
+}
+
+impl<'a> Place<'a> {
+    fn new(shared: &'a Arc<Shared>, state: &mut State) -> Self {
+        Self {
+            shared,
+            number: Some(state.reserve()),
+        }
+    }
+
+    /// Has a task belong to the group that is not done.
+    pub(crate) fn adopt(mut self, child: &TaskRef) {
+        let Some(number) = self.number.take() else {
+            return;
+        };
+        let (aborting, concluded) = {
+            let mut state = self.shared.lock();
+            state.fill(number, child.clone());
+            (state.aborting, state.concluded)
+        };
+        let watcher = Arc::clone(self.shared) as Arc<dyn Watcher>;
+        cell::add_callback(child.cell(), Callback::Watch(watcher, number));
+        if concluded {
+            // The group was dropped meanwhile, with its other tasks.
+            cell::kill(child);
+        } else if aborting {
+            // Its first steps have ended the group, or another thread has.
+            cell::cancel(child.cell(), &None);
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.shared.leave(number);
+        }
+    }
+}
+
 /// Waits until no task of a group is left; a cancellation ends one wait, and the next may begin.
 #[derive(Default)]
 struct Join {
@@ -596,9 +627,10 @@ struct State {
     /// The outcome has been told, which has settled the parent's count, or the scope was dropped.
     concluded: bool,
     /// The tasks that are not done, each at the number of its callback, with the order of creation.
-    tasks: Vec<Option<(u64, TaskRef)>>,
+    tasks: Vec<(u64, Option<TaskRef>)>,
     free: Vec<u32>,
     made: u64,
+    /// How many tasks are not done, or are being started.
     live: usize,
     errors: Vec<(Exception, Option<Origin>)>,
     /// The first KeyboardInterrupt or SystemExit.
@@ -609,28 +641,39 @@ struct State {
 }
 
 impl State {
-    fn insert(&mut self, task: TaskRef) -> u32 {
+    /// Whether nothing can be added any more.
+    const fn is_finished(&self) -> bool {
+        self.exiting && self.live == 0
+    }
+
+    fn reserve(&mut self) -> u32 {
         self.live += 1;
         self.made += 1;
-        let entry = Some((self.made, task));
         if let Some(number) = self.free.pop() {
-            self.tasks[number as usize] = entry;
+            self.tasks[number as usize] = (self.made, None);
             return number;
         }
-        self.tasks.push(entry);
+        self.tasks.push((self.made, None));
         u32::try_from(self.tasks.len() - 1).unwrap_or(u32::MAX)
     }
 
+    fn fill(&mut self, number: u32, task: TaskRef) {
+        if let Some((_, place)) = self.tasks.get_mut(number as usize) {
+            *place = Some(task);
+        }
+    }
+
     fn remove(&mut self, number: u32) -> Option<TaskRef> {
-        let (_, task) = self.tasks.get_mut(number as usize)?.take()?;
+        let removed = self.tasks.get_mut(number as usize)?.1.take();
         self.free.push(number);
         self.live -= 1;
-        Some(task)
+        removed
     }
 
     /// The tasks that are not done, in the order of their creation.
     fn children(&self) -> Vec<TaskRef> {
-        let mut children: Vec<_> = self.tasks.iter().flatten().cloned().collect();
+        let started = |(made, task): &(u64, Option<TaskRef>)| Some((*made, task.clone()?));
+        let mut children: Vec<_> = self.tasks.iter().filter_map(started).collect();
         children.sort_unstable_by_key(|(made, _)| *made);
         children.into_iter().map(|(_, task)| task).collect()
     }
@@ -647,13 +690,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cancels every task of the group (`_abort`).
-    fn abort(&self) {
-        let children = {
-            let mut state = self.lock();
-            state.aborting = true;
-            state.children()
-        };
+    /// Cancels every task of the group, which is aborting (`_abort`).
+    fn cancel_children(&self) {
+        let children = self.lock().children();
         for child in children {
             if !child.base.is_done() {
                 cell::cancel(child.cell(), &None);
@@ -678,7 +717,21 @@ impl Shared {
         }
     }
 
-    /// A task of the group has ended and is no longer counted (`_on_task_done`).
+    /// Gives a place up. The last one that does ends the wait for them.
+    fn leave(&self, number: u32) {
+        let (removed, wakeup) = {
+            let mut state = self.lock();
+            let removed = state.remove(number);
+            let wakeup = (state.live == 0).then(|| state.on_completed.take());
+            (removed, wakeup.flatten())
+        };
+        drop(removed);
+        if let Some(wakeup) = wakeup {
+            wakeup.wake();
+        }
+    }
+
+    /// A task of the group has ended (`_on_task_done`).
     fn child_ended(&self, child: &CellRef) {
         if !child.has(FAILED) {
             return;
@@ -698,7 +751,9 @@ impl Shared {
                 spawned_at: task.spawned_at,
             });
             state.errors.push((error.clone(), origin));
-            !state.aborting && !state.parent_cancel_requested
+            let aborts = !state.aborting && !state.parent_cancel_requested;
+            state.aborting |= aborts;
+            aborts
         };
         if let Some(parent) = &self.parent
             && parent.base.is_done()
@@ -713,7 +768,7 @@ impl Shared {
             return;
         }
         if aborts {
-            self.abort();
+            self.cancel_children();
             self.cancel_parent();
         }
     }
@@ -721,16 +776,15 @@ impl Shared {
 
 impl Watcher for Shared {
     fn done(&self, child: &CellRef, number: u32) {
-        let (removed, wakeup) = {
-            let mut state = self.lock();
-            let removed = state.remove(number);
-            let wakeup = (state.live == 0).then(|| state.on_completed.take());
-            (removed, wakeup.flatten())
-        };
-        drop(removed);
-        if let Some(wakeup) = wakeup {
-            wakeup.wake();
+        let parent = self.parent.as_ref();
+        if parent.is_some_and(|parent| parent.cell().is_here()) {
+            // In CPython's order: the parent is woken, and runs in a later turn.
+            self.leave(number);
+            self.child_ended(child);
+        } else {
+            // Once it is woken the parent may conclude at once, on another thread.
+            self.child_ended(child);
+            self.leave(number);
         }
-        self.child_ended(child);
     }
 }

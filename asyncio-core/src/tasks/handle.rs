@@ -205,7 +205,17 @@ pub(crate) fn uncancel(task: &TaskRef) -> u32 {
         left
     };
     match task.cell().access(change) {
-        Some(left) => left,
+        Some(left) => {
+            if left == 0 {
+                current::with(|frame| {
+                    // Nor is one raised later that this very step has found nobody to raise.
+                    if let Some(frame) = frame.filter(|frame| frame.task() == Some(task)) {
+                        frame.delivery.due.set(false);
+                    }
+                });
+            }
+            left
+        }
         None => {
             let away = task.clone();
             let change = move |_: &Core| {

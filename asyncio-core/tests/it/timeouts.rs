@@ -333,3 +333,36 @@ fn many_timeouts_leave_nothing_behind() -> Result<()> {
         Ok(())
     })
 }
+
+/// What was awaited is done in the very step of the limit's own request: the value counts, and the
+/// request goes with the limit.
+#[test]
+fn a_foreign_future_that_is_done_as_the_time_is_over_leaves_no_request_behind() -> Result<()> {
+    run_virtual(async {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let event_loop = get_running_loop()?;
+        event_loop.call_later(1, move || assert!(sender.send(7).is_ok()))?;
+        let value = timeout(1, async { Ok(receiver.await?) }).await?;
+        assert_eq!(value, 7);
+        sleep(1).await?;
+        sleep(0).await?;
+        assert_eq!(current_task().map(|me| me.cancelling()), Some(0));
+        Ok(())
+    })
+}
+
+/// As above, and what follows at once is foreign: it is not taken for what is in the way.
+#[test]
+fn what_follows_such_a_limit_is_left_alone() -> Result<()> {
+    run_virtual(async {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (later, then) = tokio::sync::oneshot::channel();
+        let event_loop = get_running_loop()?;
+        event_loop.call_later(1, move || assert!(sender.send(7).is_ok()))?;
+        event_loop.call_later(2, move || assert!(later.send(8).is_ok()))?;
+        let first = timeout(1, async { Ok(receiver.await?) }).await?;
+        let second = then.await?;
+        assert_eq!((first, second), (7, 8));
+        Ok(())
+    })
+}

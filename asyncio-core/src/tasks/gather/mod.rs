@@ -433,9 +433,17 @@ fn finish<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>) {
     let is_done = outer.cell().is_done();
     let taken = outer.with(|members| {
         let key = std::mem::replace(&mut members.key, Key::NONE);
-        // Of one that has failed they stay, as in CPython: it may still be asked for all results.
-        let parts = (!is_done).then(|| members.tasks.take().zip(members.collect.take()));
-        (parts.flatten(), members.cancel_requested, key)
+        // Of one that has failed they stay, as in CPython: it may still be asked for all results. Of
+        // one that is still being made, on a tokio runtime, there are none yet: who makes it is told
+        // by the count.
+        let parts = match (is_done, members.tasks.take()) {
+            (false, Some(tasks)) => members.collect.take().map(|collect| (tasks, collect)),
+            (_, tasks) => {
+                members.tasks = tasks;
+                None
+            }
+        };
+        (parts, members.cancel_requested, key)
     });
     let Some((parts, cancel_requested, key)) = taken else {
         return;
