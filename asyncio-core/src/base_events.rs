@@ -219,7 +219,9 @@ fn run_ready(core: &Core, ready: Ready) {
             }
         }
         Ready::Done(cell, call) => run_done(core, || call.call(cell)),
-        Ready::Family(outer, child) => run_done(core, || cell::tell(&outer, &child)),
+        Ready::Family(outer, child, number) => {
+            run_done(core, || cell::tell(&outer, &child, number));
+        }
         Ready::Watch(watcher, child, number) => run_done(core, || watcher.done(&child, number)),
         Ready::Timeout(key) => timeouts::fire(core, key),
         Ready::Wake(waker) => run_done(core, || waker.wake()),

@@ -20,8 +20,8 @@ pub(crate) enum Ready {
     Slept(TaskRef, SlotId),
     /// Something foreign that waits for a future of ours.
     Wake(Waker),
-    /// A future hears that a child of its, the second one, is done.
-    Family(CellRef, CellRef),
+    /// A future hears that a child of its, the second one, is done, and what its number is.
+    Family(CellRef, CellRef, u32),
     /// Somebody who watches several futures hears of one.
     Watch(Arc<dyn Watcher>, CellRef, u32),
     /// A `timeout` is due; gone from its slab when it was left or rescheduled.

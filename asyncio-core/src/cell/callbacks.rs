@@ -21,8 +21,8 @@ pub(crate) enum Callback {
     Waker(Waker),
     /// Bring the outcome to another thread and wake who waits there.
     Fetch(Box<dyn FnOnce(&CellRef) + Send>),
-    /// Tell a future that this child of its is done.
-    Family(CellRef),
+    /// Tell a future that this child of its is done, and call it by its number.
+    Family(CellRef, u32),
     /// Tell somebody who watches several futures, and call this one by its number.
     Watch(Arc<dyn Watcher>, u32),
     /// Leave `run_until_complete` (`_run_until_complete_cb`).
@@ -134,7 +134,7 @@ impl Callbacks {
 
     /// Takes out what tells this future.
     pub(crate) fn remove_family(&mut self, outer: &CellRef) -> Option<Callback> {
-        self.remove_first(|callback| matches!(callback, Callback::Family(it) if it == outer))
+        self.remove_first(|callback| matches!(callback, Callback::Family(it, _) if it == outer))
     }
 
     /// Takes out what ends `run_until_complete`.

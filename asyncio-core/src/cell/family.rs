@@ -34,7 +34,7 @@ pub(crate) trait Part: Sized + 'static {
     type Value: 'static;
 
     /// A child is done: called a turn of the loop after it was, at once where there is no loop.
-    fn child_done(outer: &Outer<Self>, child: &CellRef);
+    fn child_done(outer: &Outer<Self>, child: &CellRef, number: u32);
 
     /// The children that a request to cancel goes to, in order; `None` when the future is to be
     /// cancelled itself. Must not call out.
@@ -59,7 +59,7 @@ pub(crate) struct Outer<P> {
 
 /// What a part can do, for those who do not know its type; called with a cell of that type.
 pub(crate) struct FamilyTable {
-    child_done: fn(&CellRef, &CellRef),
+    child_done: fn(&CellRef, &CellRef, u32),
     forwards_to: fn(&CellRef) -> Option<Vec<CellRef>>,
     accepted: fn(&CellRef),
     cancelled: fn(&CellRef),
@@ -123,17 +123,17 @@ impl<P> Clone for Outer<P> {
 }
 
 /// Tells a future that one of its children is done; by the ready queue, or where there is no loop.
-pub(crate) fn tell(outer: &CellRef, child: &CellRef) {
+pub(crate) fn tell(outer: &CellRef, child: &CellRef, number: u32) {
     // A part may be bound to its loop's thread. Once the loop is closed there is nobody to tell.
     if let Some(family) = outer.vtable.family
         && (outer.is_here() || outer.is_driven())
     {
-        (family.child_done)(outer, child);
+        (family.child_done)(outer, child, number);
     }
 }
 
 /// Who is still to be told on this thread, and which child is done.
-type Untold = RefCell<VecDeque<(CellRef, CellRef)>>;
+type Untold = RefCell<VecDeque<(CellRef, CellRef, u32)>>;
 
 thread_local! {
     static TELLING: Cell<*const Untold> = const { Cell::new(ptr::null()) };
@@ -141,19 +141,19 @@ thread_local! {
 
 /// As `tell`, where there is no loop whose queue would keep a long chain of futures that complete
 /// each other from recursing.
-pub(super) fn tell_detached(outer: CellRef, child: CellRef) {
+pub(super) fn tell_detached(outer: CellRef, child: CellRef, number: u32) {
     // SAFETY: null, or the queue of a call of this function further up on this thread's stack, which
     // resets the pointer before it returns.
     if let Some(untold) = unsafe { TELLING.get().as_ref() } {
-        untold.borrow_mut().push_back((outer, child));
+        untold.borrow_mut().push_back((outer, child, number));
         return;
     }
     let untold = Untold::default();
     let _reset = Reset;
     TELLING.set(&raw const untold);
-    let mut next = Some((outer, child));
-    while let Some((outer, child)) = next {
-        tell(&outer, &child);
+    let mut next = Some((outer, child, number));
+    while let Some((outer, child, number)) = next {
+        tell(&outer, &child, number);
         next = untold.borrow_mut().pop_front();
     }
 }
@@ -218,7 +218,7 @@ impl<P: Part> FamilyCell<P> {
     };
 
     const FAMILY: FamilyTable = FamilyTable {
-        child_done: |cell, child| P::child_done(Self::outer(cell), child),
+        child_done: |cell, child, number| P::child_done(Self::outer(cell), child, number),
         forwards_to: |cell| Self::outer(cell).with(|part| part.forwards_to())?,
         accepted: |cell| {
             Self::outer(cell).with(P::accepted);

@@ -294,8 +294,10 @@ pub(super) fn dispatch(cell: &CellRef, callback: Callback) {
         (Callback::Waker(waker), Some(core)) => core.push(Ready::Wake(waker)),
         (Callback::Waker(waker), None) => waker.wake(),
         (Callback::Fetch(fetch), _) => fetch(cell),
-        (Callback::Family(outer), Some(core)) => core.push(Ready::Family(outer, cell.clone())),
-        (Callback::Family(outer), None) => tell_detached(outer, cell.clone()),
+        (Callback::Family(outer, number), Some(core)) => {
+            core.push(Ready::Family(outer, cell.clone(), number));
+        }
+        (Callback::Family(outer, number), None) => tell_detached(outer, cell.clone(), number),
         (Callback::Watch(watcher, number), Some(core)) => {
             core.push(Ready::Watch(watcher, cell.clone(), number));
         }

@@ -254,7 +254,7 @@ struct InExecutor<T>(Option<Arc<Shared<T>>>);
 impl<T: Send + 'static> Part for InExecutor<T> {
     type Value = T;
 
-    fn child_done(_: &Outer<Self>, _: &CellRef) {}
+    fn child_done(_: &Outer<Self>, _: &CellRef, _: u32) {}
 
     fn forwards_to(&self) -> Option<Vec<CellRef>> {
         None

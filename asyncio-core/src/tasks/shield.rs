@@ -100,7 +100,7 @@ where
         },
     );
     let key = core.map(|core| core.families.borrow_mut().insert(outer.cell().clone()));
-    let token = cell::add_callback(&child, Callback::Family(outer.cell().clone()));
+    let token = cell::add_callback(&child, Callback::Family(outer.cell().clone(), 0));
     outer.with(|part| {
         part.token = token;
         part.key = key.unwrap_or(Key::NONE);
@@ -120,7 +120,7 @@ struct Shielded<T> {
 impl<T: 'static> Part for Shielded<T> {
     type Value = T;
 
-    fn child_done(outer: &Outer<Self>, child: &CellRef) {
+    fn child_done(outer: &Outer<Self>, child: &CellRef, _: u32) {
         if child == outer.cell() {
             // The turn after the future was cancelled (`_outer_done_callback`).
             let goes_on = outer.with(|part| part.inner.as_ref().is_some_and(|task| !task.done()));
@@ -156,8 +156,8 @@ impl<T: 'static> Part for Shielded<T> {
 
     fn cancelled(outer: &Outer<Self>) {
         match outer.cell().home().core() {
-            Some(core) => core.push(Ready::Family(outer.cell().clone(), outer.cell().clone())),
-            None => Self::child_done(outer, outer.cell()),
+            Some(core) => core.push(Ready::Family(outer.cell().clone(), outer.cell().clone(), 0)),
+            None => Self::child_done(outer, outer.cell(), 0),
         }
     }
 

@@ -354,7 +354,7 @@ fn start<K: Tasks, V: 'static>(
             done.push(child.clone());
         } else {
             waits = true;
-            cell::add_callback(child, Callback::Family(outer.cell().clone()));
+            cell::add_callback(child, Callback::Family(outer.cell().clone(), 0));
         }
     });
     let core = outer.cell().home().core().filter(|_| waits);
@@ -402,7 +402,7 @@ fn count<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>, child: &CellRef) {
 impl<K: Tasks, V: 'static> Part for Members<K, V> {
     type Value = V;
 
-    fn child_done(outer: &Outer<Self>, child: &CellRef) {
+    fn child_done(outer: &Outer<Self>, child: &CellRef, _: u32) {
         settle(outer);
         count(outer, child);
     }
