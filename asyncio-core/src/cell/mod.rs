@@ -24,7 +24,7 @@ mod waits;
 pub(crate) use callbacks::{Callback, DoneCall, SendCallback, Token, Watcher};
 pub(crate) use cancel::cancel;
 pub(crate) use family::{Outer, Part, let_go, tell};
-pub(crate) use header::{CANCELLED, FAILED, Failure, MUST_CANCEL, SCOPED, STARTED};
+pub(crate) use header::{CANCELLED, FAILED, Failure, LISTED, MUST_CANCEL, SCOPED, STARTED};
 pub(crate) use outcome::{
     add_callback, error, fail, make_cancelled_error, mark_retrieved, peek, remove_call,
     remove_callback, remove_family, remove_stop,

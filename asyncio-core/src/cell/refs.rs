@@ -379,7 +379,7 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     // A done callback may be bound to its loop's thread; on another one it is forgotten. That takes
     // a closed loop, a future that was never done and a last reference that went abroad.
     match header.callbacks.take() {
-        Callbacks::None => {}
+        none @ Callbacks::None => std::mem::forget(none),
         callbacks => drop_callbacks(home, callbacks),
     }
     if value && (header.vtable.needs_drop || header.has(FAILED | CANCELLED)) {

@@ -637,6 +637,7 @@ impl TaskBuilder {
         self.start(future, false)
     }
 
+    #[inline]
     pub(crate) fn start<T, F>(self, future: F, is_send: bool) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
@@ -651,14 +652,14 @@ impl TaskBuilder {
         })
     }
 
+    #[inline]
     fn start_on<T, F>(mut self, core: &Core, future: F, is_send: bool) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        let factory = core.task_factory.borrow().clone();
-        if let Some(factory) = factory {
-            self = factory(self);
+        if core.task_factory.borrow().is_some() {
+            self = self.through_factory(core);
         }
         let eager = self.eager && core.running.get();
         let inner = Typed::task(Some(core), future, self.parts(Some(core), is_send));
@@ -671,6 +672,16 @@ impl TaskBuilder {
             }
         }
         Task::of(inner)
+    }
+
+    #[cold]
+    fn through_factory(self, core: &Core) -> Self {
+        // Taken out first: the factory may set another one.
+        let factory = core.task_factory.borrow().clone();
+        match factory {
+            Some(factory) => factory(self),
+            None => self,
+        }
     }
 
     /// Starts a task that a tokio task polls.
@@ -697,6 +708,7 @@ impl TaskBuilder {
     }
 
     /// `core`: the loop of the task, if it has one.
+    #[inline(always)]
     pub(super) fn parts(self, core: Option<&Core>, value_is_send: bool) -> TaskParts {
         let (number, name) = match (core, self.name) {
             (Some(core), None) => (count(&core.tasks_numbered), None),

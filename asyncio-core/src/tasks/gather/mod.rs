@@ -13,7 +13,7 @@ pub use children::{Gather, GatherLocal};
 use super::child::Child;
 use super::ensure::Spawner;
 use super::task::Task;
-use crate::cell::{self, CANCELLED, Callback, CellRef, Outer, Part, Typed};
+use crate::cell::{self, CANCELLED, Callback, CellRef, LISTED, Outer, Part, Typed};
 use crate::current::{self, Frame};
 use crate::exceptions::{Exception, Result, ValueError};
 use crate::futures::Future;
@@ -525,11 +525,7 @@ impl Duplicates {
             });
             count
         } else {
-            let mut addresses = Vec::with_capacity(all);
-            tasks.for_each(&mut |Child(child)| addresses.push(child.address()));
-            addresses.sort_unstable();
-            addresses.dedup();
-            addresses.len()
+            marked(tasks).unwrap_or_else(|| sorted(tasks))
         };
         if distinct == all {
             Self::None
@@ -551,6 +547,34 @@ impl Duplicates {
             Self::Some { distinct, .. } => Seen(Some(HashSet::with_capacity(*distinct))),
         }
     }
+}
+
+/// How many different children there are, found out by marking them; `None` where one of them is of
+/// another thread or of none.
+fn marked(tasks: &impl Tasks) -> Option<usize> {
+    let (mut distinct, mut at_home) = (0, true);
+    tasks.for_each(&mut |Child(child)| {
+        if !child.is_here() {
+            at_home = false;
+        } else if !child.has(LISTED) {
+            child.set(LISTED);
+            distinct += 1;
+        }
+    });
+    tasks.for_each(&mut |Child(child)| {
+        if child.is_here() {
+            child.clear(LISTED);
+        }
+    });
+    at_home.then_some(distinct)
+}
+
+fn sorted(tasks: &impl Tasks) -> usize {
+    let mut addresses = Vec::with_capacity(tasks.len());
+    tasks.for_each(&mut |Child(child)| addresses.push(child.address()));
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.len()
 }
 
 /// The children that have been seen, where there are duplicates.
