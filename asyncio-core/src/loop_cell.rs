@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::cell::{CellRef, Released, SendCallback, SlotId, TaskRef};
+use crate::cell::{CellRef, Released, SendCallback, SlotId, TaskRef, Token};
 use crate::current;
 use crate::events::ExceptionHandler;
 use crate::exceptions::{Exception, Message};
@@ -58,6 +58,7 @@ pub(crate) enum Mail {
     EndWait(TaskRef, SlotId),
     Cancel(CellRef, Message),
     AddCallback(CellRef, SendCallback),
+    RemoveCallback(CellRef, Token),
     Run(Box<dyn FnOnce(&Core) + Send>),
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context as PollContext, Poll};
 
 use super::callbacks::{Callback, Token};
-use super::header::REQUESTED;
+use super::header::{MUST_CANCEL, REQUESTED, RUNNING, SCHEDULED};
 use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
 use super::step::{is_task_waker, schedule};
@@ -71,6 +71,8 @@ impl CellWait {
         cx: &mut PollContext<'_>,
         send: impl FnOnce(Callback) -> Callback,
     ) -> Poll<Waited> {
+        // What was asked of the future by way of the wait that this one takes the place of.
+        let mut asked = None;
         match &self.state {
             Registration::None => {}
             Registration::Slot { task, id } if task == current => {
@@ -80,7 +82,9 @@ impl CellWait {
                         if refresh_waker(current, id, cx) {
                             return Poll::Pending;
                         }
-                        self.give_up();
+                        let ended = end_quietly(current, id);
+                        asked = ended.asked.then_some(ended.message);
+                        self.state = Registration::None;
                     }
                     State::Thrown | State::Cancelled => {
                         // The future's own outcome is passed over, as `__wakeup` does.
@@ -142,6 +146,10 @@ impl CellWait {
             current.with_waits(|waits| {
                 if let Some(slot) = waits.get(id) {
                     slot.token = token;
+                    if let Some(message) = asked {
+                        slot.asked = true;
+                        slot.message = message;
+                    }
                 }
             });
         });
@@ -316,13 +324,51 @@ pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) ->
 /// Ends a wait and returns the message its cancellation left.
 #[inline]
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
+    let ended = end_quietly(task, id);
+    if ended.asked {
+        hand_back(task, ended.message);
+        return None;
+    }
+    ended.message
+}
+
+#[inline]
+fn end_quietly(task: &TaskRef, id: SlotId) -> Ended {
     let mut ended = Ended::default();
     task.cell()
         .access(|| task.with_waits(|waits| waits.end(id, &mut ended)));
     if let Some(cell) = &ended.target {
         remove_callback(cell, ended.token);
     }
-    ended.message
+    ended
+}
+
+/// A wait was given up whose future had been asked to end: unless the request has been raised by
+/// another wait, it is raised at the task's next one.
+#[cold]
+fn hand_back(task: &TaskRef, message: Message) {
+    if !task.base.has(REQUESTED) || task.base.is_done() {
+        return;
+    }
+    let delivers = |frame: &Frame| {
+        let delivery = &frame.delivery;
+        let ours = frame.task() == Some(task);
+        if ours && !delivery.due.replace(true) {
+            delivery.set_message(message.clone());
+        }
+        ours
+    };
+    if current::with(|frame| frame.is_some_and(delivers)) {
+        return;
+    }
+    let idle = task.cell().access(|| {
+        task.base.set(MUST_CANCEL);
+        task.message.set(message);
+        !task.base.has(SCHEDULED | RUNNING)
+    });
+    if idle == Some(true) {
+        schedule(task);
+    }
 }
 
 /// Ends a wait from wherever it is dropped.

@@ -44,6 +44,8 @@ pub(crate) struct Slot {
     pub(crate) state: State,
     /// Somebody has ended the wait, whatever the task is to raise here.
     pub(crate) woken: bool,
+    /// A request to cancel has gone on to the awaited future.
+    pub(crate) asked: bool,
     /// The awaited future.
     pub(crate) target: Option<CellRef>,
     /// The token of our callback there, once it is known.
@@ -132,6 +134,7 @@ impl Waits {
         let Some(slot) = self.get(id) else { return };
         ended.target = slot.target.take();
         ended.token = slot.token;
+        ended.asked = slot.asked && slot.state == State::Pending;
         ended.message = slot.message.take();
         slot.state = State::Free;
         slot.generation = slot.generation.wrapping_add(1);
@@ -175,6 +178,8 @@ pub(crate) struct Ended {
     pub(crate) target: Option<CellRef>,
     pub(crate) token: Token,
     pub(crate) message: Message,
+    /// The awaited future has been asked to end, and its end was not waited for.
+    pub(crate) asked: bool,
     waker: Option<Waker>,
 }
 
@@ -183,6 +188,7 @@ impl Slot {
     fn begin(&mut self, index: u32, target: Option<CellRef>) -> SlotId {
         self.state = State::Pending;
         self.woken = false;
+        self.asked = false;
         self.target = target;
         self.token = Token::MAX;
         SlotId {
