@@ -200,7 +200,26 @@ pub(crate) fn read(core: &Core, mail: Mail) {
         Mail::AddCallback(cell, callback) => {
             cell::add_callback(&cell, callback.into_inner());
         }
+        Mail::RemoveCallback(cell, token) => cell::remove_callback(&cell, token),
         Mail::Run(function) => function(core),
+    }
+}
+
+/// Does what can still be done of what another thread has asked for while the loop was being closed.
+pub(crate) fn read_closed(mail: Mail) {
+    match mail {
+        Mail::Release(released) => released.release(),
+        // What was waited for has been dropped, and whoever waits hears of it.
+        Mail::AddCallback(cell, callback) => {
+            cell::add_callback(&cell, callback.into_inner());
+        }
+        Mail::RemoveCallback(cell, token) => cell::remove_callback(&cell, token),
+        Mail::Cancel(cell, message) => {
+            cell::cancel(&cell, &message);
+        }
+        Mail::EndWait(task, id) => drop(cell::end(&task, id)),
+        // Its tasks have ended, and nothing is called any more.
+        Mail::Wake(_) | Mail::WakeSlot(..) | Mail::Slept(..) | Mail::Run(_) => {}
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::cell::{CellRef, Registry, Released, SendCallback, SlotId, TaskRef};
+use crate::cell::{CellRef, Registry, Released, SendCallback, SlotId, TaskRef, Token};
 use crate::current;
 use crate::events::ExceptionHandler;
 use crate::exceptions::{Exception, Message};
@@ -59,6 +59,7 @@ pub(crate) enum Mail {
     EndWait(TaskRef, SlotId),
     Cancel(CellRef, Message),
     AddCallback(CellRef, SendCallback),
+    RemoveCallback(CellRef, Token),
     Run(Box<dyn FnOnce(&Core) + Send>),
 }
 

@@ -6,6 +6,7 @@
 )]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use super::refs::{CellRef, TaskRef};
@@ -27,6 +28,8 @@ pub(crate) enum Callback {
     Watch(Arc<dyn Watcher>, u32),
     /// Leave `run_until_complete` (`_run_until_complete_cb`).
     Stop,
+    /// One that came from another thread, where it goes by this token.
+    Sent(Token, Box<Self>),
 }
 
 /// Somebody who waits for several futures: `wait`, `as_completed`, a task group.
@@ -45,6 +48,14 @@ impl SendCallback {
     /// A function may be bound to its thread; all others may go.
     pub(super) fn new(callback: Callback) -> Option<Self> {
         (!matches!(callback, Callback::Call(_))).then_some(Self(callback))
+    }
+
+    /// The same under a token that the sender has chosen, and the token.
+    pub(super) fn under_token(self) -> (Token, Self) {
+        static NEXT: AtomicU64 = AtomicU64::new(SENT);
+        // Relaxed: only that tokens differ matters, and an atomic addition sees to that.
+        let token = NEXT.fetch_add(1, Ordering::Relaxed);
+        (token, Self(Callback::Sent(token, Box::new(self.0))))
     }
 
     pub(crate) fn into_inner(self) -> Callback {
@@ -81,8 +92,12 @@ pub(crate) struct Many {
 /// Names a callback of one future for [`Callbacks::remove`].
 pub(crate) type Token = u64;
 
+/// The token of no callback.
+pub(crate) const NO_TOKEN: Token = Token::MAX;
 /// The token of a future's first callback.
 pub(super) const FIRST: Token = 0;
+/// Tokens from here on are chosen by other threads, for callbacks that they send.
+const SENT: Token = 1 << 63;
 
 impl Callbacks {
     pub(crate) fn add(&mut self, callback: Callback) -> Token {
@@ -110,6 +125,11 @@ impl Callbacks {
 
     /// Takes out the callback with this token.
     pub(crate) fn remove(&mut self, token: Token) -> Option<Callback> {
+        if token >= SENT {
+            let is_it =
+                |callback: &Callback| matches!(callback, Callback::Sent(it, _) if *it == token);
+            return self.remove_first(is_it);
+        }
         match std::mem::take(self) {
             Self::None => None,
             Self::One(callback) if token == FIRST => Some(callback),

@@ -63,7 +63,7 @@ pub(super) fn cancel_waits(task: &TaskRef, message: &Message) -> Answer {
     let Some(slots) = slots else {
         return Answer::Unheard;
     };
-    let (accepted, targets) = slots.wake(task);
+    let (accepted, targets) = slots.wake(task, message);
     let mut answer = match (accepted, targets.is_empty()) {
         (true, _) => Answer::Accepted,
         (false, true) => Answer::Unheard,
@@ -134,10 +134,12 @@ impl Level {
         let task = self.cell.as_task();
         let raises = self.cell.access(|| {
             self.cell.clear(VISITING);
+            // Refused on a loop: the wake of what was done already is on its way. Elsewhere the task
+            // may have resumed meanwhile, on another thread, and gone on to its next wait.
             task.is_some_and(|task| {
                 self.answer != Answer::Accepted
                     && must_cancel(task, message)
-                    && self.answer == Answer::Unheard
+                    && (self.answer == Answer::Unheard || task.base.is_driven())
             })
         });
         let Some(task) = task else {
@@ -182,7 +184,7 @@ fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Le
         None => Visit::Answer(Answer::of(send(cell, message))),
         Some(Err(answer)) => Visit::Answer(answer),
         Some(Ok(slots)) => {
-            let (accepted, targets) = slots.wake(task);
+            let (accepted, targets) = slots.wake(task, message);
             if targets.is_empty() {
                 return Visit::Answer(Answer::Accepted);
             }
@@ -255,11 +257,17 @@ struct Slots {
     wakers: Vec<Waker>,
     /// The futures that the other waits wait for, the oldest wait's last.
     targets: Vec<CellRef>,
+    /// Futures of other threads' loops. Nobody waits for their answers: who knows when those loops
+    /// come to it.
+    abroad: Vec<CellRef>,
 }
 
 impl Slots {
     /// Wakes those who are to find out; not within `access`.
-    fn wake(self, task: &TaskRef) -> (bool, Vec<CellRef>) {
+    fn wake(self, task: &TaskRef, message: &Message) -> (bool, Vec<CellRef>) {
+        for cell in &self.abroad {
+            send(cell, message);
+        }
         if self.schedule {
             schedule(task);
         }
@@ -276,17 +284,22 @@ fn cancel_slots(task: &TaskRef, message: &Message) -> Slots {
         schedule: false,
         wakers: Vec::new(),
         targets: Vec::new(),
+        abroad: Vec::new(),
     };
     task.each_wait(|slot, extra| {
         if slot.state.get() != State::Pending {
             return;
         }
+        extra.message.clone_from(message);
         if let Some(target) = slot.target() {
-            slots.targets.push(target);
-            return;
+            if target.is_reachable() {
+                slot.asked.set(true);
+                slots.targets.push(target);
+                return;
+            }
+            slots.abroad.push(target);
         }
         slot.state.set(State::Cancelled);
-        extra.message.clone_from(message);
         slots.accepted = true;
         match extra.waker.take() {
             None => slots.schedule = true,

@@ -4,12 +4,19 @@
     reason = "outcomes are read and written through the cell's table"
 )]
 
-use super::callbacks::{Callback, Callbacks, DoneCall, SendCallback, Token};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::runtime::Handle as Runtime;
+
+use super::callbacks::{Callback, Callbacks, DoneCall, NO_TOKEN, SendCallback, Token};
 use super::family::tell_detached;
 use super::header::{CANCELLED, DONE, FAILED, FINISHED, Failure, UNRETRIEVED};
 use super::refs::{CellRef, TaskRef};
 use super::step::wake_slot;
 use super::task::{Outcome, outcome};
+use crate::base_events;
 use crate::exceptions::{
     CancelledError, Exception, InvalidStateError, Message, Result, RuntimeError,
 };
@@ -118,24 +125,29 @@ pub(crate) fn add_callback(cell: &CellRef, callback: Callback) -> Token {
         Some(cell.add_callback(callback))
     });
     if let Some(callback) = callback {
-        if token.is_some() {
-            dispatch(cell, callback);
-        } else {
-            send_callback(cell, callback);
+        if token.is_none() {
+            return send_callback(cell, callback);
         }
+        dispatch(cell, callback);
     }
-    token.flatten().unwrap_or(Token::MAX)
+    token.flatten().unwrap_or(NO_TOKEN)
 }
 
-/// Removes the callback with this token, if it is still waiting.
+/// Removes the callback with this token, if it is still waiting; from any thread.
 pub(crate) fn remove_callback(cell: &CellRef, token: Token) {
     let removed = cell.access(|| {
-        if cell.is_done() {
+        if cell.is_done() || token == NO_TOKEN {
             return None;
         }
         cell.change_callbacks(|callbacks| callbacks.remove(token))
     });
-    drop(removed);
+    if removed.is_none() && token != NO_TOKEN && !cell.is_done() {
+        let mail = Mail::RemoveCallback(cell.clone(), token);
+        if cell.home().post(mail).is_err() {
+            // The loop was closed just now.
+            remove_callback(cell, token);
+        }
+    }
 }
 
 /// Removes what tells a future that this child of its is done.
@@ -311,39 +323,86 @@ pub(super) fn dispatch(cell: &CellRef, callback: Callback) {
         (Callback::Watch(watcher, number), None) => watcher.done(cell, number),
         (Callback::Stop, Some(core)) => core.push(Ready::Stop(cell.clone())),
         (Callback::Stop, None) => {}
+        (Callback::Sent(_, callback), _) => dispatch(cell, *callback),
+    }
+}
+
+/// A done callback that no loop calls, and the cell that is done.
+struct Detached(CellRef, Box<dyn DoneCall>);
+
+// SAFETY: only functions that may go to another thread are added to a cell without a loop
+// (`Typed::add_done_callback`).
+unsafe impl Send for Detached {}
+
+impl Detached {
+    fn call(self) {
+        let Self(cell, call) = self;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call.call(cell))) {
+            base_events::failed_callback(None, Exception::from_panic(panic));
+        }
     }
 }
 
 /// Calls a done callback where there is no loop to call it: soon, on the tokio runtime of this
 /// thread, or at once where there is none.
 fn call_detached(cell: CellRef, call: Box<dyn DoneCall>) {
-    struct Detached(CellRef, Box<dyn DoneCall>);
-    // SAFETY: only functions that may go to another thread are added to a cell without a loop
-    // (`Typed::add_done_callback`).
-    unsafe impl Send for Detached {}
-    impl Detached {
-        fn call(self) {
-            self.1.call(self.0);
-        }
-    }
     let detached = Detached(cell, call);
-    match tokio::runtime::Handle::try_current() {
+    match Runtime::try_current() {
         Ok(runtime) => drop(runtime.spawn(async move { detached.call() })),
-        Err(_) => detached.call(),
+        Err(_) => call_in_order(detached),
+    }
+}
+
+thread_local! {
+    /// The callbacks to be called next, while one is being called.
+    static CALLING: RefCell<Option<VecDeque<Detached>>> = const { RefCell::new(None) };
+}
+
+/// Calls a callback here, after those that are under way: each may end the next future.
+fn call_in_order(first: Detached) {
+    if CALLING.try_with(|_| ()).is_err() {
+        // The thread is ending, and has no room for a queue any more.
+        first.call();
+        return;
+    }
+    let queue = |detached| {
+        CALLING.with_borrow_mut(|calling| match calling {
+            Some(queue) => {
+                queue.push_back(detached);
+                None
+            }
+            None => {
+                *calling = Some(VecDeque::new());
+                Some(detached)
+            }
+        })
+    };
+    let mut next = queue(first);
+    while let Some(detached) = next {
+        detached.call();
+        next = CALLING.with_borrow_mut(|calling| {
+            let next = calling.as_mut().and_then(VecDeque::pop_front);
+            if next.is_none() {
+                *calling = None;
+            }
+            next
+        });
     }
 }
 
 /// Sends a callback to the loop of the cell it waits for.
-fn send_callback(cell: &CellRef, callback: Callback) {
+fn send_callback(cell: &CellRef, callback: Callback) -> Token {
     let Some(callback) = SendCallback::new(callback) else {
-        return;
+        return NO_TOKEN;
     };
+    let (token, callback) = callback.under_token();
     // A loop that was closed just now hands it back: what was its own is under locks from here on.
     if let Err(Mail::AddCallback(cell, callback)) =
         cell.home().post(Mail::AddCallback(cell.clone(), callback))
     {
         add_callback(&cell, callback.into_inner());
     }
+    token
 }
 
 /// Moves the outcome out; what can be had more than once is left behind too.

@@ -4,11 +4,11 @@ use std::fmt;
 use std::task::{Context as PollContext, Poll};
 
 use super::callbacks::{Callback, Token};
-use super::header::REQUESTED;
+use super::header::{MUST_CANCEL, REQUESTED, RUNNING, SCHEDULED};
 use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
 use super::step::{is_own_waker, is_task_waker, schedule};
-use super::waits::{SlotId, State};
+use super::waits::{Ended, SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Message, RuntimeError};
 use crate::loop_cell::Mail;
@@ -127,6 +127,8 @@ impl CellWait {
         cx: &mut PollContext<'_>,
         send: impl FnOnce(Callback) -> Callback,
     ) -> Poll<Waited> {
+        // What was asked of the future by way of the wait that this one takes the place of.
+        let mut asked = None;
         match &self.state {
             Registration::None => {}
             Registration::Slot { task, id } if task == current => {
@@ -136,7 +138,9 @@ impl CellWait {
                         if refresh_waker(current, id, cx) {
                             return Poll::Pending;
                         }
-                        self.give_up(cell);
+                        let ended = end_quietly(current, id);
+                        asked = ended.asked.then_some(ended.extra.message);
+                        self.state = Registration::None;
                     }
                     State::Thrown | State::Cancelled => {
                         // The future's own outcome is passed over, as `__wakeup` does.
@@ -194,7 +198,12 @@ impl CellWait {
             send(callback)
         };
         let token = add_callback(cell, callback);
-        current.cell().access(|| current.set_token(id, token));
+        current.cell().access(|| {
+            current.set_token(id, token);
+            if let Some(message) = asked {
+                current.set_asked(id, message);
+            }
+        });
         Poll::Pending
     }
 
@@ -359,11 +368,49 @@ pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) ->
 /// Ends a wait and returns the message its cancellation left.
 #[inline]
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
-    let ended = task.cell().access(|| task.end_wait(id))?;
+    let ended = end_quietly(task, id);
+    if ended.asked {
+        hand_back(task, ended.extra.message);
+        return None;
+    }
+    ended.extra.message
+}
+
+#[inline]
+fn end_quietly(task: &TaskRef, id: SlotId) -> Ended {
+    let ended = task.cell().access(|| task.end_wait(id)).unwrap_or_default();
     if let Some(cell) = &ended.target {
         remove_callback(cell, ended.token);
     }
-    ended.extra.message
+    ended
+}
+
+/// A wait was given up whose future had been asked to end: unless the request has been raised by
+/// another wait, it is raised at the task's next one.
+#[cold]
+fn hand_back(task: &TaskRef, message: Message) {
+    if !task.base.has(REQUESTED) || task.base.is_done() {
+        return;
+    }
+    let delivers = |frame: &Frame| {
+        let delivery = &frame.delivery;
+        let ours = frame.task() == Some(task);
+        if ours && !delivery.due.replace(true) {
+            delivery.set_message(message.clone());
+        }
+        ours
+    };
+    if current::with(|frame| frame.is_some_and(delivers)) {
+        return;
+    }
+    let idle = task.cell().access(|| {
+        task.base.set(MUST_CANCEL);
+        task.set_message(message);
+        !task.base.has(SCHEDULED | RUNNING)
+    });
+    if idle == Some(true) {
+        schedule(task);
+    }
 }
 
 /// Ends a wait from wherever it is dropped.

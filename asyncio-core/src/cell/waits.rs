@@ -51,6 +51,8 @@ pub(crate) struct Slot {
     woken: Cell<bool>,
     /// The wait has something in an [`Extra`].
     has_extra: Cell<bool>,
+    /// A request to cancel has gone on to the awaited future.
+    pub(super) asked: Cell<bool>,
     /// The awaited future.
     target: Cell<Option<CellRef>>,
     /// The token of our callback there, once it is known.
@@ -97,6 +99,8 @@ impl More {
 pub(crate) struct Ended {
     pub(crate) target: Option<CellRef>,
     pub(crate) token: Token,
+    /// The awaited future has been asked to end, and its end was not waited for.
+    pub(crate) asked: bool,
     pub(crate) extra: Extra,
 }
 
@@ -159,6 +163,19 @@ impl TaskHeader {
     /// Says under which token the wait's callback was added to its future.
     pub(super) fn set_token(&self, id: SlotId, token: Token) {
         self.with_slot(id, |slot| slot.token.set(token));
+    }
+
+    /// Says that a request to cancel has gone on to the wait's future.
+    pub(super) fn set_asked(&self, id: SlotId, message: Message) {
+        let is_under_way = self.with_slot(id, |slot| {
+            slot.asked.set(true);
+            slot.has_extra
+                .set(slot.has_extra.get() || message.is_some());
+        });
+        if is_under_way.is_some() && message.is_some() {
+            self.rest_or_new();
+            self.with_extra(id, |extra| extra.message = message);
+        }
     }
 
     #[inline]
@@ -244,6 +261,7 @@ impl TaskHeader {
     pub(super) fn end_wait(&self, id: SlotId) -> Ended {
         let mut ended = Ended::default();
         let has_extra = self.with_slot(id, |slot| {
+            ended.asked = slot.asked.get() && slot.state.get() == State::Pending;
             slot.end();
             ended.target = slot.target.take();
             ended.token = slot.token.get();
@@ -318,6 +336,7 @@ impl Slot {
     fn begin(&self, index: u32, target: Option<CellRef>, token: Token) -> SlotId {
         self.state.set(State::Pending);
         self.woken.set(false);
+        self.asked.set(false);
         let none = self.target.replace(target);
         debug_assert!(none.is_none(), "a wait that is over has left its future");
         // There is nothing to drop; said so, because finding out takes longer than the rest.

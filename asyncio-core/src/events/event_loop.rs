@@ -605,11 +605,7 @@ impl EventLoop {
         });
         // What is posted from here on comes back to the sender.
         let unread = LoopCell::close(&self.cell);
-        for mail in unread {
-            if let Mail::Release(released) = mail {
-                released.release();
-            }
-        }
+        unread.into_iter().for_each(base_events::read_closed);
         Ok(())
     }
 

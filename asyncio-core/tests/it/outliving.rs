@@ -290,3 +290,31 @@ fn a_task_of_a_closed_loop_is_awaited_on_the_next_one() -> Result<()> {
     second.close()?;
     Ok(())
 }
+
+/// Nobody calls the done callbacks of a loop that is closed but whoever sets the future.
+#[test]
+fn a_callback_that_panics_is_not_the_setters_concern() -> Result<()> {
+    let event_loop = new_event_loop()?;
+    let future: Future<u8> = event_loop.create_future();
+    future.add_done_callback(|future| assert!(!future.done(), "in the callback"));
+    event_loop.close()?;
+    future.set_result(7)?;
+    assert_eq!(future.result()?, 7);
+    Ok(())
+}
+
+#[test]
+fn callbacks_that_set_one_future_after_the_other_do_not_recurse() -> Result<()> {
+    const MANY: usize = 20_000;
+    let event_loop = new_event_loop()?;
+    let futures: Vec<Future<usize>> = (0..=MANY).map(|_| event_loop.create_future()).collect();
+    for (number, pair) in futures.windows(2).enumerate() {
+        let next = pair[1].clone();
+        pair[0].add_done_callback(move |_| next.set_result(number + 1));
+    }
+    event_loop.close()?;
+    let (first, last) = (futures[0].clone(), futures[MANY].clone());
+    crate::support::on_small_stack(move || first.set_result(0))?;
+    assert_eq!(last.result()?, MANY);
+    Ok(())
+}

@@ -170,3 +170,32 @@ pub(crate) fn comes_below(
     }
     Ok(false)
 }
+
+/// Runs a program as a task on tokio runtimes with two and with four threads, one after the other.
+pub(crate) fn on_tokio<F>(program: impl Fn() -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    for threads in [2, 4] {
+        on_threads(threads, program())?;
+    }
+    Ok(())
+}
+
+/// Runs a program as a task on a tokio runtime with so many threads. What hangs has failed.
+pub(crate) fn on_threads<T: Send + 'static>(
+    threads: usize,
+    program: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async move {
+        let main = asyncio_core::create_task(program);
+        tokio::time::timeout(Duration::from_secs(60), main).await
+    });
+    // What the program left behind must not hold the test up.
+    runtime.shutdown_timeout(Duration::from_secs(10));
+    ended?
+}
