@@ -270,7 +270,9 @@ fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typ
     // `remote_refs`. AcqRel: whoever gives up the last reference sees what the others did before.
     let local = header.local_refs.get();
     if local + header.remote_refs.fetch_sub(1, Ordering::AcqRel) - 1 == 0 {
-        free(ptr, typed || header.has(VALUE_IS_SEND) || home.is_owner());
+        // Where no loop ever was there are values only that may go to any thread.
+        let may_drop = typed || header.has(VALUE_IS_SEND) || header.is_driven();
+        free(ptr, may_drop || home.is_owner());
     }
 }
 
@@ -333,9 +335,10 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
         base_events::report_never_retrieved(home, header.vtable.is_task, task_name(ptr), exception);
     }
     // A done callback may be bound to its loop's thread; on another one it is forgotten. That takes
-    // a closed loop, a future that was never done and a last reference that went abroad.
+    // a closed loop, a future that was never done and a last reference that went abroad. One of a
+    // cell that never had a loop may go anywhere (`call_detached`).
     if !header.callbacks.with(|callbacks| callbacks.is_empty()) {
-        let callbacks_stay = home.is_closed() && !home.is_owner();
+        let callbacks_stay = home.is_closed() && !home.is_owner() && !header.is_driven();
         header.callbacks.take().for_each(|callback| match callback {
             Callback::Call { .. } if callbacks_stay => std::mem::forget(callback),
             other => drop(other),
