@@ -21,6 +21,7 @@ use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::primitives::Cell;
 use crate::ready::{Call, Ready};
+use crate::shuffle::Shuffle;
 use crate::time::{Clock, due_before};
 use crate::timeouts;
 
@@ -96,7 +97,10 @@ impl<'a> Driver<'a> {
         } else if core.ready.borrow().is_empty() && !core.stopping.get() {
             return Poll::Pending;
         }
-        core.batch.set(core.ready.borrow().len());
+        core.batch.set(match core.shuffle.get() {
+            None => core.ready.borrow().len(),
+            Some(shuffle) => deal(core, shuffle),
+        });
         core.turn.set(core.turn.get() + 1);
         Poll::Ready(())
     }
@@ -178,6 +182,14 @@ impl StdFuture for Driver<'_> {
             }
         }
     }
+}
+
+/// Lets chance decide what the iteration runs, and in which order.
+#[cold]
+fn deal(core: &Core, mut shuffle: Shuffle) -> usize {
+    let dealt = shuffle.deal(&mut core.ready.borrow_mut());
+    core.shuffle.set(Some(shuffle));
+    dealt
 }
 
 /// Does what another thread has asked for; on the loop's own thread.

@@ -8,7 +8,7 @@ use std::task::{Context as PollContext, Poll};
 use crate::cell::{self, CellRef, Failure, Typed};
 use crate::contextvars::{Context, Slot};
 use crate::current;
-use crate::events::CallbackResult;
+use crate::events::{CallbackResult, with_running};
 use crate::exceptions::{Exception, InvalidStateError, Result, RuntimeError};
 
 /// A result that is not there yet and that somebody will set (`asyncio.Future`).
@@ -39,7 +39,7 @@ use crate::exceptions::{Exception, InvalidStateError, Result, RuntimeError};
 ///
 /// # asyncio
 ///
-/// As in Python a future belongs to its loop's thread: elsewhere only [`done`](Self::done),
+/// As in Python a future of a loop belongs to its thread: elsewhere only [`done`](Self::done),
 /// [`cancelled`](Self::cancelled) and [`cancel`](Self::cancel) work, the latter as a request that
 /// the loop carries out.
 pub struct Future<T> {
@@ -49,6 +49,31 @@ pub struct Future<T> {
 /// Names a done callback for `remove_done_callback`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackId(pub(crate) u64);
+
+impl<T: Send + 'static> Future<T> {
+    /// A future that is pending (`asyncio.Future`): of the loop that runs here, or of none.
+    ///
+    /// One of no loop, as on a tokio runtime, may be set and asked on any thread. For a value that must
+    /// stay on its thread there is [`EventLoop::create_future`](crate::EventLoop::create_future).
+    ///
+    /// ```
+    /// use asyncio_core::{Future, Result, create_task};
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> Result<()> {
+    ///     let future = Future::new();
+    ///     let setter = future.clone();
+    ///     create_task(async move { Ok(setter.set_result(42)?) });
+    ///     assert_eq!(future.await?, 42);
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        let made = with_running(|core| Typed::future(Some(core)));
+        Self::of(made.unwrap_or_else(|| Typed::future(None)))
+    }
+}
 
 impl<T: 'static> Future<T> {
     pub(crate) const fn of(inner: Typed<T>) -> Self {
@@ -262,6 +287,12 @@ impl<T: Clone + 'static> Future<T> {
     /// its loop's.
     pub fn result(&self) -> Result<T> {
         self.inner.result()
+    }
+}
+
+impl<T: Send + 'static> Default for Future<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

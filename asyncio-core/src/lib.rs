@@ -63,7 +63,8 @@
 //!
 //! Not from Python: [`FutureExt::cancellable`], which makes a foreign future an await that cancellation
 //! can be caught at; [`scope`], a task group whose tasks borrow; [`Delay`], which lets delays be seconds or a [`Duration`](std::time::Duration);
-//! [`RunnerBuilder::virtual_clock`] and [`ClockHold`], a clock that jumps instead of waiting.
+//! [`RunnerBuilder::virtual_clock`] and [`ClockHold`], a clock that jumps instead of waiting;
+//! [`RunnerBuilder::shuffle`], another order than CPython's.
 //!
 //! # What it does not do
 //!
@@ -103,6 +104,7 @@ mod ready;
 mod runners;
 mod scope;
 mod scoped;
+mod shuffle;
 #[cfg(unix)]
 mod signals;
 mod slab;

@@ -22,6 +22,7 @@ use crate::executors::ThreadPoolExecutor;
 use crate::memory::FreeList;
 use crate::primitives::{AtomicBool, Cell, Mutex, MutexGuard, const_fn, global};
 use crate::ready::{Call, Ready, TimerAction};
+use crate::shuffle::Shuffle;
 #[cfg(unix)]
 use crate::signals::Signals;
 use crate::slab::Slab;
@@ -83,6 +84,8 @@ pub(crate) struct Core {
     pub(crate) ready: RefCell<VecDeque<Ready>>,
     /// How many entries of `ready` belong to the iteration under way.
     pub(crate) batch: Cell<usize>,
+    /// Draws another order than that of the queue, in tests that ask for it.
+    pub(crate) shuffle: Cell<Option<Shuffle>>,
     /// Counts the iterations.
     pub(crate) turn: Cell<u64>,
     pub(crate) timers: RefCell<Timers<TimerAction>>,
@@ -156,6 +159,7 @@ impl LoopCell {
                 core: Core {
                     ready: RefCell::new(VecDeque::new()),
                     batch: Cell::new(0),
+                    shuffle: Cell::new(None),
                     turn: Cell::new(0),
                     timers: RefCell::new(Timers::new()),
                     calls: RefCell::new(Slab::new()),

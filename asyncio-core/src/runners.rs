@@ -246,6 +246,13 @@ impl RunnerBuilder {
         self
     }
 
+    /// Has chance decide the order, for tests; see
+    /// [`EventLoopBuilder::shuffle`](crate::EventLoopBuilder::shuffle).
+    pub const fn shuffle(mut self, seed: u64) -> Self {
+        self.event_loop = self.event_loop.shuffle(seed);
+        self
+    }
+
     /// Makes the runner, with a copy of the current context.
     ///
     /// # Errors

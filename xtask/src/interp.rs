@@ -16,19 +16,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use harness::{run, unsupported};
-
-use crate::program::Area;
-
-/// The areas that the crates cover. The one place to extend when an area is built.
-pub(crate) const SUPPORTED: &[Area] = &[
-    Area::Core,
-    Area::Combine,
-    Area::Scopes,
-    Area::Locks,
-    Area::Queues,
-    Area::Streams,
-];
+pub(crate) use harness::run;
 
 /// How running a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,8 +25,6 @@ pub(crate) struct Program {
     pub(crate) names: Vec<String>,
     /// The text of every counter (`incr`, `cond_wait_for`), a table of their own.
     pub(crate) counters: Vec<String>,
-    /// The statements and kinds of object it uses beyond the core, in order of first appearance.
-    pub(crate) needs: Vec<(Area, String)>,
 }
 
 /// A coroutine function without parameters.
@@ -371,17 +369,6 @@ pub(crate) enum Kind {
     CancelledError,
     ExceptionGroup,
     Exception,
-}
-
-/// A part of asyncio that the crates cover or do not cover yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Area {
-    Core,
-    Combine,
-    Scopes,
-    Locks,
-    Queues,
-    Streams,
 }
 
 /// A value that stands in a program: all of JSON but objects.

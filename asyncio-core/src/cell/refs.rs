@@ -314,7 +314,9 @@ fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typ
     let last =
         header.is_unshared() || local + header.remote_refs.fetch_sub(1, Ordering::AcqRel) - 1 == 0;
     if last {
-        free(ptr, typed || header.has(VALUE_IS_SEND) || home.is_owner());
+        // Where no loop ever was there are values only that may go to any thread.
+        let may_drop = typed || header.has(VALUE_IS_SEND) || header.is_driven();
+        free(ptr, may_drop || home.is_owner());
     }
 }
 
@@ -377,10 +379,11 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
         base_events::report_never_retrieved(home, header.vtable.is_task, task_name(ptr), exception);
     }
     // A done callback may be bound to its loop's thread; on another one it is forgotten. That takes
-    // a closed loop, a future that was never done and a last reference that went abroad.
+    // a closed loop, a future that was never done and a last reference that went abroad. One of a
+    // cell that never had a loop may go anywhere (`call_detached`).
     match header.callbacks.take() {
         none @ Callbacks::None => std::mem::forget(none),
-        callbacks => drop_callbacks(home, callbacks),
+        callbacks => drop_callbacks(header, home, callbacks),
     }
     if value && (header.vtable.needs_drop || header.has(FAILED | CANCELLED)) {
         let drop_outcome = header.vtable.drop_outcome;
@@ -410,8 +413,8 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
 }
 
 #[cold]
-fn drop_callbacks(home: &LoopCell, callbacks: Callbacks) {
-    let callbacks_stay = home.is_closed() && !home.is_owner();
+fn drop_callbacks(header: &Header, home: &LoopCell, callbacks: Callbacks) {
+    let callbacks_stay = home.is_closed() && !home.is_owner() && !header.is_driven();
     callbacks.for_each(|callback| match callback {
         Callback::Call(_) if callbacks_stay => std::mem::forget(callback),
         other => drop(other),

@@ -66,7 +66,7 @@ impl<T: 'static> Typed<T> {
         Self::of(new_task::<F, T, Driver>(core, future, parts).into_cell())
     }
 
-    /// A new future, pending: of a loop, or of none.
+    /// A new future, pending: of a loop, or of none, where its value is `Send`.
     pub(crate) fn future(core: Option<&Core>) -> Self {
         Self::of(new_future::<T>(core))
     }

@@ -8,7 +8,7 @@
 
 use std::task::Waker;
 
-use super::callbacks::{FIRST, Token};
+use super::callbacks::{FIRST, NO_TOKEN, Token};
 use super::refs::CellRef;
 use super::task::TaskHeader;
 use crate::exceptions::Message;
@@ -117,7 +117,7 @@ impl TaskHeader {
     /// Begins the wait of a task that has no other, on no future.
     #[inline(always)]
     pub(crate) fn begin_bare(&self) -> Option<SlotId> {
-        (self.first.state.get() == State::Free).then(|| self.first.begin(0, None, Token::MAX))
+        (self.first.state.get() == State::Free).then(|| self.first.begin(0, None, NO_TOKEN))
     }
 
     /// Ends a wait that was begun by `begin_bare` and was neither cancelled nor polled by another than
@@ -137,7 +137,7 @@ impl TaskHeader {
     #[inline]
     pub(super) fn begin_wait(&self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
         if waker.is_none() && self.first.state.get() == State::Free {
-            return self.first.begin(0, target, Token::MAX);
+            return self.first.begin(0, target, NO_TOKEN);
         }
         self.begin_another(waker, target)
     }
@@ -152,7 +152,7 @@ impl TaskHeader {
             let index = at + 1;
             let slot = &more.others[at as usize];
             slot.has_extra.set(waker.is_some());
-            let id = slot.begin(index, target, Token::MAX);
+            let id = slot.begin(index, target, NO_TOKEN);
             if waker.is_some() {
                 more.extra(index).waker = waker;
             }

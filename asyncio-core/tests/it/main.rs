@@ -27,6 +27,7 @@ mod outliving;
 mod reports;
 mod runners;
 mod shield;
+mod shuffle;
 #[cfg(unix)]
 mod signals;
 mod staggered;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use asyncio_core::{EventLoop, OwnedEventLoop, Result, Task};
 
+use super::Outcome;
 use super::machine::{Machine, Value};
-use super::{Outcome, SUPPORTED};
 use crate::program::{Constant, Program};
 
 /// Virtual seconds between two looks of the watchdog.
@@ -17,9 +17,6 @@ const LAST_TICK: u32 = 5;
 
 /// Runs a program on an event loop of its own.
 pub(crate) fn run(program: Program) -> Outcome {
-    if let Some(what) = unsupported(&program) {
-        return Outcome::Skip(format!("unsupported: {what}"));
-    }
     // A panic of the crates is a finding about this program, not the end of the run.
     match catch_unwind(AssertUnwindSafe(|| finish(Rc::new(program)))) {
         Ok(Ok(outcome)) => outcome,
@@ -32,16 +29,7 @@ pub(crate) fn run(program: Program) -> Outcome {
     }
 }
 
-/// The first thing that a program needs and the crates do not have yet.
-pub(crate) fn unsupported(program: &Program) -> Option<&str> {
-    let missing = program
-        .needs
-        .iter()
-        .find(|(area, _)| !SUPPORTED.contains(area))?;
-    Some(&missing.1)
-}
-
-/// Runs a program that the crates cover, and frees all that it made.
+/// Runs a program, and frees all that it made.
 pub(super) fn finish(program: Rc<Program>) -> Result<Outcome> {
     let owner = OwnedEventLoop::builder().virtual_clock(true).build()?;
     let machine = Machine::new(program, EventLoop::clone(&owner));

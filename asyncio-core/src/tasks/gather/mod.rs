@@ -178,7 +178,8 @@ impl<K: Tasks> Gathering<K> {
         )
     }
 
-    /// A future of what a function makes of the values, in the same turn of the loop.
+    /// A future of what a function makes of the values, in the same turn of the loop; on a tokio
+    /// runtime on the thread where the last child ends.
     ///
     /// ```
     /// # use asyncio_core::{Result, gather, run};
@@ -190,10 +191,17 @@ impl<K: Tasks> Gathering<K> {
     /// })
     /// # }
     /// ```
+    ///
+    /// What it makes must be able to leave that thread:
+    ///
+    /// ```compile_fail
+    /// # use asyncio_core::gather;
+    /// gather([async { Ok(1) }]).map(|_| std::rc::Rc::new(1));
+    /// ```
     pub fn map<U, M>(self, make: M) -> Future<U>
     where
         M: FnOnce(K::Values) -> U + Clone + Send + 'static,
-        U: 'static,
+        U: Send + 'static,
     {
         let again = make.clone();
         self.restart(
@@ -207,7 +215,7 @@ impl<K: Tasks> Gathering<K> {
     pub fn map_results<U, M>(self, make: M) -> Future<U>
     where
         M: FnOnce(K::Results) -> U + Clone + Send + 'static,
-        U: 'static,
+        U: Send + 'static,
     {
         let again = make.clone();
         self.restart(
@@ -226,6 +234,7 @@ impl<K: Tasks> Gathering<K> {
     ) -> Future<U> {
         let taken = self.outer.with(|members| {
             let key = std::mem::replace(&mut members.key, Key::NONE);
+            members.is_open = false;
             members.unsettled = Vec::new();
             (members.tasks.take(), members.cancel_requested, key)
         });
@@ -234,6 +243,10 @@ impl<K: Tasks> Gathering<K> {
         // Whatever it was, it is not what was asked for.
         cell::mark_retrieved(self.outer.cell());
         let Some(tasks) = tasks else {
+            // Somebody looked at it before, and so it is finished; perhaps another thread is at it.
+            while !self.outer.cell().is_done() {
+                std::thread::yield_now();
+            }
             let future = Future::of(Typed::future(self.outer.cell().home().core()));
             // The children were done from the start: each gave a value, or this is why not.
             match self.future.typed().take_result() {
@@ -304,6 +317,9 @@ struct Members<K, V> {
     /// Those that were done from the start, until they are counted: so long it may be said that their
     /// exceptions are wanted as results.
     unsettled: Vec<CellRef>,
+    /// Whether those that end meanwhile are kept there as well. Where there are other threads they
+    /// may, and what is finished cannot be asked for something else any more.
+    is_open: bool,
     /// Where the loop keeps the future while there are children left.
     key: Key,
 }
@@ -325,12 +341,15 @@ fn start<K: Tasks, V: 'static>(
         left,
         cancel_requested,
         unsettled: Vec::new(),
+        is_open: false,
         key: Key::NONE,
     };
     let outer = match &child {
         Some(child) => Outer::new(child.home().core(), members),
         None => current::with(|frame| Outer::new(frame.and_then(Frame::core), members)),
     };
+    let is_driven = outer.cell().is_driven();
+    outer.with(|members| members.is_open = is_driven);
     if !of_one_loop {
         let tasks = outer.with(|members| members.tasks.take());
         drop(tasks);
@@ -339,7 +358,7 @@ fn start<K: Tasks, V: 'static>(
         outer.fail(ValueError::new(message).into());
         return outer;
     }
-    // Taken out for the length of this: a child that is done at once, on a tokio runtime, only counts.
+    // Taken out for the length of this, which calls out.
     let Some(Some(tasks)) = outer.with(|members| members.tasks.take()) else {
         return outer;
     };
@@ -359,14 +378,12 @@ fn start<K: Tasks, V: 'static>(
     });
     let core = outer.cell().home().core().filter(|_| waits);
     let key = core.map(|core| core.families.borrow_mut().insert(outer.cell().clone()));
-    // Children that ended meanwhile, on a tokio runtime, found no tasks to look through.
-    let ended = outer.with(|members| {
+    outer.with(|members| {
         members.key = key.unwrap_or(Key::NONE);
         members.tasks = Some(tasks);
-        members.unsettled = done;
-        members.left == 0
+        members.unsettled.append(&mut done);
     });
-    if ended == Some(true) {
+    if left == 0 {
         finish(&outer);
     }
     outer
@@ -374,7 +391,10 @@ fn start<K: Tasks, V: 'static>(
 
 /// Counts the children that were done from the start, as CPython does once all are registered.
 fn settle<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>) {
-    let unsettled = outer.with(|members| std::mem::take(&mut members.unsettled));
+    let unsettled = outer.with(|members| {
+        members.is_open = false;
+        std::mem::take(&mut members.unsettled)
+    });
     for child in unsettled.into_iter().flatten() {
         count(outer, &child);
     }
@@ -403,8 +423,16 @@ impl<K: Tasks, V: 'static> Part for Members<K, V> {
     type Value = V;
 
     fn child_done(outer: &Outer<Self>, child: &CellRef, _: u32) {
-        settle(outer);
-        count(outer, child);
+        let is_kept = outer.with(|members| {
+            if members.is_open {
+                members.unsettled.push(child.clone());
+            }
+            members.is_open
+        });
+        if is_kept != Some(true) {
+            settle(outer);
+            count(outer, child);
+        }
     }
 
     fn forwards_to(&self) -> Option<Vec<CellRef>> {
