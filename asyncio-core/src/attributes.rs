@@ -16,6 +16,8 @@ pub struct Settings {
     pub debug: Option<bool>,
     /// A clock that jumps.
     pub virtual_clock: bool,
+    /// The function, with the modules that it is in: a test is started again by this name.
+    pub name: &'static str,
 }
 
 /// Runs a program, and ends as its result says.
@@ -24,6 +26,7 @@ where
     F: StdFuture<Output = R> + 'static,
     R: CallbackResult,
 {
+    crate::init();
     exit_code(run(settings, program))
 }
 
@@ -41,6 +44,10 @@ where
     F: StdFuture<Output = R> + 'static,
     R: CallbackResult,
 {
+    #[cfg(all(feature = "process-pool", unix))]
+    if let Some((_, test)) = settings.name.split_once("::") {
+        crate::executors::init(crate::executors::Start::Test(test));
+    }
     let result = run(settings, program);
     let error = result.as_ref().err();
     if let Some(panic) = error.and_then(Exception::downcast_ref::<PanicError>) {

@@ -57,7 +57,7 @@
 //! | `asyncio.timeouts` | [`timeout`], [`timeout_at`], [`Timeout`] |
 //! | `asyncio.taskgroups` | [`task_group`], [`TaskGroup`] |
 //! | `asyncio.staggered` | [`staggered_race`] |
-//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`Executor`], [`ThreadPoolExecutor`], [`Job`] |
+//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`Executor`], [`ThreadPoolExecutor`], [`Job`]; `ProcessPoolExecutor` |
 //! | `asyncio.exceptions`, `ExceptionGroup`, `except*` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`], [`except_star!`] |
 //! | `contextvars` | [`ContextVar`], [`Context`], [`copy_context`] |
 //!
@@ -70,8 +70,7 @@
 //!
 //! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
 //!   this one.
-//! - It runs no work in other processes, has no `run_coroutine_threadsafe`, and cannot show who awaits
-//!   whom, yet.
+//! - It has no `run_coroutine_threadsafe`, and cannot show who awaits whom, yet.
 //! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
 //!   left in a thread when its loop has ended.
 //! - It does not panic where there is nothing to run on: the task that is returned has failed. And a
@@ -80,6 +79,8 @@
 //! # Features
 //!
 //! - `macros`, on by default: the attributes [`main`](macro@main) and [`test`](macro@test).
+//! - `process-pool`: `ProcessPoolExecutor`, which runs functions in processes of their own, on Unix;
+//!   their arguments and values go there by [serde](https://docs.rs/serde).
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
@@ -97,6 +98,7 @@ mod exceptions;
 mod executors;
 mod exit;
 mod futures;
+mod init;
 mod loop_cell;
 mod memory;
 mod primitives;
@@ -169,9 +171,14 @@ pub use exceptions::{
     CancelledError, Exception, InvalidStateError, KeyboardInterrupt, PanicError, Result,
     RuntimeError, SystemExit, TimeoutError, ValueError,
 };
+#[cfg(all(feature = "process-pool", unix))]
+pub use executors::{
+    BrokenProcess, BrokenProcessPool, ProcessPoolBuilder, ProcessPoolExecutor, TransferError,
+};
 pub use executors::{BrokenThreadPool, Executor, Job, ThreadPoolBuilder, ThreadPoolExecutor, Work};
 pub use exit::exit_code;
 pub use futures::{CallbackId, Future};
+pub use init::init;
 pub use runners::{Runner, RunnerBuilder, run};
 pub use scope::{BorrowScope, ScopedTask, scope};
 pub use staggered::{Race, staggered_race};

@@ -26,13 +26,16 @@ const STAGES: [Stage; 6] = [
         cargo(&[
             "clippy",
             "--workspace",
+            "--all-features",
             "--all-targets",
             "--",
             "-D",
             "warnings",
         ])
     }),
-    ("test", || cargo(&["test", "--workspace", "--no-fail-fast"])),
+    ("test", || {
+        cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+    }),
     ("doc", doc),
     ("tidy", || {
         Ok(tidy::check(&root())? & parity::check(&root())?)
@@ -103,7 +106,7 @@ fn cargo(args: &[&str]) -> Result<bool, Failure> {
 
 fn doc() -> Result<bool, Failure> {
     ran(cargo_command()
-        .args(["doc", "--workspace", "--no-deps"])
+        .args(["doc", "--workspace", "--all-features", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings"))
 }
 

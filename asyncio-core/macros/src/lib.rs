@@ -85,6 +85,7 @@ fn write(attribute: &str, settings: &Settings, function: Function) -> TokenStrea
     out.extend(attributes);
     out.extend(visibility);
     out.extend(tokens("fn"));
+    let text = name.to_string();
     out.extend([
         TokenTree::Ident(name),
         TokenTree::Group(Group::new(Delimiter::Parenthesis, TokenStream::new())),
@@ -112,7 +113,8 @@ fn write(attribute: &str, settings: &Settings, function: Function) -> TokenStrea
     } = settings;
     let call = format!(
         "{place}::attributes::{attribute}({place}::attributes::Settings {{ \
-         debug: {debug}, virtual_clock: {virtual_clock} }}, program)"
+         debug: {debug}, virtual_clock: {virtual_clock}, \
+         name: ::core::concat!(::core::module_path!(), \"::{text}\") }}, program)"
     );
     outer.extend(tokens(&call));
     if attribute == "test" && returns_nothing {

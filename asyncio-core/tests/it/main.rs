@@ -24,6 +24,8 @@ mod gather;
 mod limits;
 mod misuse;
 mod outliving;
+#[cfg(all(unix, feature = "process-pool"))]
+mod processes;
 mod reports;
 mod runners;
 mod shield;
