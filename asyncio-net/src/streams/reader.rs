@@ -516,8 +516,12 @@ impl State {
         if self.source.is_none() {
             return true;
         }
-        self.at_once += 1;
-        self.at_once <= AT_ONCE
+        if self.at_once < AT_ONCE {
+            self.at_once += 1;
+            return true;
+        }
+        self.at_once = 0;
+        false
     }
 
     /// Reads once from where more comes from; what the source ended with, if it did.

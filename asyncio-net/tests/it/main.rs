@@ -4,3 +4,5 @@
 
 mod reader;
 mod reader_model;
+mod streams;
+mod support;
