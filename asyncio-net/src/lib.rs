@@ -61,6 +61,8 @@ mod ssl;
 #[cfg(feature = "tls")]
 mod sslproto;
 mod streams;
+#[cfg(unix)]
+pub mod subprocess;
 mod transports;
 #[cfg(unix)]
 mod unix_events;
@@ -78,4 +80,8 @@ pub use streams::{
 };
 #[cfg(unix)]
 pub use streams::{open_unix_connection, start_unix_server};
+#[cfg(unix)]
+pub use subprocess::{Process, create_subprocess_exec, create_subprocess_shell};
 pub use transports::ExtraInfo;
+#[cfg(unix)]
+pub use unix_events::{connect_read_pipe, connect_write_pipe};

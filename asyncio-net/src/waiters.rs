@@ -96,32 +96,30 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        loop {
-            if this.waiter.is_waiting() {
-                ready!(this.waiter.poll(cx))?;
-            }
-            if let Some(found) = (this.look)(&mut lock(this.state)) {
-                // One that ends elsewhere than where it began gives the wait up there.
-                this.waiter.give_up();
-                return Poll::Ready(Ok(found));
-            }
-            // Begun while nothing is locked, for it may clone somebody else's waker. What still
-            // waits, polled elsewhere than where it began, is let go of after that.
-            let mut waiter = Waiter::new();
-            let wakeup = waiter.begin(cx);
-            let former = std::mem::replace(&mut this.waiter, waiter);
-            let mut state = lock(this.state);
-            if let Some(found) = (this.look)(&mut state) {
-                drop(state);
-                drop(former);
-                this.waiter.give_up();
-                return Poll::Ready(Ok(found));
-            }
-            state.waiters().add(wakeup);
+        if this.waiter.is_waiting() {
+            ready!(this.waiter.poll(cx))?;
+        }
+        if let Some(found) = (this.look)(&mut lock(this.state)) {
+            // One that ends elsewhere than where it began gives the wait up there.
+            this.waiter.give_up();
+            return Poll::Ready(Ok(found));
+        }
+        // Begun while nothing is locked, for it may clone somebody else's waker. What still
+        // waits, polled elsewhere than where it began, is let go of after that.
+        let mut waiter = Waiter::new();
+        let wakeup = waiter.begin(cx);
+        let former = std::mem::replace(&mut this.waiter, waiter);
+        let mut state = lock(this.state);
+        if let Some(found) = (this.look)(&mut state) {
             drop(state);
             drop(former);
-            return Poll::Pending;
+            this.waiter.give_up();
+            return Poll::Ready(Ok(found));
         }
+        state.waiters().add(wakeup);
+        drop(state);
+        drop(former);
+        Poll::Pending
     }
 }
 

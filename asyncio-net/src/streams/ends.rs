@@ -21,7 +21,6 @@ pub(crate) enum ReadEnd {
     Pipe(pipe::Receiver),
     #[cfg(feature = "tls")]
     Tls(TlsEnd),
-    Other(Box<dyn AsyncRead + Send + Unpin>),
 }
 
 /// Where bytes go.
@@ -33,7 +32,6 @@ pub(crate) enum WriteEnd {
     Pipe(pipe::Sender),
     #[cfg(feature = "tls")]
     Tls(TlsEnd),
-    Other(Box<dyn AsyncWrite + Send + Unpin>),
 }
 
 impl ReadEnd {
@@ -52,7 +50,6 @@ impl ReadEnd {
             Self::Pipe(end) => pin!(end.read_buf(buffer)).poll(cx),
             #[cfg(feature = "tls")]
             Self::Tls(end) => pin!(end.read_buf(buffer)).poll(cx),
-            Self::Other(end) => pin!(end.read_buf(buffer)).poll(cx),
         }
     }
 }
@@ -71,7 +68,6 @@ impl AsyncRead for ReadEnd {
             Self::Pipe(end) => Pin::new(end).poll_read(cx, buffer),
             #[cfg(feature = "tls")]
             Self::Tls(end) => Pin::new(end).poll_read(cx, buffer),
-            Self::Other(end) => Pin::new(end).poll_read(cx, buffer),
         }
     }
 }
@@ -92,7 +88,8 @@ impl WriteEnd {
             Self::Tcp(_) => false,
             #[cfg(unix)]
             Self::Unix(_) | Self::Pipe(_) => false,
-            _ => true,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
         }
     }
 
@@ -101,7 +98,6 @@ impl WriteEnd {
         match self {
             #[cfg(feature = "tls")]
             Self::Tls(_) => true,
-            Self::Other(_) => true,
             _ => false,
         }
     }
@@ -127,7 +123,6 @@ macro_rules! each {
             Self::Pipe($end) => $call,
             #[cfg(feature = "tls")]
             Self::Tls($end) => $call,
-            Self::Other($end) => $call,
         }
     };
 }

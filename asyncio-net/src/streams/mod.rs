@@ -23,6 +23,5 @@ pub use reader::StreamReader;
 #[cfg(unix)]
 pub use serve::start_unix_server;
 pub use serve::{StartServer, start_server};
-#[cfg(feature = "tls")]
 pub(crate) use source::Source;
 pub use writer::StreamWriter;

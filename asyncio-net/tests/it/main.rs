@@ -4,5 +4,7 @@
 
 mod reader;
 mod reader_model;
+mod server;
 mod streams;
+mod subprocess;
 mod support;

@@ -179,7 +179,9 @@ fn a_connection_that_takes_too_long_is_given_up() -> Result<()> {
 fn all_addresses_of_a_host_are_tried() -> Result<()> {
     everywhere(|| async {
         let found = asyncio_net::getaddrinfo("localhost", 1).await?;
-        let refused = open_connection("localhost", 1).await.expect_err("no server");
+        let refused = open_connection("localhost", 1)
+            .await
+            .expect_err("no server");
         if found.len() > 1 {
             let error = refused.downcast_ref::<ConnectError>().expect("several");
             assert_eq!(error.attempts().len(), found.len());
@@ -228,7 +230,10 @@ fn whoever_writes_to_a_peer_that_has_gone_hears_of_it() -> Result<()> {
             assert!(rounds < 1000, "no error");
         };
         let kind = error.downcast_ref::<std::io::Error>().expect("I/O").kind();
-        assert!(matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset));
+        assert!(matches!(
+            kind,
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+        ));
         Ok(())
     })
 }
@@ -357,7 +362,10 @@ fn what_is_kept_is_written_before_the_end() -> Result<()> {
         for how in 0..3 {
             let (reader, writer, mut peer) = pair().await?;
             writer.write(&data);
-            assert!(writer.get_write_buffer_size() > 0, "the socket took all of it");
+            assert!(
+                writer.get_write_buffer_size() > 0,
+                "the socket took all of it"
+            );
             match how {
                 0 => writer.close(),
                 1 => writer.write_eof()?,
@@ -467,7 +475,10 @@ fn more_than_the_limit_can_be_read_at_once() -> Result<()> {
         let end = reader.readexactly(1).await;
         let error = error_of::<IncompleteReadError>(end);
         let error = error.downcast_ref::<IncompleteReadError>();
-        assert_eq!(error.map(IncompleteReadError::partial), Some(b"".as_slice()));
+        assert_eq!(
+            error.map(IncompleteReadError::partial),
+            Some(b"".as_slice())
+        );
         Ok(())
     })
 }
@@ -609,7 +620,10 @@ fn an_error_of_a_handler_is_reported_and_the_connection_closed() -> Result<()> {
         let (reader, _writer) = open_connection("127.0.0.1", server.port()).await?;
         assert_eq!(reader.read(-1).await?, b"");
         until(|| !messages.borrow().is_empty()).await?;
-        assert_eq!(*messages.borrow(), ["Unhandled exception in client_connected_cb"]);
+        assert_eq!(
+            *messages.borrow(),
+            ["Unhandled exception in client_connected_cb"]
+        );
         Ok(())
     })
 }

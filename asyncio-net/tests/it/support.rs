@@ -17,15 +17,13 @@ where
 {
     let on_a_loop = test();
     run(async { in_time(on_a_loop).await }).inspect_err(|error| {
-        eprintln!("on an event loop: {error:?}");
+        error.add_note("on an event loop");
     })?;
-    on_tokio(test()).inspect_err(|error| eprintln!("on a tokio runtime: {error:?}"))
+    on_tokio(test()).inspect_err(|error| error.add_note("on a tokio runtime"))
 }
 
 /// Runs a test in a task of ours on a tokio runtime with two threads.
-pub(crate) fn on_tokio(
-    test: impl Future<Output = Result<()>> + Send + 'static,
-) -> Result<()> {
+pub(crate) fn on_tokio(test: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
