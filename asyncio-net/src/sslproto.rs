@@ -26,7 +26,7 @@ pub(crate) struct TlsEnd {
 
 struct Shared {
     stream: Mutex<TlsStream<Duplex>>,
-    truncation_is_end: bool,
+    settings: TlsSettings,
 }
 
 /// Speaks TLS over a connection, as the client.
@@ -135,7 +135,7 @@ impl StreamWriter {
     pub async fn start_tls(&self, tls: &TlsClient, server_hostname: &str) -> Result<()> {
         let (duplex, upgrade) = Upgrade::begin(self).await?;
         let end = client(duplex, tls, server_hostname).await;
-        upgrade.finish(end, tls.settings())
+        upgrade.finish(end)
     }
 
     /// Speaks TLS from here on, as the server; see [`start_tls`](Self::start_tls).
@@ -154,7 +154,7 @@ impl StreamWriter {
     pub async fn start_tls_server(&self, tls: &TlsServer) -> Result<()> {
         let (duplex, upgrade) = Upgrade::begin(self).await?;
         let end = server(duplex, tls).await;
-        upgrade.finish(end, tls.settings())
+        upgrade.finish(end)
     }
 }
 
@@ -186,18 +186,21 @@ impl Upgrade {
         Ok((duplex, this))
     }
 
-    fn finish(mut self, end: Result<TlsEnd>, settings: &TlsSettings) -> Result<()> {
+    fn finish(mut self, end: Result<TlsEnd>) -> Result<()> {
         let end = match end {
             Ok(end) => end,
             Err(error) => {
-                if let Some(outgoing) = self.outgoing.take() {
+                // A cancellation is the task's; the stream was given up.
+                if !error.is_cancelled()
+                    && let Some(outgoing) = self.outgoing.take()
+                {
                     outgoing.lose(Some(error.clone()));
                 }
                 return Err(error);
             }
         };
         if let Some(outgoing) = self.outgoing.take() {
-            outgoing.put_end(WriteEnd::Tls(end.clone()), settings.shutdown_timeout);
+            outgoing.put_end(WriteEnd::Tls(end.clone()));
             if let Some(reader) = &outgoing.reader {
                 reader.set_source(Source {
                     end: ReadEnd::Tls(end),
@@ -224,9 +227,14 @@ impl TlsEnd {
         Self {
             shared: Arc::new(Shared {
                 stream: Mutex::new(stream),
-                truncation_is_end: settings.truncation_is_end,
+                settings: settings.clone(),
             }),
         }
+    }
+
+    /// How long its end may take.
+    pub(crate) fn shutdown_timeout(&self) -> Duration {
+        self.shared.settings.shutdown_timeout
     }
 
     pub(crate) fn info(&self) -> TlsInfo {
@@ -249,7 +257,7 @@ impl AsyncRead for TlsEnd {
         let polled = self.with(|stream| stream.poll_read(cx, buffer));
         polled.map(|read| match read {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                if self.shared.truncation_is_end {
+                if self.shared.settings.truncation_is_end {
                     return Ok(());
                 }
                 Err(io::Error::new(error.kind(), TlsTruncated))

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::tcp;
@@ -33,6 +34,16 @@ pub(crate) enum WriteEnd {
     #[cfg(feature = "tls")]
     Tls(TlsEnd),
 }
+
+/// As in Python.
+pub(super) const HIGH_WATER: usize = 1 << 16;
+
+/// As in Python: over TLS more is kept, for records are put together from it.
+#[cfg(feature = "tls")]
+const HIGH_WATER_TLS: usize = 1 << 19;
+
+/// As in Python.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl ReadEnd {
     /// Reads into the room that a vector has.
@@ -99,6 +110,24 @@ impl WriteEnd {
             #[cfg(feature = "tls")]
             Self::Tls(_) => true,
             _ => false,
+        }
+    }
+
+    /// How much is kept at the most before those who drain wait.
+    pub(crate) const fn high_water(&self) -> usize {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => HIGH_WATER_TLS,
+            _ => HIGH_WATER,
+        }
+    }
+
+    /// How long its goodbye may take.
+    pub(crate) fn shutdown_timeout(&self) -> Duration {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => end.shutdown_timeout(),
+            _ => SHUTDOWN_TIMEOUT,
         }
     }
 

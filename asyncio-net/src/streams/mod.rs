@@ -11,12 +11,12 @@ mod source;
 mod writer;
 
 pub use adapters::Lines;
+#[cfg(feature = "tls")]
+pub(crate) use ends::SHUTDOWN_TIMEOUT;
 pub(crate) use ends::{ReadEnd, WriteEnd};
 #[cfg(unix)]
 pub use open::open_unix_connection;
 pub use open::{OpenConnection, open_connection};
-#[cfg(feature = "tls")]
-pub(crate) use outgoing::SHUTDOWN_TIMEOUT;
 pub(crate) use outgoing::{Outgoing, runtime};
 pub(crate) use reader::DEFAULT_LIMIT;
 pub use reader::StreamReader;

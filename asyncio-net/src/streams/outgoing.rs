@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
 use super::buffer::Buffer;
-use super::ends::{ReadEnd, WriteEnd};
+use super::ends::{HIGH_WATER, ReadEnd, WriteEnd};
 use super::reader::StreamReader;
 use super::source::Source;
 use super::writer::StreamWriter;
@@ -52,20 +52,9 @@ pub(crate) struct State {
     pub(crate) lost: Option<Option<Exception>>,
     /// A mistake of the program that nobody has been told of.
     pub(crate) misuse: Option<RuntimeError>,
-    shutdown_timeout: Duration,
     waiters: Waiters,
     attachment: Option<Attachment>,
 }
-
-/// As in Python.
-const HIGH: usize = 1 << 16;
-
-/// As in Python: over TLS more is kept, for records are put together from it.
-#[cfg(feature = "tls")]
-const HIGH_TLS: usize = 1 << 19;
-
-/// As in Python.
-pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is left to do for a connection that is lost, once nothing is locked.
 #[must_use]
@@ -113,10 +102,10 @@ impl Outgoing {
         let runtime = runtime()?;
         Ok(Arc::new(Self {
             state: Mutex::new(State {
+                high: end.high_water(),
+                low: end.high_water() / 4,
                 end: Some(end),
                 buffer: Buffer::default(),
-                high: HIGH,
-                low: HIGH / 4,
                 paused: false,
                 closing: false,
                 eof: false,
@@ -127,7 +116,6 @@ impl Outgoing {
                 pause_wanted: false,
                 lost: None,
                 misuse: None,
-                shutdown_timeout: SHUTDOWN_TIMEOUT,
                 waiters: Waiters::default(),
                 attachment: None,
             }),
@@ -227,13 +215,12 @@ impl Outgoing {
     }
 
     #[cfg(feature = "tls")]
-    pub(crate) fn put_end(&self, end: WriteEnd, shutdown_timeout: Duration) {
+    pub(crate) fn put_end(&self, end: WriteEnd) {
         let mut state = self.lock();
         if state.lost.is_none() {
+            state.high = end.high_water();
+            state.low = state.high / 4;
             state.end = Some(end);
-            state.high = HIGH_TLS;
-            state.low = HIGH_TLS / 4;
-            state.shutdown_timeout = shutdown_timeout;
         }
     }
 }
@@ -245,10 +232,11 @@ impl Drop for Outgoing {
             .state
             .get_mut()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (eof_told, timeout) = (state.eof_told, state.shutdown_timeout);
+        let eof_told = state.eof_told;
         let Some(mut end) = state.end.take_if(|end| end.says_goodbye() && !eof_told) else {
             return;
         };
+        let timeout = end.shutdown_timeout();
         let mut context = Context::from_waker(Waker::noop());
         if Pin::new(&mut end).poll_shutdown(&mut context).is_pending() {
             drop(
@@ -346,7 +334,7 @@ impl State {
         high: Option<usize>,
         low: Option<usize>,
     ) -> Result<Woken, ValueError> {
-        let high = high.unwrap_or_else(|| low.map_or(HIGH, |low| low.saturating_mul(4)));
+        let high = high.unwrap_or_else(|| low.map_or(HIGH_WATER, |low| low.saturating_mul(4)));
         let low = low.unwrap_or(high / 4);
         if low > high {
             return Err(ValueError::new(format!(
@@ -515,9 +503,10 @@ impl Future for Flush {
             match state.advance(cx) {
                 Advance::Waiting => {
                     state.flusher = Some(cx.waker().clone());
-                    if this.deadline.is_none() && state.must_close_in_time() {
-                        let deadline = tokio::time::sleep(state.shutdown_timeout);
-                        this.deadline = Some(Box::pin(deadline));
+                    if this.deadline.is_none()
+                        && let Some(timeout) = state.must_close_in()
+                    {
+                        this.deadline = Some(Box::pin(tokio::time::sleep(timeout)));
                     }
                     (Poll::Pending, None, state.resumed())
                 }
@@ -546,8 +535,9 @@ impl Future for Flush {
 }
 
 impl State {
-    fn must_close_in_time(&self) -> bool {
-        self.closing && self.end.as_ref().is_some_and(WriteEnd::says_goodbye)
+    fn must_close_in(&self) -> Option<Duration> {
+        let end = self.end.as_ref().filter(|end| end.says_goodbye())?;
+        self.closing.then(|| end.shutdown_timeout())
     }
 
     /// Those who wait, if what they wait for may have come.

@@ -8,3 +8,5 @@ mod server;
 mod streams;
 mod subprocess;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;

@@ -63,6 +63,37 @@ pub(crate) fn error_of<E: std::error::Error + 'static>(result: Result<impl Debug
     error
 }
 
+/// A certificate for "localhost" that vouches for itself, with its key.
+#[cfg(feature = "tls")]
+pub(crate) struct Identity {
+    pub(crate) pem: String,
+    pub(crate) key: String,
+    pub(crate) der: Vec<u8>,
+}
+
+#[cfg(feature = "tls")]
+impl Identity {
+    pub(crate) fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let made = made.expect("a certificate can be made");
+        Self {
+            pem: made.cert.pem(),
+            key: made.signing_key.serialize_pem(),
+            der: made.cert.der().to_vec(),
+        }
+    }
+
+    pub(crate) fn server(&self) -> Result<asyncio_net::TlsServer> {
+        asyncio_net::TlsServer::from_pem(&self.pem, &self.key)
+    }
+
+    pub(crate) fn client(&self) -> Result<asyncio_net::TlsClient> {
+        asyncio_net::TlsClient::builder()
+            .root_pem(&self.pem)
+            .build()
+    }
+}
+
 /// Numbers that look random and are the same each time (xorshift).
 pub(crate) struct Numbers(u64);
 
