@@ -122,7 +122,7 @@ impl<F: StdFuture> StdFuture for Cancellable<F> {
             else {
                 return Poll::Pending;
             };
-            if this.wait.is_called_off(task) && frame.delivery.is_stuck_since(mark) {
+            if this.wait.is_called_off(task, mark) && frame.delivery.is_stuck_since(mark) {
                 // Nothing inside took the request: here is the innermost scope.
                 this.wait.end();
                 this.inner.set(None);
@@ -136,10 +136,11 @@ impl<F: StdFuture> StdFuture for Cancellable<F> {
 }
 
 impl Wait {
-    /// Whether a request has reached this wait.
-    fn is_called_off(&self, current: &TaskRef) -> bool {
+    /// Whether a request has reached this wait. One that begins is not reached by what was raised
+    /// before it in the same step.
+    fn is_called_off(&self, current: &TaskRef, (taken, _): (u32, u32)) -> bool {
         let Some((task, id)) = &self.0 else {
-            return true;
+            return taken == 0;
         };
         task != current
             || matches!(

@@ -53,8 +53,35 @@
 //!
 //! None.
 
+mod base_events;
 mod exceptions;
+mod server;
+#[cfg(feature = "tls")]
+mod ssl;
+#[cfg(feature = "tls")]
+mod sslproto;
 mod streams;
+#[cfg(unix)]
+pub mod subprocess;
+mod transports;
+#[cfg(unix)]
+mod unix_events;
+mod waiters;
 
-pub use exceptions::{IncompleteReadError, LimitOverrunError};
-pub use streams::StreamReader;
+pub use base_events::getaddrinfo;
+#[cfg(feature = "tls")]
+pub use exceptions::TlsError;
+pub use exceptions::{ConnectError, IncompleteReadError, LimitOverrunError, TlsTruncated};
+pub use server::{Server, ShutdownReport};
+#[cfg(feature = "tls")]
+pub use ssl::{TlsClient, TlsClientBuilder, TlsInfo, TlsServer};
+pub use streams::{
+    Lines, OpenConnection, StartServer, StreamReader, StreamWriter, open_connection, start_server,
+};
+#[cfg(unix)]
+pub use streams::{open_unix_connection, start_unix_server};
+#[cfg(unix)]
+pub use subprocess::{Process, create_subprocess_exec, create_subprocess_shell};
+pub use transports::ExtraInfo;
+#[cfg(unix)]
+pub use unix_events::{connect_read_pipe, connect_write_pipe};

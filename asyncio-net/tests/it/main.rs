@@ -4,3 +4,9 @@
 
 mod reader;
 mod reader_model;
+mod server;
+mod streams;
+mod subprocess;
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
