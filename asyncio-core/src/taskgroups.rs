@@ -93,7 +93,9 @@ where
 
 /// A group of tasks that is open; see [`task_group`]. Clones are the same group.
 ///
-/// A clone may be given to the tasks, which may start more of them as long as some are running.
+/// A clone may be given to the tasks, which may start more of them as long as some are running. The
+/// group of a task of an event loop starts tasks on that loop's thread only; on a tokio runtime any
+/// thread may.
 #[derive(Clone)]
 pub struct TaskGroup {
     members: Outer<Members>,
