@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep as TokioSleep;
 use tracing::subscriber::NoSubscriber;
 
-use crate::cell::{self, CellRef};
+use crate::cell::{self, CellRef, TaskRef};
 use crate::contextvars::Slot;
 use crate::current::Frame;
 use crate::debug;
@@ -55,18 +55,17 @@ impl<'a> Driver<'a> {
         let core = self.core;
         let debug = core.debug();
         while let Some(left) = core.batch.get().checked_sub(1) {
-            let Some(ready) = core.ready.borrow_mut().pop_front() else {
+            let Some(next) = core.ready.borrow_mut().pop() else {
                 core.batch.set(0);
                 break;
             };
             core.batch.set(left);
-            match ready {
-                _ if debug => debug::run(core, ready, run_ready),
-                Ready::Step(task) => {
+            match next {
+                Some(task) if !debug => {
                     cell::step(core, &task);
                     task.into_cell().drop_here();
                 }
-                ready => run_ready(core, ready),
+                step => run_next(core, step, debug),
             }
             if core.has_escaped.get() {
                 // The rest of the batch runs when the loop is run again.
@@ -114,7 +113,7 @@ impl<'a> Driver<'a> {
         if next.is_some() {
             let end = due_before(core.now());
             while let Some(action) = { core.timers.borrow_mut().pop_before(end) } {
-                core.ready.borrow_mut().push_back(action.into());
+                core.ready.borrow_mut().push(action.into());
             }
         }
         Poll::Ready(())
@@ -187,7 +186,10 @@ impl StdFuture for Driver<'_> {
 /// Lets chance decide what the iteration runs, and in which order.
 #[cold]
 fn deal(core: &Core, mut shuffle: Shuffle) -> usize {
-    let dealt = shuffle.deal(&mut core.ready.borrow_mut());
+    let mut queue = core.ready.borrow_mut();
+    let mut entries = queue.take_all();
+    let dealt = shuffle.deal(&mut entries);
+    queue.extend(entries);
     core.shuffle.set(Some(shuffle));
     dealt
 }
@@ -232,6 +234,20 @@ pub(crate) fn read_closed(mail: Mail) {
         Mail::EndWait(task, id) => drop(cell::end(&task, id)),
         // Its tasks have ended, and nothing is called any more.
         Mail::Wake(_) | Mail::WakeSlot(..) | Mail::Slept(..) | Mail::Run(_) => {}
+    }
+}
+
+/// Runs an entry that was taken out of the ready queue just now.
+#[inline(never)]
+fn run_next(core: &Core, step: Option<TaskRef>, debug: bool) {
+    let other = || core.ready.borrow_mut().take_other();
+    let Some(ready) = step.map(Ready::Step).or_else(other) else {
+        return;
+    };
+    if debug {
+        debug::run(core, ready, run_ready);
+    } else {
+        run_ready(core, ready);
     }
 }
 
@@ -375,7 +391,7 @@ pub(crate) fn empty(core: &Core) {
     // comes to an end is cut off, so that closing always does.
     for _ in 0..MAX_ROUNDS {
         let tasks = core.tasks.borrow_mut().take_all();
-        let ready: Vec<Ready> = core.ready.borrow_mut().drain(..).collect();
+        let ready = core.ready.borrow_mut().take_all();
         let calls = core.calls.borrow_mut().take_all();
         let timers = core.timers.borrow_mut().take_all();
         let timeouts = core.timeouts.borrow_mut().take_all();

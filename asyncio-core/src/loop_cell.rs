@@ -6,7 +6,6 @@
 
 use std::alloc::Layout;
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -21,7 +20,7 @@ use crate::exceptions::{Exception, Message};
 use crate::executors::ThreadPoolExecutor;
 use crate::memory::FreeList;
 use crate::primitives::{AtomicBool, Cell, Mutex, MutexGuard, const_fn, global};
-use crate::ready::{Call, Ready, TimerAction};
+use crate::ready::{Call, Ready, ReadyQueue, TimerAction};
 use crate::shuffle::Shuffle;
 #[cfg(unix)]
 use crate::signals::Signals;
@@ -81,7 +80,7 @@ const LAZY_MAIL: usize = 256;
 
 /// What a loop consists of; touched on its own thread only.
 pub(crate) struct Core {
-    pub(crate) ready: RefCell<VecDeque<Ready>>,
+    pub(crate) ready: RefCell<ReadyQueue>,
     /// How many entries of `ready` belong to the iteration under way.
     pub(crate) batch: Cell<usize>,
     /// Draws another order than that of the queue, in tests that ask for it.
@@ -157,7 +156,7 @@ impl LoopCell {
                 debug: AtomicBool::new(false),
                 has_mail: AtomicBool::new(false),
                 core: Core {
-                    ready: RefCell::new(VecDeque::new()),
+                    ready: RefCell::new(ReadyQueue::new()),
                     batch: Cell::new(0),
                     shuffle: Cell::new(None),
                     turn: Cell::new(0),
@@ -405,9 +404,17 @@ impl Core {
     }
 
     /// Appends to the ready queue.
-    #[inline]
     pub(crate) fn push(&self, ready: Ready) {
-        self.ready.borrow_mut().push_back(ready);
+        self.ready.borrow_mut().push(ready);
+        if !self.polling.get() {
+            self.kick();
+        }
+    }
+
+    /// Appends a task's step to the ready queue.
+    #[inline]
+    pub(crate) fn push_step(&self, task: TaskRef) {
+        self.ready.borrow_mut().push_step(task);
         if !self.polling.get() {
             self.kick();
         }

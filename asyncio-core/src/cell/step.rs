@@ -22,7 +22,6 @@ use crate::current::{self, Delivery, Frame};
 use crate::exceptions::{CancelledError, Message};
 use crate::loop_cell::{Core, Mail};
 use crate::primitives::Cell;
-use crate::ready::Ready;
 
 /// Has a task stepped soon, unless that is settled already: on its loop in the next iteration, on a
 /// tokio runtime when its turn comes. From any thread.
@@ -40,7 +39,7 @@ pub(crate) fn schedule_here(core: &Core, task: &TaskRef) {
     let flags = task.base.flags();
     if flags & (SCHEDULED | DONE | SCOPED) == 0 {
         task.base.set_flags(flags | SCHEDULED);
-        core.push(Ready::Step(task.clone_here()));
+        core.push_step(task.clone_here());
     } else if flags & SCOPED != 0 {
         wake_driver(task);
     }
