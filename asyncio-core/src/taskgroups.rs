@@ -14,6 +14,7 @@ use crate::current::{self, Frame};
 use crate::events::ExceptionContext;
 use crate::exception_group::{ExceptionGroup, Origin};
 use crate::exceptions::{CancelledError, Exception, Result, RuntimeError};
+use crate::runners::workers;
 use crate::scoped::Scoped;
 use crate::tasks::{Task, TaskBuilder, uncancel};
 
@@ -763,7 +764,7 @@ impl Shared {
             let context = ExceptionContext::new(message, Some(error)).with_task_name(name);
             match child.home().core() {
                 Some(core) => base_events::call_exception_handler(core, &context),
-                None => base_events::default_exception_handler(&context),
+                None => workers::call_exception_handler(&context),
             }
             return;
         }

@@ -9,6 +9,7 @@ use crate::cell::{self, TaskName, Typed};
 use crate::current::{self, Frame};
 use crate::events::into_handle;
 use crate::exceptions::{Exception, Result};
+use crate::runners::workers;
 
 /// A task of what is given (`asyncio.ensure_future`): a [`Task`] or a [`Future`](crate::Future) as it
 /// is, anything else as a new task.
@@ -127,11 +128,16 @@ impl TaskBuilder {
                     self.parts(name.unwrap_or_else(numbered), count(&core.tasks_made), true);
                 Typed::task(Some(core), future, parts)
             }
-            None => Typed::task(
-                None,
-                future,
-                self.parts(name.unwrap_or(TaskName::Default), 0, true),
-            ),
+            None => {
+                let workers = workers::here();
+                let numbered = || {
+                    workers.map_or(TaskName::Default, |workers| {
+                        TaskName::Numbered(workers.count_name())
+                    })
+                };
+                let parts = self.parts(name.unwrap_or_else(numbered), 0, true);
+                Typed::task(None, future, parts)
+            }
         });
         inner.cell().access(|| inner.cell().set(cell::SCOPED));
         Task::of(inner)

@@ -551,7 +551,7 @@ impl<T> fmt::Debug for Task<T> {
 pub struct TaskBuilder {
     pub(super) name: Option<Arc<str>>,
     context: Option<Context>,
-    eager: bool,
+    pub(super) eager: bool,
     location: &'static Location<'static>,
 }
 
@@ -687,26 +687,6 @@ impl TaskBuilder {
         Task::of(inner)
     }
 
-    /// Starts a task that a tokio task polls.
-    fn start_driven<T, F>(mut self, runtime: &Runtime, future: F) -> Task<T>
-    where
-        F: StdFuture<Output = Result<T>> + 'static,
-        T: 'static,
-    {
-        let name = self.name.take().map_or(TaskName::Default, TaskName::Given);
-        let eager = self.eager;
-        let inner = Typed::task(None, future, self.parts(name, 0, true));
-        if let Some(task) = inner.as_task() {
-            if eager {
-                cell::start_eagerly(None, task);
-            }
-            if !task.base.is_done() {
-                runtime.spawn(Driven(task.clone()));
-            }
-        }
-        Task::of(inner)
-    }
-
     pub(super) fn parts(self, name: TaskName, number: u64, value_is_send: bool) -> TaskParts {
         let context = match self.context {
             Some(context) => Slot::Shared(context),
@@ -719,28 +699,6 @@ impl TaskBuilder {
             spawned_at: self.location,
             value_is_send,
         }
-    }
-}
-
-/// What tokio polls for a task of ours that has no loop.
-struct Driven(TaskRef);
-
-impl StdFuture for Driven {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<()> {
-        if cell::step_driven(&self.0, cx.waker()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-impl Drop for Driven {
-    fn drop(&mut self) {
-        // Without effect on a task that has ended; the end of the runtime leaves others.
-        cell::drop_unfinished(None, &self.0);
     }
 }
 

@@ -39,3 +39,4 @@ mod timeouts;
 mod timers;
 mod tokio_races;
 mod wait;
+mod worker_threads;
