@@ -58,7 +58,7 @@
 //! | `asyncio.timeouts` | [`timeout`], [`timeout_at`], [`Timeout`] |
 //! | `asyncio.taskgroups` | [`task_group`], [`TaskGroup`] |
 //! | `asyncio.staggered` | [`staggered_race`] |
-//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`Executor`], [`ThreadPoolExecutor`], [`Job`] |
+//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`run_coroutine_threadsafe`], [`Executor`], [`ThreadPoolExecutor`], [`Job`] |
 //! | `asyncio.exceptions`, `ExceptionGroup`, `except*` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`], [`except_star!`] |
 //! | `contextvars` | [`ContextVar`], [`Context`], [`copy_context`] |
 //!
@@ -70,8 +70,7 @@
 //!
 //! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
 //!   this one.
-//! - It runs no work in other processes, has no `run_coroutine_threadsafe`, and cannot show who awaits
-//!   whom, yet.
+//! - It runs no work in other processes, and cannot show who awaits whom, yet.
 //! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
 //!   left in a thread when its loop has ended.
 //! - It does not panic where there is nothing to run on: the task that is returned has failed. And a
@@ -176,11 +175,12 @@ pub use staggered::{Race, staggered_race};
 pub use taskgroups::{TaskGroup, TaskGroupBuilder, TaskGroupCancelled, task_group};
 pub use tasks::{
     ALL_COMPLETED, AsCompleted, AsCompletedIter, FIRST_COMPLETED, FIRST_EXCEPTION, Gather,
-    GatherLocal, Gathering, NextCompleted, ReturnWhen, Sleep, Task, TaskBuilder, TaskFactory,
-    TaskHandle, Wait, Waitable, all_tasks, as_completed, as_completed_local,
+    GatherLocal, Gathering, NextCompleted, ReturnWhen, RunsThreadsafe, Sleep, Task, TaskBuilder,
+    TaskFactory, TaskHandle, Wait, Waitable, all_tasks, as_completed, as_completed_local,
     create_eager_task_factory, create_local_task, create_task, current_task, eager_task_factory,
-    ensure_future, ensure_local_future, gather, gather_iter, gather_local, shield, shield_local,
-    sleep, try_all_tasks, try_create_task, wait, wait_for, wait_for_local, wrap_future,
+    ensure_future, ensure_local_future, gather, gather_iter, gather_local,
+    run_coroutine_threadsafe, shield, shield_local, sleep, try_all_tasks, try_create_task, wait,
+    wait_for, wait_for_local, wrap_future,
 };
 pub use threads::to_thread;
 pub use time::{Delay, MaybeDelay};

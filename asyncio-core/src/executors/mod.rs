@@ -8,7 +8,7 @@ mod thread;
 use std::sync::Arc;
 
 pub use self::job::{Job, Work};
-use self::job::{Shared, Told, hold_virtual_clock};
+use self::job::{Shared, hold_virtual_clock};
 pub use self::thread::{BrokenThreadPool, ThreadPoolBuilder, ThreadPoolExecutor};
 use crate::cell::{self, CellRef, Outer, Part, Typed};
 use crate::events::EventLoop;
@@ -136,7 +136,7 @@ impl EventLoop {
             // A loop that is closed by now hears nothing, as in Python.
             let _ = event_loop.call_soon_threadsafe(arrived);
         };
-        shared.tell(Told::Call(Box::new(tell)));
+        shared.when_done(Box::new(tell));
         executor.execute(work)?;
         Ok(future)
     }

@@ -122,7 +122,8 @@ impl MultiThreadRunner {
 
     /// The tokio runtime, for those who start something on it from outside.
     ///
-    /// Tasks that are created by what runs there belong to the runner.
+    /// Tasks that are created by what runs there belong to the runner; see
+    /// [`run_coroutine_threadsafe`](crate::run_coroutine_threadsafe).
     ///
     /// # Errors
     ///

@@ -11,6 +11,7 @@ mod handle;
 mod shield;
 mod sleep;
 mod task;
+mod threadsafe;
 mod wait;
 mod wait_for;
 
@@ -25,6 +26,7 @@ pub use handle::{TaskHandle, all_tasks, current_task, try_all_tasks};
 pub use shield::{shield, shield_local};
 pub use sleep::{Sleep, sleep};
 pub use task::{Task, TaskBuilder, create_local_task, create_task, try_create_task};
+pub use threadsafe::{RunsThreadsafe, run_coroutine_threadsafe};
 pub use wait::{ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, ReturnWhen, Wait, wait};
 pub use wait_for::{wait_for, wait_for_local};
 

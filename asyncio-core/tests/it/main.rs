@@ -35,6 +35,7 @@ mod taskgroups;
 mod tasks;
 mod threads;
 mod threads_pool;
+mod threadsafe;
 mod timeouts;
 mod timers;
 mod tokio_races;
