@@ -21,6 +21,7 @@ use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::primitives::Cell;
 use crate::ready::{Call, Ready};
+use crate::runners::workers;
 use crate::shuffle::Shuffle;
 use crate::time::{Clock, due_before};
 use crate::timeouts;
@@ -303,12 +304,16 @@ fn run_done(core: &Core, function: impl FnOnce()) {
 
 /// An exception left a callback: it is reported and the loop goes on, or it leaves the loop too.
 pub(crate) fn failed_callback(core: Option<&Core>, exception: Exception) {
-    let context = |exception| ExceptionContext::new("Exception in callback", Some(exception));
     match core {
         Some(core) if exception.escapes_the_loop() => core.escape(exception),
-        Some(core) => call_exception_handler(core, &context(exception)),
-        None => default_exception_handler(&context(exception)),
+        Some(core) => call_exception_handler(core, &in_callback(exception)),
+        None => workers::failed_callback(exception),
     }
+}
+
+/// What is told of an exception that left a callback.
+pub(crate) fn in_callback(exception: Exception) -> ExceptionContext {
+    ExceptionContext::new("Exception in callback", Some(exception))
 }
 
 /// Tells the loop's handler, or the default one (`BaseEventLoop.call_exception_handler`).
@@ -381,7 +386,7 @@ pub(crate) fn report_panic(home: &LoopCell, message: &'static str, panic: Box<dy
 fn report(home: &LoopCell, context: &ExceptionContext) {
     match home.core() {
         Some(core) => call_exception_handler(core, context),
-        None => default_exception_handler(context),
+        None => workers::call_exception_handler(context),
     }
 }
 

@@ -8,13 +8,15 @@
     reason = "the thread-local holds a pointer to a frame of this thread's stack"
 )]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
-
 use std::task::Waker;
+
+use tokio::runtime::Runtime;
 
 use crate::cell::{CellRef, TaskRef};
 use crate::contextvars::{Slot, Values};
-use crate::exceptions::Message;
+use crate::exceptions::{Message, RuntimeError};
 use crate::loop_cell::{Core, LoopCell};
 use crate::primitives::{Cell, thread_local};
 
@@ -183,6 +185,24 @@ pub(crate) fn thread_id() -> u64 {
         }
         id.get()
     })
+}
+
+/// Whether this thread may block on a runtime: no loop and no other runtime is being run by it.
+pub(crate) fn may_block_on(runtime: &Runtime) -> Result<(), RuntimeError> {
+    if !loop_cell().is_null() {
+        return Err(RuntimeError::new(
+            "Cannot run the event loop while another loop is running",
+        ));
+    }
+    let in_tokio = tokio::runtime::Handle::try_current().is_ok();
+    let probe = || runtime.block_on(async {});
+    if in_tokio && catch_unwind(AssertUnwindSafe(probe)).is_err() {
+        // tokio tells a thread that may block from one that may not by a panic alone.
+        return Err(RuntimeError::new(
+            "the event loop cannot be run from within a tokio runtime: await instead",
+        ));
+    }
+    Ok(())
 }
 
 /// The values of the current context; none outside of any.

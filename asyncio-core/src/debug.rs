@@ -5,13 +5,13 @@
 
 use std::any::type_name;
 use std::marker::PhantomData;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cell::{self, CellRef, TaskRef};
 use crate::current;
 use crate::events::{CallbackResult, with_running};
 use crate::exceptions::Result;
-use crate::loop_cell::Core;
+use crate::loop_cell::{Core, SLOW};
 use crate::ready::{Function, Ready};
 use crate::tasks::TaskHandle;
 
@@ -25,10 +25,20 @@ pub(crate) fn is_wanted() -> bool {
 #[cold]
 pub(crate) fn run(core: &Core, ready: Ready, run: impl FnOnce(&Core, Ready)) {
     let what = What::of(core, &ready);
+    watch(what, core.slow_callback_duration.get(), || run(core, ready));
+}
+
+/// The same for a step of a task on a tokio runtime.
+#[cold]
+pub(crate) fn step<R>(task: &TaskRef, step: impl FnOnce() -> R) -> R {
+    watch(What::Step(task.clone()), SLOW, step)
+}
+
+fn watch<R>(what: What, slow: Duration, run: impl FnOnce() -> R) -> R {
     let begun = Instant::now();
-    run(core, ready);
+    let result = run();
     let taken = begun.elapsed();
-    if taken >= core.slow_callback_duration.get() {
+    if taken >= slow {
         let (what, seconds) = (what.describe(), taken.as_secs_f64());
         tracing::warn!(target: "asyncio", "Executing {what} took {seconds:.3} seconds");
     }
@@ -44,6 +54,7 @@ pub(crate) fn run(core: &Core, ready: Ready, run: impl FnOnce(&Core, Ready)) {
              means to go on calls `uncancel`",
         );
     }
+    result
 }
 
 /// A future was handed to us and dropped before anything polled it.

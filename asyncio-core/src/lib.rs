@@ -30,7 +30,8 @@
 //!   CPython, and if wanted a clock that jumps instead of waiting. Futures need not be `Send`.
 //! - A **tokio runtime** (`#[tokio::main]`, a request handler of a server) is the other:
 //!   [`create_task`], [`sleep`], cancellation and the rest do the same there, on as many threads as it
-//!   has. Only the order between tasks is tokio's.
+//!   has. Only the order between tasks is tokio's. [`RunnerBuilder::worker_threads`] makes one that
+//!   ends as [`run`] does, and counts its tasks.
 //! - A **coroutine** is any Rust future whose output is a [`Result`]. Like Python's it does nothing
 //!   until it is awaited or made a task.
 //! - A **task** is a coroutine that the loop runs on its own. [`Task`] is its handle and a future of
@@ -50,14 +51,14 @@
 //!
 //! | CPython's module | here |
 //! | --- | --- |
-//! | `asyncio.runners` | [`run`], [`Runner`] |
+//! | `asyncio.runners` | [`run`], [`Runner`]; on many threads [`MultiThreadRunner`] |
 //! | `asyncio.events`, `asyncio.base_events` | [`EventLoop`], [`OwnedEventLoop`], [`get_running_loop`], [`new_event_loop`], [`Handle`], [`TimerHandle`] |
 //! | `asyncio.futures` | [`Future`] |
-//! | `asyncio.tasks` | [`Task`], [`TaskHandle`], [`create_task`], [`create_local_task`], [`sleep`], [`current_task`], [`all_tasks`]; [`gather()`], [`wait()`], [`wait_for`], [`as_completed`], [`shield`], [`ensure_future`], [`wrap_future`]; [`eager_task_factory`], [`create_eager_task_factory`] |
+//! | `asyncio.tasks` | [`Task`], [`TaskHandle`], [`create_task`], [`create_local_task`], [`sleep`], [`current_task`], [`all_tasks`], [`try_all_tasks`]; [`gather()`], [`wait()`], [`wait_for`], [`as_completed`], [`shield`], [`ensure_future`], [`wrap_future`]; [`eager_task_factory`], [`create_eager_task_factory`] |
 //! | `asyncio.timeouts` | [`timeout`], [`timeout_at`], [`Timeout`] |
 //! | `asyncio.taskgroups` | [`task_group`], [`TaskGroup`] |
 //! | `asyncio.staggered` | [`staggered_race`] |
-//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`Executor`], [`ThreadPoolExecutor`], [`Job`]; `ProcessPoolExecutor` |
+//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`run_coroutine_threadsafe`], [`Executor`], [`ThreadPoolExecutor`], [`Job`]; `ProcessPoolExecutor` |
 //! | `asyncio.exceptions`, `ExceptionGroup`, `except*` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`], [`except_star!`] |
 //! | `contextvars` | [`ContextVar`], [`Context`], [`copy_context`] |
 //!
@@ -70,7 +71,7 @@
 //!
 //! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
 //!   this one.
-//! - It has no `run_coroutine_threadsafe`, and cannot show who awaits whom, yet.
+//! - It cannot show who awaits whom, yet.
 //! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
 //!   left in a thread when its loop has ended.
 //! - It does not panic where there is nothing to run on: the task that is returned has failed. And a
@@ -179,17 +180,18 @@ pub use executors::{BrokenThreadPool, Executor, Job, ThreadPoolBuilder, ThreadPo
 pub use exit::exit_code;
 pub use futures::{CallbackId, Future};
 pub use init::init;
-pub use runners::{Runner, RunnerBuilder, run};
+pub use runners::{MultiThreadRunner, MultiThreadRunnerBuilder, Runner, RunnerBuilder, run};
 pub use scope::{BorrowScope, ScopedTask, scope};
 pub use staggered::{Race, staggered_race};
 pub use taskgroups::{TaskGroup, TaskGroupBuilder, TaskGroupCancelled, task_group};
 pub use tasks::{
     ALL_COMPLETED, AsCompleted, AsCompletedIter, FIRST_COMPLETED, FIRST_EXCEPTION, Gather,
-    GatherLocal, Gathering, NextCompleted, ReturnWhen, Sleep, Task, TaskBuilder, TaskFactory,
-    TaskHandle, Wait, Waitable, all_tasks, as_completed, as_completed_local,
+    GatherLocal, Gathering, NextCompleted, ReturnWhen, RunsThreadsafe, Sleep, Task, TaskBuilder,
+    TaskFactory, TaskHandle, Wait, Waitable, all_tasks, as_completed, as_completed_local,
     create_eager_task_factory, create_local_task, create_task, current_task, eager_task_factory,
-    ensure_future, ensure_local_future, gather, gather_iter, gather_local, shield, shield_local,
-    sleep, try_create_task, wait, wait_for, wait_for_local, wrap_future,
+    ensure_future, ensure_local_future, gather, gather_iter, gather_local,
+    run_coroutine_threadsafe, shield, shield_local, sleep, try_all_tasks, try_create_task, wait,
+    wait_for, wait_for_local, wrap_future,
 };
 pub use threads::to_thread;
 pub use time::{Delay, MaybeDelay};

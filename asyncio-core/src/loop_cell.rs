@@ -74,7 +74,7 @@ struct Mailbox {
 }
 
 /// `slow_callback_duration`, where nothing else was set.
-const SLOW: Duration = Duration::from_millis(100);
+pub(crate) const SLOW: Duration = Duration::from_millis(100);
 /// Mail that wakes nobody is left lying until this much of it is there.
 const LAZY_MAIL: usize = 256;
 

@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use libc::{c_int, siginfo_t};
+use tokio::runtime::Handle as Runtime;
 
 use crate::contextvars::{Context, Slot, copy_context};
 use crate::debug::UserCall;
@@ -165,15 +166,35 @@ impl Watch {
             return None;
         }
         let core = event_loop.core().ok()?;
-        let watch = Self::start(event_loop, libc::SIGINT, move |event_loop| {
-            if !handle(event_loop, libc::SIGINT) {
-                on_signal(event_loop);
+        let theirs = event_loop.clone();
+        let watch = Self::start(&event_loop.runtime().ok()?, libc::SIGINT, move || {
+            if !handle(&theirs, libc::SIGINT) {
+                on_signal(&theirs);
             }
         });
         let watch = watch.ok()?;
         give_up_when_stuck(true);
         with(core, |signals| signals.runner_watches = true);
         Some(watch)
+    }
+
+    /// The same for a runner with many threads, whose programs add no handlers.
+    pub(crate) fn of_workers(
+        runtime: &Runtime,
+        on_signal: impl Fn() + Send + 'static,
+    ) -> Option<Self> {
+        if !on_main_thread() || !is_default(libc::SIGINT) {
+            return None;
+        }
+        let watch = Self::start(runtime, libc::SIGINT, on_signal).ok()?;
+        give_up_when_stuck(true);
+        Some(watch)
+    }
+
+    /// The runner with many threads is done.
+    pub(crate) fn end_of_workers(self) {
+        give_up_when_stuck(false);
+        drop(self);
     }
 
     /// The runner is done. A handler that was added meanwhile stays, and listens by itself now.
@@ -197,19 +218,19 @@ impl Watch {
     }
 
     fn of_handler(event_loop: &EventLoop, signal: c_int) -> Result<Self> {
-        Self::start(event_loop, signal, move |event_loop| {
-            handle(event_loop, signal);
+        let theirs = event_loop.clone();
+        Self::start(&event_loop.runtime()?, signal, move || {
+            handle(&theirs, signal);
         })
     }
 
     fn start(
-        event_loop: &EventLoop,
+        runtime: &Runtime,
         signal: c_int,
-        on_signal: impl Fn(&EventLoop) + Send + 'static,
+        on_signal: impl Fn() + Send + 'static,
     ) -> Result<Self> {
         let (guard, receiver) = SignalGuard::install(signal)?;
-        let theirs = event_loop.clone();
-        let reader = event_loop.spawn_on_runtime(async move {
+        let reader = runtime.spawn(async move {
             let Ok(stream) = tokio::net::UnixStream::from_std(receiver) else {
                 return;
             };
@@ -219,14 +240,13 @@ impl Watch {
                     Ok(0) => return,
                     Ok(_) => {
                         read_one();
-                        on_signal(&theirs);
+                        on_signal();
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(_) => return,
                 }
             }
         });
-        let reader = reader.ok_or_else(|| RuntimeError::new("Event loop is closed"))?;
         Ok(Self { reader, guard })
     }
 }

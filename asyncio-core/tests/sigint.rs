@@ -24,11 +24,12 @@ mod unix {
     use std::io::{BufRead as _, BufReader};
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::{Command, ExitCode, Stdio};
+    use std::sync::{Arc, Barrier};
     use std::time::Duration;
 
     use asyncio_core::{
-        Exception, KeyboardInterrupt, Result, Runner, ValueError, create_local_task, current_task,
-        get_running_loop, run, sleep,
+        Exception, KeyboardInterrupt, MultiThreadRunner, Result, Runner, ValueError,
+        create_local_task, create_task, current_task, get_running_loop, run, sleep,
     };
 
     /// Names the scenario that this process is to run.
@@ -43,7 +44,7 @@ mod unix {
         killed_by: Option<i32>,
     }
 
-    const SCENARIOS: [Scenario; 9] = [
+    const SCENARIOS: [Scenario; 15] = [
         // `test_runners.RunnerTests.test_interrupt_wait`
         Scenario {
             name: "ctrl_c_cancels_main_runs_its_clean_up_and_run_returns_keyboard_interrupt",
@@ -104,6 +105,48 @@ mod unix {
         Scenario {
             name: "on_another_thread_ctrl_c_is_left_alone",
             run: elsewhere,
+            ends: &[],
+            killed_by: Some(2),
+        },
+        Scenario {
+            name: "on_many_threads_ctrl_c_cancels_main_and_runs_its_clean_up",
+            run: threads_waiting,
+            ends: &[
+                "cancelled",
+                "cleaned up",
+                "KeyboardInterrupt",
+                "default action",
+                "the rest has ended: true",
+            ],
+            killed_by: None,
+        },
+        Scenario {
+            name: "on_many_threads_main_may_swallow_ctrl_c",
+            run: threads_swallowing,
+            ends: &["returned 42", "default action"],
+            killed_by: None,
+        },
+        Scenario {
+            name: "on_many_threads_a_second_ctrl_c_interrupts_the_clean_up",
+            run: threads_twice,
+            ends: &["cleaning", "KeyboardInterrupt", "closed: true"],
+            killed_by: None,
+        },
+        Scenario {
+            name: "on_many_threads_ctrl_c_cancels_a_task_in_a_foreign_future",
+            run: threads_foreign,
+            ends: &["KeyboardInterrupt"],
+            killed_by: None,
+        },
+        Scenario {
+            name: "on_many_threads_ctrl_c_interrupts_the_end_as_well",
+            run: threads_closing,
+            ends: &["KeyboardInterrupt", "closed: true"],
+            killed_by: None,
+        },
+        Scenario {
+            name: "on_many_threads_a_stuck_program_ends",
+            run: threads_stuck,
             ends: &[],
             killed_by: Some(2),
         },
@@ -284,6 +327,95 @@ mod unix {
         println!("ran\nready");
         std::thread::sleep(Duration::from_secs(60));
         runner.close()
+    }
+
+    fn threads() -> Result<MultiThreadRunner> {
+        Runner::builder().worker_threads(2).build()
+    }
+
+    fn threads_waiting() -> Result<()> {
+        let runner = threads()?;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        tell(runner.run::<(), _>(async move {
+            let rest = create_task(async { sleep(60).await });
+            let _ = sender.send(rest);
+            let result = ready().await;
+            println!("cancelled");
+            sleep(0.01).await?;
+            println!("cleaned up");
+            result
+        }));
+        tell_action();
+        runner.close()?;
+        println!("the rest has ended: {}", receiver.recv()?.cancelled());
+        Ok(())
+    }
+
+    fn threads_swallowing() -> Result<()> {
+        let runner = threads()?;
+        let answer = runner.run(async {
+            assert!(ready().await.is_err());
+            sleep(0.01).await?;
+            Ok(42)
+        })?;
+        println!("returned {answer}");
+        tell_action();
+        runner.close()
+    }
+
+    fn threads_twice() -> Result<()> {
+        let runner = threads()?;
+        tell(runner.run::<(), _>(async {
+            let _ = ready().await;
+            println!("cleaning");
+            ready().await
+        }));
+        println!("closed: {}", runner.close().is_ok());
+        Ok(())
+    }
+
+    fn threads_foreign() -> Result<()> {
+        let runner = threads()?;
+        tell(runner.run::<(), _>(async {
+            println!("ready");
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Ok(())
+        }));
+        runner.close()
+    }
+
+    fn threads_closing() -> Result<()> {
+        let runner = threads()?;
+        runner.run(async {
+            drop(create_task::<(), _>(async {
+                let _ = sleep(60).await;
+                println!("ready");
+                loop {
+                    let _ = sleep(60).await;
+                }
+            }));
+            sleep(0.01).await
+        })?;
+        tell(runner.close());
+        println!("closed: {}", runner.run(async { Ok(()) }).is_err());
+        Ok(())
+    }
+
+    fn threads_stuck() -> Result<()> {
+        let runner = threads()?;
+        // Nobody reads the signals any more: both threads are busy.
+        let meeting = Arc::new(Barrier::new(2));
+        let theirs = Arc::clone(&meeting);
+        let busy = runner.handle()?.spawn(async move {
+            theirs.wait();
+            std::thread::sleep(Duration::from_secs(60));
+        });
+        runner.run(async move {
+            meeting.wait();
+            println!("ready\nready\nready");
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(busy.await?)
+        })
     }
 
     fn elsewhere() -> Result<()> {

@@ -6,7 +6,6 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::panic::Location;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -464,14 +463,12 @@ impl EventLoop {
         })
     }
 
-    /// Spawns something on the tokio runtime that drives this loop.
+    /// The tokio runtime that drives this loop.
     #[cfg(unix)]
-    pub(crate) fn spawn_on_runtime(
-        &self,
-        future: impl StdFuture<Output = ()> + Send + 'static,
-    ) -> Option<tokio::task::JoinHandle<()>> {
-        let runtime = self.core().ok()?.runtime.borrow();
-        runtime.as_ref().map(|runtime| runtime.spawn(future))
+    pub(crate) fn runtime(&self) -> Result<tokio::runtime::Handle, RuntimeError> {
+        let runtime = self.core()?.runtime.borrow();
+        let runtime = runtime.as_ref().ok_or_else(closed)?;
+        Ok(runtime.handle().clone())
     }
 
     /// Runs until [`stop`](Self::stop) is called (`loop.run_forever`).
@@ -667,23 +664,11 @@ impl EventLoop {
         if core.running.get() {
             return Err(RuntimeError::new("This event loop is already running"));
         }
-        if !current::loop_cell().is_null() {
-            return Err(RuntimeError::new(
-                "Cannot run the event loop while another loop is running",
-            ));
-        }
         let runtime = core.runtime.borrow();
         let Some(runtime) = &*runtime else {
             return Err(closed());
         };
-        let in_tokio = tokio::runtime::Handle::try_current().is_ok();
-        let probe = || runtime.block_on(async {});
-        if in_tokio && catch_unwind(AssertUnwindSafe(probe)).is_err() {
-            // tokio tells a thread that may block from one that may not by a panic alone.
-            return Err(RuntimeError::new(
-                "the event loop cannot be run from within a tokio runtime: await instead",
-            ));
-        }
+        current::may_block_on(runtime)?;
         Ok(core)
     }
 

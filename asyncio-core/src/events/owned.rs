@@ -159,6 +159,11 @@ impl EventLoopBuilder {
         self
     }
 
+    /// Debug mode where it was asked for, and whether the clock jumps.
+    pub(crate) const fn settings(self) -> (Option<bool>, bool) {
+        (self.debug, self.virtual_clock)
+    }
+
     /// Makes the loop.
     ///
     /// # Errors

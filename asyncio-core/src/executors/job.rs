@@ -9,8 +9,9 @@ use std::task::{Context as PollContext, Poll};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use crate::base_events::failed_callback;
 use crate::cell::{Waiter, Wakeup};
-use crate::events::{ClockHold, EventLoop, with_running};
+use crate::events::{CallbackResult, ClockHold, EventLoop, with_running};
 use crate::exceptions::{
     CancelledError, Exception, InvalidStateError, Result, TimeoutError, ValueError,
 };
@@ -26,9 +27,9 @@ use crate::time::{Clock, MaybeDelay};
 /// use asyncio_core::{Work, Result};
 ///
 /// # fn main() -> Result<()> {
-/// let (work, mut job) = Work::new(|| Ok(6 * 7));
+/// let (work, job) = Work::new(|| Ok(6 * 7));
 /// std::thread::spawn(move || work.run());
-/// assert_eq!(job.wait(None)?, 42);
+/// assert_eq!(job.result(None)?, 42);
 /// # Ok(())
 /// # }
 /// ```
@@ -64,9 +65,9 @@ impl Work {
     ///
     /// ```
     /// # use asyncio_core::{Result, RuntimeError, Work};
-    /// let (work, mut job) = Work::new(|| Ok(()));
+    /// let (work, job) = Work::new(|| Ok(()));
     /// work.fail(RuntimeError::new("the machine room is on fire"));
-    /// assert!(job.wait(None).is_err_and(|error| error.is::<RuntimeError>()));
+    /// assert!(job.result(None).is_err_and(|error| error.is::<RuntimeError>()));
     /// ```
     pub fn fail(mut self, exception: impl Into<Exception>) {
         if let Some(run) = self.run.take() {
@@ -89,10 +90,14 @@ impl fmt::Debug for Work {
     }
 }
 
-/// What an executor has been given to do: a future of its result (`concurrent.futures.Future`).
+/// What somebody else's thread has been given to do: a future of its result
+/// (`concurrent.futures.Future`).
 ///
-/// It can be awaited, on an event loop and on a tokio runtime, and [`wait`](Self::wait) blocks a
-/// thread for it.
+/// An executor gives one for a function, and [`run_coroutine_threadsafe`] for a coroutine. It can be
+/// awaited, on an event loop and on a tokio runtime, and [`result`](Self::result) blocks a thread for
+/// it. The result is had once.
+///
+/// [`run_coroutine_threadsafe`]: crate::run_coroutine_threadsafe
 ///
 /// ```
 /// use asyncio_core::{Result, ThreadPoolExecutor, run};
@@ -107,8 +112,9 @@ impl fmt::Debug for Work {
 ///
 /// # Cancel safety
 ///
-/// When the task that awaits it is cancelled, a job that no thread has begun is cancelled too; one
-/// that runs is left alone, and its result is dropped. Dropping a job detaches it.
+/// When the task that awaits it is cancelled, a function that no thread has begun is cancelled too, and
+/// a coroutine in any case; a function that runs is left alone, and its result is dropped. Dropping a
+/// job detaches it.
 pub struct Job<T> {
     shared: Arc<Shared<T>>,
     waiter: Waiter,
@@ -127,14 +133,8 @@ impl<T> Job<T> {
         }
     }
 
-    /// A job that has not begun.
-    #[cfg(all(feature = "process-pool", unix))]
-    pub(super) fn pending() -> Self {
-        Self::of(Arc::new(Shared::new(Stage::Pending)))
-    }
-
     /// A job that has failed already.
-    pub(super) fn failed(exception: Exception) -> Self {
+    pub(crate) fn failed(exception: Exception) -> Self {
         Self::of(Arc::new(Shared::new(Stage::Done(Err(exception)))))
     }
 
@@ -148,15 +148,34 @@ impl<T> Job<T> {
         &self.shared
     }
 
-    /// Cancels the job unless it has begun (`Future.cancel`); whether it is cancelled now. One that runs
-    /// in a process is cancelled by killing that.
+    /// A job that somebody will settle.
+    pub(crate) fn pending() -> Self {
+        Self::of(Arc::new(Shared::new(Stage::Pending)))
+    }
+
+    /// Another handle of the same job, for who settles it.
+    pub(crate) fn share(&self) -> Self {
+        Self::of(Arc::clone(&self.shared))
+    }
+
+    /// Ends the job with a result, unless it is done or has begun.
+    pub(crate) fn settle(&self, result: Result<T>) {
+        if self.shared.begin() {
+            // Cancelled just now: then nobody wants the result.
+            drop(self.shared.finish(result));
+        }
+    }
+
+    /// Cancels the job unless it is done, or a function that has begun (`Future.cancel`); whether it is
+    /// cancelled now. A coroutine is asked to end, and not waited for; what runs in a process is
+    /// cancelled by killing that.
     ///
     /// ```
     /// # use asyncio_core::{Result, Work};
-    /// let (work, mut job) = Work::new(|| Ok(()));
+    /// let (work, job) = Work::new(|| Ok(()));
     /// assert!(job.cancel());
     /// work.run(); // does nothing
-    /// assert!(job.wait(None).is_err_and(|error| error.is_cancelled()));
+    /// assert!(job.result(None).is_err_and(|error| error.is_cancelled()));
     /// ```
     pub fn cancel(&self) -> bool {
         self.shared.cancel()
@@ -168,7 +187,7 @@ impl<T> Job<T> {
         matches!(self.shared.lock().stage, Stage::Cancelled)
     }
 
-    /// Whether the function is being run.
+    /// Whether the function is being run (`Future.running`); of a coroutine it never is said.
     #[must_use]
     pub fn running(&self) -> bool {
         matches!(self.shared.lock().stage, Stage::Running(_))
@@ -185,16 +204,21 @@ impl<T> Job<T> {
     ///
     /// ```
     /// # use asyncio_core::{Result, TimeoutError, Work};
-    /// let (_work, mut job) = Work::new(|| Ok(()));
-    /// assert!(job.wait(0.001).is_err_and(|error| error.is::<TimeoutError>()));
+    /// let (_work, job) = Work::new(|| Ok(()));
+    /// assert!(job.result(0.001).is_err_and(|error| error.is::<TimeoutError>()));
     /// ```
     ///
     /// # Errors
     ///
-    /// What the function failed with; [`CancelledError`] when the job was cancelled;
-    /// [`TimeoutError`] when the time is over first; [`ValueError`](crate::ValueError) when the delay
-    /// is not a number.
-    pub fn wait(&mut self, timeout: impl Into<MaybeDelay>) -> Result<T> {
+    /// What the function or the coroutine failed with; [`CancelledError`] when the job was cancelled;
+    /// [`InvalidStateError`] when the result was taken already; [`TimeoutError`] when the time is over
+    /// first; [`ValueError`](crate::ValueError) when the delay is not a number.
+    ///
+    /// # asyncio
+    ///
+    /// As in Python, who calls this on the thread of the loop that is to run the coroutine waits for
+    /// himself: there it is to be awaited.
+    pub fn result(&self, timeout: impl Into<MaybeDelay>) -> Result<T> {
         let deadline = match timeout.into().seconds() {
             Some(seconds) if seconds.is_nan() => {
                 return Err(ValueError::new("a delay must be a number, not NaN").into());
@@ -205,27 +229,65 @@ impl<T> Job<T> {
                 .and_then(|duration| Instant::now().checked_add(duration)),
             None => None,
         };
+        let here = std::thread::current();
         loop {
             {
                 let mut state = self.shared.lock();
                 if let Some(result) = state.take() {
                     return result;
                 }
-                let old = std::mem::replace(&mut state.told, Told::Thread(std::thread::current()));
-                drop(state);
-                drop(old);
+                if !state.threads.iter().any(|thread| thread.id() == here.id()) {
+                    state.threads.push(here.clone());
+                }
             }
             match deadline {
                 None => std::thread::park(),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
+                        let mut state = self.shared.lock();
+                        state.threads.retain(|thread| thread.id() != here.id());
                         return Err(TimeoutError::new("the job is not done").into());
                     }
                     std::thread::park_timeout(left);
                 }
             }
         }
+    }
+}
+
+impl<T: Send + 'static> Job<T> {
+    /// Has a function called once the job is done or cancelled, by the thread that ends it, and at
+    /// once where it is done already (`Future.add_done_callback`).
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, Work};
+    /// # fn main() -> Result<()> {
+    /// let (work, job) = Work::new(|| Ok(7));
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// job.add_done_callback(move |job| {
+    ///     let _ = sender.send(job.result(0));
+    /// });
+    /// std::thread::spawn(move || work.run());
+    /// assert_eq!(receiver.recv()??, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// An error or a panic of the function is reported, as that of any callback.
+    pub fn add_done_callback<R: CallbackResult>(
+        &self,
+        function: impl FnOnce(&Self) -> R + Send + 'static,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.when_done(Box::new(move || {
+            let job = Self::of(shared);
+            let called = catch_unwind(AssertUnwindSafe(|| function(&job).into_result()));
+            let result = called.unwrap_or_else(|panic| Err(Exception::from_panic(panic)));
+            if let Err(exception) = result {
+                failed_callback(None, exception);
+            }
+        }));
     }
 }
 
@@ -256,7 +318,7 @@ impl<T> StdFuture for Job<T> {
         }
         // Also for a job that is done already: awaiting one takes a turn, however fast it was.
         let wakeup = this.waiter.begin(cx);
-        this.shared.tell(Told::Waiter(wakeup));
+        this.shared.wake(wakeup);
         Poll::Pending
     }
 }
@@ -300,8 +362,13 @@ pub(super) struct Shared<T> {
 
 struct State<T> {
     stage: Stage<T>,
-    told: Told,
+    /// Who hears of the end: who awaits the job, who blocks for it, and who has asked to be called.
+    waiter: Option<Wakeup>,
+    threads: Vec<Thread>,
+    calls: Vec<Call>,
 }
+
+type Call = Box<dyn FnOnce() + Send>;
 
 enum Stage<T> {
     Pending,
@@ -314,20 +381,14 @@ enum Stage<T> {
 
 type Kill = Box<dyn FnOnce() + Send>;
 
-/// Who hears of the end.
-pub(super) enum Told {
-    Nobody,
-    Waiter(Wakeup),
-    Thread(Thread),
-    Call(Box<dyn FnOnce() + Send>),
-}
-
 impl<T> Shared<T> {
     const fn new(stage: Stage<T>) -> Self {
         Self {
             state: Mutex::new(State {
                 stage,
-                told: Told::Nobody,
+                waiter: None,
+                threads: Vec::new(),
+                calls: Vec::new(),
             }),
         }
     }
@@ -346,12 +407,10 @@ impl<T> Shared<T> {
             Stage::Running(_) | Stage::Done(_) | Stage::Taken => return false,
         };
         state.stage = Stage::Cancelled;
-        let told = state.take_told();
-        drop(state);
+        tell(state);
         if let Some(kill) = kill {
             kill();
         }
-        told.tell();
         true
     }
 
@@ -370,17 +429,28 @@ impl<T> Shared<T> {
         self.lock().take()
     }
 
-    /// Says who is to hear of the end, which may have come already.
-    pub(super) fn tell(&self, told: Told) {
+    /// Says who awaits the end, which may have come already; who did before does no longer.
+    fn wake(&self, wakeup: Wakeup) {
         let mut state = self.lock();
         if state.is_done() {
             drop(state);
-            told.tell();
+            arrive(&wakeup);
             return;
         }
-        let old = std::mem::replace(&mut state.told, told);
+        let old = state.waiter.replace(wakeup);
         drop(state);
         drop(old);
+    }
+
+    /// Says what is to be done at the end, which may have come already.
+    pub(super) fn when_done(&self, call: Call) {
+        let mut state = self.lock();
+        if state.is_done() {
+            drop(state);
+            call();
+            return;
+        }
+        state.calls.push(call);
     }
 
     /// Whether the function is to be run now.
@@ -410,11 +480,22 @@ impl<T> Shared<T> {
             return Err(result);
         }
         state.stage = Stage::Done(result);
-        let told = state.take_told();
-        drop(state);
-        told.tell();
+        tell(state);
         Ok(())
     }
+}
+
+/// Tells of the end, once it is there.
+fn tell<T>(mut state: MutexGuard<'_, State<T>>) {
+    let waiter = state.waiter.take();
+    let threads = std::mem::take(&mut state.threads);
+    let calls = std::mem::take(&mut state.calls);
+    drop(state);
+    threads.into_iter().for_each(|thread| thread.unpark());
+    if let Some(wakeup) = waiter {
+        arrive(&wakeup);
+    }
+    calls.into_iter().for_each(|call| call());
 }
 
 impl<T> State<T> {
@@ -433,21 +514,6 @@ impl<T> State<T> {
                 Stage::Done(result) => Some(result),
                 _ => None,
             },
-        }
-    }
-
-    const fn take_told(&mut self) -> Told {
-        std::mem::replace(&mut self.told, Told::Nobody)
-    }
-}
-
-impl Told {
-    fn tell(self) {
-        match self {
-            Self::Nobody => {}
-            Self::Waiter(wakeup) => arrive(&wakeup),
-            Self::Thread(thread) => thread.unpark(),
-            Self::Call(call) => call(),
         }
     }
 }

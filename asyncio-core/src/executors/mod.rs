@@ -10,7 +10,7 @@ mod thread;
 use std::sync::Arc;
 
 pub use self::job::{Job, Work};
-use self::job::{Shared, Told, hold_virtual_clock};
+use self::job::{Shared, hold_virtual_clock};
 #[cfg(all(feature = "process-pool", unix))]
 pub use self::process::{
     BrokenProcess, BrokenProcessPool, ProcessPoolBuilder, ProcessPoolExecutor, TransferError,
@@ -194,7 +194,7 @@ impl EventLoop {
             // A loop that is closed by now hears nothing, as in Python.
             let _ = event_loop.call_soon_threadsafe(arrived);
         };
-        shared.tell(Told::Call(Box::new(tell)));
+        shared.when_done(Box::new(tell));
         future
     }
 

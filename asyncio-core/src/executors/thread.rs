@@ -72,8 +72,8 @@ impl ThreadPoolExecutor {
     /// # use asyncio_core::{Result, ThreadPoolExecutor};
     /// # fn main() -> Result<()> {
     /// let pool = ThreadPoolExecutor::new();
-    /// let mut job = pool.submit(|| Ok("without any loop"));
-    /// assert_eq!(job.wait(None)?, "without any loop");
+    /// let job = pool.submit(|| Ok("without any loop"));
+    /// assert_eq!(job.result(None)?, "without any loop");
     /// # Ok(())
     /// # }
     /// ```
@@ -88,14 +88,14 @@ impl ThreadPoolExecutor {
     /// Has a function run for each of several items (`Executor.map`): the jobs, in the items' order.
     ///
     /// All are handed over at once. The results come by awaiting the jobs one by one, by
-    /// [`gather_iter`](crate::gather_iter), or by [`Job::wait`].
+    /// [`gather_iter`](crate::gather_iter), or by [`Job::result`].
     ///
     /// ```
     /// # use asyncio_core::{Result, ThreadPoolExecutor};
     /// # fn main() -> Result<()> {
     /// let pool = ThreadPoolExecutor::new();
     /// let jobs = pool.map(|n: u32| Ok(n * n), 1..=3);
-    /// let squares: Vec<u32> = jobs.into_iter().map(|mut job| job.wait(None)).collect::<Result<_>>()?;
+    /// let squares: Vec<u32> = jobs.into_iter().map(|job| job.result(None)).collect::<Result<_>>()?;
     /// assert_eq!(squares, [1, 4, 9]);
     /// # Ok(())
     /// # }
@@ -124,7 +124,7 @@ impl ThreadPoolExecutor {
     /// # use asyncio_core::ThreadPoolExecutor;
     /// let pool = ThreadPoolExecutor::new();
     /// pool.shutdown(true, false);
-    /// assert!(pool.submit(|| Ok(())).wait(None).is_err());
+    /// assert!(pool.submit(|| Ok(())).result(None).is_err());
     /// ```
     pub fn shutdown(&self, wait: bool, cancel_futures: bool) {
         self.owner.pool.shutdown(cancel_futures);
@@ -234,7 +234,7 @@ impl ThreadPoolBuilder {
     /// let pool = ThreadPoolExecutor::builder()
     ///     .initializer(|| Err(RuntimeError::new("no licence for this thread").into()))
     ///     .build()?;
-    /// let error = pool.submit(|| Ok(())).wait(None).expect_err("the pool is broken");
+    /// let error = pool.submit(|| Ok(())).result(None).expect_err("the pool is broken");
     /// assert!(error.is::<BrokenThreadPool>());
     /// # Ok(())
     /// # }

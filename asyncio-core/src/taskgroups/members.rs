@@ -7,6 +7,7 @@ use crate::cell::{self, Callback, CellRef, FAILED, Outer, Part, TaskRef, Wakeup}
 use crate::events::ExceptionContext;
 use crate::exception_group::Origin;
 use crate::exceptions::Exception;
+use crate::runners::workers;
 
 /// The state of a group, the part of a cell of its own.
 #[derive(Default)]
@@ -206,7 +207,7 @@ pub(super) fn child_ended(group: &Outer<Members>, child: &CellRef) {
         let context = ExceptionContext::new(message, Some(error)).with_task_name(name);
         match child.home().core() {
             Some(core) => base_events::call_exception_handler(core, &context),
-            None => base_events::default_exception_handler(&context),
+            None => workers::call_exception_handler(&context),
         }
         return;
     }

@@ -3,12 +3,13 @@
 use std::future::{Future as StdFuture, IntoFuture};
 use std::panic::Location;
 
-use super::task::{Task, TaskBuilder};
+use super::task::{Numbering, Task, TaskBuilder};
 use crate::cancellable::FutureExt;
 use crate::cell::{self, Typed};
 use crate::current::{self, Frame};
 use crate::events::into_handle;
 use crate::exceptions::{Exception, Result};
+use crate::runners::workers;
 
 /// A task of what is given (`asyncio.ensure_future`): a [`Task`] or a [`Future`](crate::Future) as it
 /// is, anything else as a new task.
@@ -119,9 +120,18 @@ impl TaskBuilder {
     where
         F: StdFuture<Output = Result<()>> + Send + 'static,
     {
-        let inner = current::with(|frame| {
-            let core = frame.and_then(Frame::core);
-            Typed::scoped_task(core, future, self.parts(core, true))
+        let inner = current::with(|frame| match frame.and_then(Frame::core) {
+            Some(core) => {
+                let parts = self.parts(Numbering::Loop(core), true);
+                Typed::scoped_task(Some(core), future, parts)
+            }
+            None => {
+                let workers = workers::here();
+                let numbering = workers
+                    .as_deref()
+                    .map_or(Numbering::None, Numbering::Workers);
+                Typed::scoped_task(None, future, self.parts(numbering, true))
+            }
         });
         inner.cell().access(|| inner.cell().set(cell::SCOPED));
         Task::of(inner)

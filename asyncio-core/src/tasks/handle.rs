@@ -9,9 +9,10 @@ use crate::cell::{self, Callback, CellRef, DoneCall, MUST_CANCEL, TaskRef};
 use crate::contextvars::Context;
 use crate::current::{self, Frame};
 use crate::events::with_running;
-use crate::exceptions::{Exception, Result};
+use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::state_name;
 use crate::loop_cell::{Core, Mail};
+use crate::runners::workers;
 
 /// A task, whatever its value: what can be done with one without its result.
 ///
@@ -54,7 +55,10 @@ pub fn current_task() -> Option<TaskHandle> {
 }
 
 /// The tasks of the running loop that are not done (`asyncio.all_tasks`), in the order in which they
-/// were made; none where no loop runs, for tasks on a tokio runtime are not counted.
+/// were made.
+///
+/// On the threads of a [`MultiThreadRunner`](crate::MultiThreadRunner) they are the runner's. On any
+/// other tokio runtime nobody counts them, and the list is empty; [`try_all_tasks`] says so.
 ///
 /// ```
 /// # use asyncio_core::{Result, all_tasks, create_task, run, sleep};
@@ -67,9 +71,42 @@ pub fn current_task() -> Option<TaskHandle> {
 /// # })
 /// # }
 /// ```
+///
+/// # asyncio
+///
+/// Where no loop runs Python raises a `RuntimeError`, as `try_all_tasks` does. Counting the tasks of
+/// runtimes that are not ours would cost each of them a lock or two, whether anybody asks or not.
 #[must_use]
 pub fn all_tasks() -> Vec<TaskHandle> {
-    with_running(TaskHandle::all).unwrap_or_default()
+    try_all_tasks().unwrap_or_default()
+}
+
+/// As [`all_tasks`], but where nobody counts the tasks the answer is an error and not an empty list.
+///
+/// ```
+/// # use asyncio_core::{Result, create_task, sleep, try_all_tasks};
+/// #[tokio::main]
+/// async fn main() -> Result<()> {
+///     let hour = create_task(async { sleep(3600).await });
+///     assert!(try_all_tasks().is_err(), "this runtime is not ours");
+///     hour.cancel();
+///     Ok(())
+/// }
+/// ```
+///
+/// # Errors
+///
+/// [`RuntimeError`] where neither an event loop runs nor a [`MultiThreadRunner`]'s thread.
+///
+/// [`MultiThreadRunner`]: crate::MultiThreadRunner
+pub fn try_all_tasks() -> Result<Vec<TaskHandle>, RuntimeError> {
+    if let Some(tasks) = with_running(TaskHandle::all) {
+        return Ok(tasks);
+    }
+    match workers::here() {
+        Some(workers) => Ok(workers.tasks()),
+        None => Err(RuntimeError::new("no running event loop")),
+    }
 }
 
 impl TaskHandle {

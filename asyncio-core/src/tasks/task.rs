@@ -18,6 +18,7 @@ use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::{CallbackId, callback_elsewhere, remove_done_callback, state_name};
 use crate::loop_cell::Core;
 use crate::primitives::Cell;
+use crate::runners::workers::{self, Workers};
 
 /// A coroutine that runs on its own (`asyncio.Task`), and a future of its result.
 ///
@@ -552,7 +553,7 @@ impl<T> fmt::Debug for Task<T> {
 pub struct TaskBuilder {
     pub(super) name: Option<Arc<str>>,
     context: Option<Context>,
-    eager: bool,
+    pub(super) eager: bool,
     location: &'static Location<'static>,
 }
 
@@ -662,7 +663,11 @@ impl TaskBuilder {
             self = self.through_factory(core);
         }
         let eager = self.eager && core.running.get();
-        let inner = Typed::task(Some(core), future, self.parts(Some(core), is_send));
+        let inner = Typed::task(
+            Some(core),
+            future,
+            self.parts(Numbering::Loop(core), is_send),
+        );
         if let Some(task) = inner.as_task() {
             core.tasks.borrow_mut().insert(task.clone_here());
             if eager {
@@ -684,39 +689,17 @@ impl TaskBuilder {
         }
     }
 
-    /// Starts a task that a tokio task polls.
-    fn start_driven<T, F>(self, runtime: Option<&Runtime>, future: F) -> Task<T>
-    where
-        F: StdFuture<Output = Result<T>> + 'static,
-        T: 'static,
-    {
-        let eager = self.eager;
-        let inner = Typed::task(None, future, self.parts(None, true));
-        if let Some(task) = inner.as_task() {
-            let driven = Driven(task.clone_new());
-            if eager {
-                cell::start_eagerly(None, task);
-            }
-            if !task.base.is_done() {
-                match runtime {
-                    Some(runtime) => drop(runtime.spawn(driven)),
-                    None => drop(tokio::spawn(driven)),
-                }
-            }
-        }
-        Task::of(inner)
-    }
-
-    /// `core`: the loop of the task, if it has one.
     #[inline(always)]
-    pub(super) fn parts(self, core: Option<&Core>, value_is_send: bool) -> TaskParts {
-        let (number, name) = match (core, self.name) {
-            (Some(core), None) => (count(&core.tasks_numbered), None),
-            (Some(core), Some(name)) => {
+    pub(super) fn parts(self, numbering: Numbering<'_>, value_is_send: bool) -> TaskParts {
+        let (number, name) = match (numbering, self.name) {
+            (Numbering::Loop(core), None) => (count(&core.tasks_numbered), None),
+            (Numbering::Loop(core), Some(name)) => {
                 let made = count(&core.tasks_named);
                 (core.tasks_numbered.get(), Some((name, made)))
             }
-            (None, name) => (0, name.map(|name| (name, 0))),
+            (Numbering::Workers(workers), None) => (workers.count_name(), None),
+            (Numbering::Workers(_), Some(name)) => (0, Some((name, 0))),
+            (Numbering::None, name) => (0, name.map(|name| (name, 0))),
         };
         let context = match self.context {
             Some(context) => Slot::shared(context),
@@ -732,34 +715,20 @@ impl TaskBuilder {
     }
 }
 
-/// What tokio polls for a task of ours that has no loop.
-struct Driven(TaskRef);
-
-impl StdFuture for Driven {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<()> {
-        if cell::step_driven(&self.0, cx.waker()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-impl Drop for Driven {
-    fn drop(&mut self) {
-        // Without effect on a task that has ended; the end of the runtime leaves others.
-        cell::drop_unfinished(None, &self.0);
-    }
+/// Who numbers a new task.
+pub(super) enum Numbering<'a> {
+    Loop(&'a Core),
+    Workers(&'a Workers),
+    /// On a tokio runtime of somebody else's tasks are not counted.
+    None,
 }
 
 /// The tokio runtime to spawn on where no loop of ours runs; `None` for the one whose task this is.
 fn runtime(is_send: bool) -> Result<Option<Runtime>, RuntimeError> {
     // A handle of the runtime is counted by all its threads, so none is taken where it can be helped.
     let runtime = match tokio::task::try_id() {
-        Some(_) => None,
-        None => Some(Runtime::try_current().map_err(|_| no_loop())?),
+        Some(_) if !workers::is_here() => None,
+        _ => Some(Runtime::try_current().map_err(|_| no_loop())?),
     };
     if !is_send {
         return Err(RuntimeError::new(

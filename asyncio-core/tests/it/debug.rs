@@ -356,3 +356,39 @@ impl tracing::Subscriber for Collects {
 
     fn exit(&self, _: &tracing::span::Id) {}
 }
+
+/// On many threads steps are watched as well.
+#[test]
+fn slow_steps_on_many_threads_are_named() -> Result<()> {
+    for debug in [true, false] {
+        let collects = Collects::default();
+        let lines = Arc::clone(&collects.0);
+        let runner = Runner::builder().debug(debug).worker_threads(1).build()?;
+        runner.run(async move {
+            // For the one thread there is, for as long as it lives.
+            std::mem::forget(tracing::subscriber::set_default(collects));
+            let slow = Task::builder().name("slow").spawn(async {
+                block(110);
+                Ok(())
+            });
+            slow.await?;
+            let swallows = Task::builder().name("swallows").spawn(async {
+                let _ = sleep(3600).await;
+                Ok(())
+            });
+            sleep(0.005).await?;
+            swallows.cancel();
+            swallows.await
+        })?;
+        runner.close()?;
+        let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+        let named = |name: &str, what: &str| {
+            let of_task = |line: &&String| line.contains(name) && line.contains(what);
+            lines.iter().filter(of_task).count()
+        };
+        let expected = usize::from(debug);
+        assert_eq!(named("\"slow\"", "Executing"), expected, "{lines:?}");
+        assert_eq!(named("\"swallows\"", "swallowed"), expected, "{lines:?}");
+    }
+    Ok(())
+}

@@ -480,7 +480,7 @@ fn a_pool_has_as_many_threads_as_it_needs_and_may() -> Result<()> {
         .unzip();
     assert_eq!(pool.threads(), 3);
     drop(releases);
-    jobs.iter_mut().try_for_each(|job| job.wait(None))?;
+    jobs.iter_mut().try_for_each(|job| job.result(None))?;
     Ok(())
 }
 
@@ -489,7 +489,7 @@ fn a_pool_has_as_many_threads_as_it_needs_and_may() -> Result<()> {
 fn an_idle_thread_is_used_again() -> Result<()> {
     let pool = ThreadPoolExecutor::new();
     for _ in 0..20 {
-        pool.submit(|| Ok(())).wait(None)?;
+        pool.submit(|| Ok(())).result(None)?;
         // Time for the thread to find that there is nothing else to do.
         thread::sleep(Duration::from_millis(5));
     }
@@ -515,7 +515,7 @@ fn jobs_begin_in_the_order_in_which_they_were_given() -> Result<()> {
     );
     let results: Vec<u32> = jobs
         .into_iter()
-        .map(|mut job| job.wait(None))
+        .map(|job| job.result(None))
         .collect::<Result<_>>()?;
     assert!(results.iter().copied().eq(0..100));
     assert_eq!(*order.lock().expect("as above"), results);
@@ -529,13 +529,13 @@ fn a_shutdown_runs_or_cancels_what_waits() -> Result<()> {
     for cancel_futures in [false, true] {
         let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
         let (release, job) = held();
-        let mut first = pool.submit(job);
+        let first = pool.submit(job);
         while !first.running() {
             thread::yield_now();
         }
         let mut rest = pool.map(Ok, 0..10);
         pool.shutdown(false, cancel_futures);
-        let error = error_of(pool.submit(|| Ok(())).wait(None));
+        let error = error_of(pool.submit(|| Ok(())).result(None));
         assert_eq!(
             error.to_string(),
             "cannot schedule new futures after shutdown"
@@ -543,11 +543,11 @@ fn a_shutdown_runs_or_cancels_what_waits() -> Result<()> {
         drop(release);
         pool.shutdown(true, false);
         assert_eq!(pool.threads(), 0);
-        first.wait(None)?;
+        first.result(None)?;
         for (n, job) in rest.iter_mut().enumerate() {
             assert!(job.done());
             assert_eq!(job.cancelled(), cancel_futures);
-            match job.wait(None) {
+            match job.result(None) {
                 Ok(value) => assert_eq!(value, n),
                 Err(error) => assert!(cancel_futures && error.is::<CancelledError>()),
             }
@@ -584,8 +584,8 @@ fn each_thread_is_initialised_once() -> Result<()> {
         })
         .build()?;
     let jobs = pool.map(|_| Ok(READY.get()), 0..20);
-    for mut job in jobs {
-        assert_eq!(job.wait(None)?, 1);
+    for job in jobs {
+        assert_eq!(job.result(None)?, 1);
     }
     Ok(())
 }
@@ -604,7 +604,7 @@ fn a_pool_whose_initialiser_fails_is_broken() -> Result<()> {
         let error = error_of(run(pool.submit(|| Ok(()))));
         assert!(error.is::<BrokenThreadPool>());
         assert!(fails_with::<BrokenThreadPool, _>(
-            pool.submit(|| Ok(())).wait(None)
+            pool.submit(|| Ok(())).result(None)
         ));
         pool.shutdown(true, false);
         assert_eq!(pool.threads(), 0);
@@ -614,16 +614,16 @@ fn a_pool_whose_initialiser_fails_is_broken() -> Result<()> {
 
 #[test]
 fn a_job_shows_what_it_is_doing() -> Result<()> {
-    let (work, mut job) = Work::new(|| Ok(7));
+    let (work, job) = Work::new(|| Ok(7));
     assert_eq!(format!("{job:?}"), "<Job pending>");
     assert!(!job.done() && !job.running() && !job.cancelled());
-    assert!(fails_with::<TimeoutError, _>(job.wait(0)));
-    assert!(fails_with::<ValueError, _>(job.wait(f64::NAN)));
+    assert!(fails_with::<TimeoutError, _>(job.result(0)));
+    assert!(fails_with::<ValueError, _>(job.result(f64::NAN)));
     work.run();
     assert!(job.done() && !job.cancel());
-    assert_eq!(job.wait(None)?, 7);
+    assert_eq!(job.result(None)?, 7);
     assert_eq!(
-        error_of(job.wait(None)).to_string(),
+        error_of(job.result(None)).to_string(),
         "the result was already taken"
     );
     let (work, job) = Work::new(|| Ok(()));

@@ -1,5 +1,8 @@
 //! `run` and `Runner`: a program from its first await to the last clean-up (`asyncio/runners.py`).
 
+mod threads;
+pub(crate) mod workers;
+
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future as StdFuture;
@@ -7,8 +10,14 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use tokio::runtime::Handle as Runtime;
+
+pub use self::threads::{MultiThreadRunner, MultiThreadRunnerBuilder};
+use self::workers::Workers;
 use crate::contextvars::Context;
+use crate::debug;
 use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop};
 use crate::exceptions::{KeyboardInterrupt, Result, RuntimeError};
 #[cfg(unix)]
@@ -144,14 +153,7 @@ impl Runner {
         };
         let interrupts = Interrupts::watch(&event_loop, Some(&handle));
         let result = event_loop.run_until_complete(main);
-        match result {
-            Err(error)
-                if error.is_cancelled() && interrupts.count() > 0 && handle.uncancel() == 0 =>
-            {
-                Err(KeyboardInterrupt::new().into())
-            }
-            result => result,
-        }
+        keyboard_interrupt(result, &interrupts, Some(&handle))
     }
 
     /// The runner's loop (`Runner.get_loop`).
@@ -208,14 +210,15 @@ impl Runner {
         // In the place of `shutdown_asyncgens`: there are none, but it takes its turns.
         self.event_loop.run_until_complete(async { Ok(()) })?;
         let event_loop = EventLoop::clone(&self.event_loop);
-        let shutdown = async move { event_loop.shutdown_default_executor(JOIN_TIMEOUT).await };
+        let patience = Duration::from_secs(JOIN_TIMEOUT);
+        let shutdown = async move { event_loop.shutdown_default_executor(patience).await };
         self.event_loop.run_until_complete(shutdown)
     }
 }
 
 /// How long `close` waits for the threads of the loop's pool, in seconds
 /// (`constants.THREAD_JOIN_TIMEOUT`).
-const JOIN_TIMEOUT: i32 = 300;
+const JOIN_TIMEOUT: u64 = 300;
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -251,6 +254,26 @@ impl RunnerBuilder {
     pub const fn shuffle(mut self, seed: u64) -> Self {
         self.event_loop = self.event_loop.shuffle(seed);
         self
+    }
+
+    /// A runner with so many threads in place of an event loop: see [`MultiThreadRunner`].
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, Runner, all_tasks, create_task};
+    /// # fn main() -> Result<()> {
+    /// let runner = Runner::builder().worker_threads(2).build()?;
+    /// let names = runner.run(async {
+    ///     let names = create_task(async { Ok(all_tasks().len()) });
+    ///     names.await
+    /// })?;
+    /// assert_eq!(names, 2);
+    /// runner.close()
+    /// # }
+    /// ```
+    pub fn worker_threads(self, count: usize) -> MultiThreadRunnerBuilder {
+        let (debug, virtual_clock) = self.event_loop.settings();
+        let debug = debug.unwrap_or_else(debug::is_wanted);
+        MultiThreadRunnerBuilder::new(count, debug, virtual_clock)
     }
 
     /// Makes the runner, with a copy of the current context.
@@ -292,14 +315,37 @@ fn cancel_all_tasks(event_loop: &EventLoop) -> Result<()> {
     }
     let waited = event_loop.run_until_complete(all_done);
     for task in &left {
-        if let Ok(Some(exception)) = task.exception() {
-            let message = "unhandled exception during asyncio.run() shutdown";
-            let context = ExceptionContext::new(message, Some(exception))
-                .with_task_name(Some(task.get_name()));
-            event_loop.call_exception_handler(&context);
-        }
+        report_unhandled(task, |context| event_loop.call_exception_handler(context));
     }
     waited
+}
+
+/// Says that a task has failed which was cancelled at the end.
+fn report_unhandled(task: &TaskHandle, report: impl FnOnce(&ExceptionContext)) {
+    if let Ok(Some(exception)) = task.exception() {
+        let message = "unhandled exception during asyncio.run() shutdown";
+        let context =
+            ExceptionContext::new(message, Some(exception)).with_task_name(Some(task.get_name()));
+        report(&context);
+    }
+}
+
+/// The result of a program, which may have been cancelled by Ctrl-C.
+fn keyboard_interrupt<T>(
+    result: Result<T>,
+    interrupts: &Interrupts<'_>,
+    main: Option<&TaskHandle>,
+) -> Result<T> {
+    match result {
+        Err(error)
+            if error.is_cancelled()
+                && interrupts.count() > 0
+                && main.is_some_and(|main| main.uncancel() == 0) =>
+        {
+            Err(KeyboardInterrupt::new().into())
+        }
+        result => result,
+    }
 }
 
 /// Listens for Ctrl-C while a program runs, where that is ours to handle.
@@ -307,8 +353,9 @@ struct Interrupts<'a> {
     count: Arc<AtomicU32>,
     #[cfg(unix)]
     watch: Option<Watch>,
+    /// `None`: of a runner with many threads.
     #[cfg_attr(not(unix), expect(dead_code, reason = "nothing is listened to"))]
-    event_loop: &'a EventLoop,
+    event_loop: Option<&'a EventLoop>,
 }
 
 impl<'a> Interrupts<'a> {
@@ -320,7 +367,10 @@ impl<'a> Interrupts<'a> {
         let watch = {
             let (counted, main) = (Arc::clone(&count), main.cloned());
             Watch::of_runner(event_loop, move |event_loop| {
-                interrupted(event_loop, main.as_ref(), &counted);
+                if !is_first(main.as_ref(), &counted) {
+                    // From a callback it leaves the loop. A closed loop has been left already.
+                    let _ = event_loop.call_soon(|| Err::<(), _>(KeyboardInterrupt::new()));
+                }
             })
         };
         #[cfg(not(unix))]
@@ -329,36 +379,57 @@ impl<'a> Interrupts<'a> {
             count,
             #[cfg(unix)]
             watch,
-            event_loop,
+            event_loop: Some(event_loop),
         }
     }
 
     fn count(&self) -> u32 {
-        // Relaxed: counted and read on the loop's thread.
-        self.count.load(Ordering::Relaxed)
+        // Acquire, with the AcqRel in `is_first`: who sees the end of a program that was cancelled by
+        // a signal sees that there was one.
+        self.count.load(Ordering::Acquire)
     }
 }
 
-#[cfg(unix)]
-fn interrupted(event_loop: &EventLoop, main: Option<&TaskHandle>, count: &AtomicU32) {
-    // Relaxed: as in `count`.
-    let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
-    if let Some(main) = main
-        && is_first
-        && !main.done()
-    {
-        main.cancel();
-        return;
+impl Interrupts<'static> {
+    /// As `watch`, for a runner with many threads.
+    fn of_workers(runtime: &Runtime, workers: &Arc<Workers>, main: Option<&TaskHandle>) -> Self {
+        let count = Arc::default();
+        #[cfg(unix)]
+        let watch = {
+            let (counted, main) = (Arc::clone(&count), main.cloned());
+            let workers = Arc::clone(workers);
+            Watch::of_workers(runtime, move || {
+                if !is_first(main.as_ref(), &counted) {
+                    workers.escape(KeyboardInterrupt::new().into());
+                }
+            })
+        };
+        #[cfg(not(unix))]
+        let _ = (runtime, workers, main);
+        Self {
+            count,
+            #[cfg(unix)]
+            watch,
+            event_loop: None,
+        }
     }
-    // From a callback it leaves the loop. A closed loop has been left already.
-    let _ = event_loop.call_soon(|| Err::<(), _>(KeyboardInterrupt::new()));
+}
+
+/// Takes note of a signal: the first cancels the program, unless it has ended.
+#[cfg(unix)]
+fn is_first(main: Option<&TaskHandle>, count: &AtomicU32) -> bool {
+    // AcqRel: see `Interrupts::count`.
+    let is_first = count.fetch_add(1, Ordering::AcqRel) == 0;
+    is_first && main.is_some_and(|main| !main.done() && main.cancel())
 }
 
 #[cfg(unix)]
 impl Drop for Interrupts<'_> {
     fn drop(&mut self) {
-        if let Some(watch) = self.watch.take() {
-            watch.end_of_runner(self.event_loop);
+        match (self.watch.take(), self.event_loop) {
+            (Some(watch), Some(event_loop)) => watch.end_of_runner(event_loop),
+            (Some(watch), None) => watch.end_of_workers(),
+            (None, _) => {}
         }
     }
 }
