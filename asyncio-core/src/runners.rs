@@ -294,8 +294,7 @@ fn cancel_all_tasks(event_loop: &EventLoop) -> Result<()> {
     for task in &left {
         if let Ok(Some(exception)) = task.exception() {
             let message = "unhandled exception during asyncio.run() shutdown";
-            let context = ExceptionContext::new(message, Some(exception))
-                .with_task_name(Some(task.get_name()));
+            let context = ExceptionContext::new(message, Some(exception)).with_task(task);
             event_loop.call_exception_handler(&context);
         }
     }

@@ -10,6 +10,7 @@ use crate::contextvars::Context;
 use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::slab::Key;
+use crate::tasks::TaskHandle;
 
 /// What a callback may return: nothing, or a [`Result`] whose error goes to the exception handler.
 ///
@@ -186,6 +187,8 @@ pub struct ExceptionContext {
     message: Cow<'static, str>,
     exception: Option<Exception>,
     task_name: Option<String>,
+    /// That of the task or the callback that it happened to: the handler runs in it.
+    context: Option<Context>,
 }
 
 impl ExceptionContext {
@@ -196,6 +199,7 @@ impl ExceptionContext {
             message: message.into(),
             exception,
             task_name: None,
+            context: None,
         }
     }
 
@@ -217,9 +221,38 @@ impl ExceptionContext {
         self.task_name.as_deref()
     }
 
+    /// The same, of something that happened to a task: its name is told, and the handler runs in its
+    /// context (the key `task` in Python).
+    ///
+    /// ```
+    /// # use asyncio_core::{ExceptionContext, Result, current_task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let me = current_task().expect("main is a task");
+    /// let context = ExceptionContext::new("something odd", None).with_task(&me);
+    /// assert_eq!(context.task_name(), Some("Task-1"));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_task(self, task: &TaskHandle) -> Self {
+        self.with_task_name(Some(task.get_name()))
+            .in_context(task.get_context())
+    }
+
     pub(crate) fn with_task_name(mut self, name: Option<String>) -> Self {
         self.task_name = name;
         self
+    }
+
+    pub(crate) fn in_context(mut self, context: Option<Context>) -> Self {
+        self.context = context;
+        self
+    }
+
+    pub(crate) const fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
     }
 }
 

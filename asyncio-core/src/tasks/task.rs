@@ -319,10 +319,6 @@ impl<T: 'static> Task<T> {
     pub(crate) fn failed(exception: Exception) -> Self {
         Self::of(Typed::failed(exception))
     }
-
-    pub(crate) const fn typed(&self) -> &Typed<T> {
-        &self.inner
-    }
 }
 
 impl<T> Task<T> {
@@ -483,6 +479,10 @@ impl<T> Task<T> {
 
     fn task(&self) -> Option<&TaskRef> {
         self.inner.as_task()
+    }
+
+    pub(crate) const fn typed(&self) -> &Typed<T> {
+        &self.inner
     }
 }
 
