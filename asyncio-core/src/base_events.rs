@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future as StdFuture;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context as PollContext, Poll};
@@ -374,7 +374,7 @@ fn print(text: impl fmt::Display) {
 /// The last reference to a failed future or task is gone and nobody has asked for its exception.
 pub(crate) fn report_never_retrieved(
     home: &LoopCell,
-    task: Option<(String, Context)>,
+    task: Option<(String, Context, &'static Location<'static>)>,
     exception: Option<Exception>,
 ) {
     let message = if task.is_some() {
@@ -382,10 +382,11 @@ pub(crate) fn report_never_retrieved(
     } else {
         "Future exception was never retrieved"
     };
-    let (name, context) = task.unzip();
-    let context = ExceptionContext::new(message, exception)
-        .with_task_name(name)
-        .in_context(context);
+    let mut context = ExceptionContext::new(message, exception);
+    if let Some((name, place, spawned_at)) = task {
+        let created_at = home.debug().then_some(spawned_at);
+        context = context.of_task(name, Some(place), created_at);
+    }
     report(home, &context);
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::contextvars::Context;
-use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop};
+use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop, unrun};
 use crate::exceptions::{KeyboardInterrupt, Result, RuntimeError};
 #[cfg(unix)]
 use crate::signals::Watch;
@@ -138,7 +138,10 @@ impl Runner {
     {
         let location = Location::caller();
         let event_loop = self.get_loop()?;
-        let main = Task::spawn_on(event_loop.may_run()?, main, context.clone(), location);
+        let core = event_loop
+            .may_run()
+            .inspect_err(|_| unrun::<T, F>(location))?;
+        let main = Task::spawn_on(core, main, context.clone(), location);
         let Some(handle) = main.handle() else {
             return event_loop.run_until_complete(main);
         };

@@ -2,7 +2,7 @@
 //!
 //! From `asyncio/base_events.py`, `BaseEventLoop`.
 
-use std::any::Any;
+use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::panic::Location;
@@ -403,7 +403,7 @@ impl EventLoop {
         T: 'static,
     {
         let location = Location::caller();
-        let core = self.may_run()?;
+        let core = self.may_run().inspect_err(|_| unrun::<T, F>(location))?;
         let (awaited, is_new) = match into_handle::<T, F>(future) {
             Ok(handle) if std::ptr::eq(handle.cell().home(), &raw const *self.cell) => {
                 (handle, false)
@@ -618,6 +618,16 @@ pub(crate) fn into_handle<T: 'static, F: 'static>(future: F) -> Result<Typed<T>,
         return Ok(plain.into_typed());
     }
     future.map_or_else(|| unreachable!("only a handle is taken out"), Err)
+}
+
+/// A coroutine is dropped because the loop that it was for cannot run here and now.
+#[cold]
+pub(crate) fn unrun<T: 'static, F: 'static>(location: &'static Location<'static>) {
+    // What is running already runs on.
+    let is_handle = [TypeId::of::<Task<T>>(), TypeId::of::<Future<T>>()];
+    if !is_handle.contains(&TypeId::of::<F>()) {
+        debug::never_awaited(type_name::<F>(), Some(location));
+    }
 }
 
 fn insert_call<R: CallbackResult>(

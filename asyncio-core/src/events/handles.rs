@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
+use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -187,6 +188,7 @@ pub struct ExceptionContext {
     message: Cow<'static, str>,
     exception: Option<Exception>,
     task_name: Option<String>,
+    created_at: Option<&'static Location<'static>>,
     /// That of the task or the callback that it happened to: the handler runs in it.
     context: Option<Context>,
 }
@@ -199,6 +201,7 @@ impl ExceptionContext {
             message: message.into(),
             exception,
             task_name: None,
+            created_at: None,
             context: None,
         }
     }
@@ -221,6 +224,12 @@ impl ExceptionContext {
         self.task_name.as_deref()
     }
 
+    /// Where that task was spawned (the key `source_traceback` in Python); in debug mode only.
+    #[must_use]
+    pub const fn created_at(&self) -> Option<&'static Location<'static>> {
+        self.created_at
+    }
+
     /// The same, of something that happened to a task: its name is told, and the handler runs in its
     /// context (the key `task` in Python).
     ///
@@ -237,13 +246,20 @@ impl ExceptionContext {
     /// ```
     #[must_use]
     pub fn with_task(self, task: &TaskHandle) -> Self {
-        self.with_task_name(Some(task.get_name()))
-            .in_context(task.get_context())
+        let header = task.task();
+        let created_at = header.cell().home().debug().then_some(header.spawned_at);
+        self.of_task(task.get_name(), task.get_context(), created_at)
     }
 
-    pub(crate) fn with_task_name(mut self, name: Option<String>) -> Self {
-        self.task_name = name;
-        self
+    pub(crate) fn of_task(
+        mut self,
+        name: String,
+        context: Option<Context>,
+        created_at: Option<&'static Location<'static>>,
+    ) -> Self {
+        self.task_name = Some(name);
+        self.created_at = created_at;
+        self.in_context(context)
     }
 
     pub(crate) fn in_context(mut self, context: Option<Context>) -> Self {
@@ -261,6 +277,9 @@ impl fmt::Display for ExceptionContext {
         f.write_str(&self.message)?;
         if let Some(name) = &self.task_name {
             write!(f, "\ntask: {name}")?;
+        }
+        if let Some(created_at) = self.created_at {
+            write!(f, "\ncreated at: {created_at}")?;
         }
         if let Some(exception) = &self.exception {
             write!(f, "\n{exception:?}")?;

@@ -10,4 +10,4 @@ pub use handles::{CallbackResult, ExceptionContext, Handle, TimerHandle};
 pub use owned::{ClockHold, EventLoopBuilder, OwnedEventLoop};
 pub use settings::ExceptionHandler;
 
-pub(crate) use event_loop::{into_handle, with_running};
+pub(crate) use event_loop::{into_handle, unrun, with_running};

@@ -146,9 +146,13 @@ impl EventLoop {
     ///   [`slow_callback_duration`](Self::slow_callback_duration), with the task's name and the place
     ///   where it was spawned, or the callback's name;
     /// - a call on another thread than the loop's, which fails with a [`RuntimeError`] in any mode;
-    /// - a coroutine that was handed over and dropped before its first step;
+    /// - a coroutine that was handed over, as to [`wait_for`](crate::wait_for), and dropped before its
+    ///   first step;
     /// - a task that was cancelled and returned a value, without
     ///   [`uncancel`](crate::Task::uncancel).
+    ///
+    /// And what the exception handler is told of a task says
+    /// [where the task was spawned](ExceptionContext::created_at).
     ///
     /// ```
     /// # use asyncio_core::{Result, get_running_loop, run, sleep};
