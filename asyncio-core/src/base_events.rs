@@ -2,8 +2,9 @@
 //! tokio runtime drives, and what is reported to the exception handler.
 
 use std::any::Any;
+use std::fmt;
 use std::future::Future as StdFuture;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context as PollContext, Poll};
@@ -13,8 +14,8 @@ use tokio::time::Sleep as TokioSleep;
 use tracing::subscriber::NoSubscriber;
 
 use crate::cell::{self, CellRef, TaskRef};
-use crate::contextvars::Slot;
-use crate::current::Frame;
+use crate::contextvars::{Context, Slot};
+use crate::current::{self, Frame};
 use crate::debug;
 use crate::events::{EventLoop, ExceptionContext};
 use crate::exceptions::{Exception, Result};
@@ -23,6 +24,7 @@ use crate::primitives::Cell;
 use crate::ready::{Call, Ready};
 use crate::runners::workers;
 use crate::shuffle::Shuffle;
+use crate::tasks::TaskHandle;
 use crate::time::{Clock, due_before};
 use crate::timeouts;
 
@@ -291,22 +293,23 @@ fn run_call(core: &Core, call: Call) {
             .unwrap_or_else(|panic| Err(Exception::from_panic(panic)))
     });
     if let Err(exception) = result {
-        failed_callback(Some(core), exception);
+        failed_callback(Some(core), exception, Some(context.take().share()));
     }
 }
 
 /// Runs something that brings its own context along and reports its own errors.
 fn run_done(core: &Core, function: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
-        failed_callback(Some(core), Exception::from_panic(panic));
+        failed_callback(Some(core), Exception::from_panic(panic), None);
     }
 }
 
-/// An exception left a callback: it is reported and the loop goes on, or it leaves the loop too.
-pub(crate) fn failed_callback(core: Option<&Core>, exception: Exception) {
+/// An exception left a callback, which ran in this context: it is reported and the loop goes on, or it
+/// leaves the loop too.
+pub(crate) fn failed_callback(core: Option<&Core>, exception: Exception, context: Option<Context>) {
     match core {
         Some(core) if exception.escapes_the_loop() => core.escape(exception),
-        Some(core) => call_exception_handler(core, &in_callback(exception)),
+        Some(core) => call_exception_handler(core, &in_callback(exception).in_context(context)),
         None => workers::failed_callback(exception),
     }
 }
@@ -323,11 +326,15 @@ pub(crate) fn call_exception_handler(core: &Core, context: &ExceptionContext) {
         return default_exception_handler(context);
     };
     let event_loop = EventLoop::of(core.shared());
-    let place = Cell::new(Slot::default());
-    let called = catch_unwind(AssertUnwindSafe(|| {
-        Frame::run(core.loop_cell().as_ptr(), None, &place, |_| {
-            handler(&event_loop, context)
-        });
+    let handle = || handler(&event_loop, context);
+    let is_current = std::ptr::eq(current::loop_cell(), core.loop_cell().as_ptr());
+    let called = catch_unwind(AssertUnwindSafe(|| match context.context().cloned() {
+        Some(context) if is_current => current::in_context(Slot::shared(context), handle),
+        None if is_current => handle(),
+        context => {
+            let place = Cell::new(context.map_or_else(Slot::default, Slot::shared));
+            Frame::run(core.loop_cell().as_ptr(), None, &place, |_| handle());
+        }
     }));
     if let Err(panic) = called {
         let exception = Exception::from_panic(panic);
@@ -344,35 +351,46 @@ pub(crate) fn call_exception_handler(core: &Core, context: &ExceptionContext) {
 pub(crate) fn default_exception_handler(context: &ExceptionContext) {
     // That of this thread: another thread's collector hears nothing of what happens here.
     let collected = tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>());
-    if collected {
-        tracing::error!(target: "asyncio", "{context}");
+    if !collected {
+        print(context);
         return;
     }
-    #[expect(
-        clippy::print_stderr,
-        reason = "an error must not vanish where nothing collects events"
-    )]
-    {
-        eprintln!("{context}");
+    // A collector is anybody's code.
+    let tell = AssertUnwindSafe(|| tracing::error!(target: "asyncio", "{context}"));
+    if let Err(panic) = catch_unwind(tell) {
+        // It has been printed where it happened, and dropping it may be no better.
+        drop(Exception::from_panic(panic));
+        print("Exception in default exception handler");
+        print(context);
     }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "an error must not vanish where nothing collects events"
+)]
+fn print(text: impl fmt::Display) {
+    // It panics where nobody reads what is printed, and then nobody can be told.
+    let _ = catch_unwind(AssertUnwindSafe(|| eprintln!("{text}")));
 }
 
 /// The last reference to a failed future or task is gone and nobody has asked for its exception.
 pub(crate) fn report_never_retrieved(
     home: &LoopCell,
-    is_task: bool,
-    task_name: Option<String>,
+    task: Option<(String, Context, &'static Location<'static>)>,
     exception: Option<Exception>,
 ) {
-    let message = if is_task {
+    let message = if task.is_some() {
         "Task exception was never retrieved"
     } else {
         "Future exception was never retrieved"
     };
-    report(
-        home,
-        &ExceptionContext::new(message, exception).with_task_name(task_name),
-    );
+    let mut context = ExceptionContext::new(message, exception);
+    if let Some((name, place, spawned_at)) = task {
+        let created_at = home.debug().then_some(spawned_at);
+        context = context.of_task(name, Some(place), created_at);
+    }
+    report(home, &context);
 }
 
 /// A panic where there is nobody it could be raised to.
@@ -427,7 +445,7 @@ fn report_destroyed(core: &Core, cell: &CellRef) {
     }
     if let Some(task) = cell.as_task() {
         let context = ExceptionContext::new("Task was destroyed but it is pending!", None)
-            .with_task_name(Some(task.name()));
+            .with_task(&TaskHandle::of(task.clone()));
         call_exception_handler(core, &context);
         debug::never_started(core, task);
     }

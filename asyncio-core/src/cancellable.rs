@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 
 use crate::cell::{self, SlotId, State, TaskRef};
 use crate::current::{self, Frame};
+use crate::debug;
 use crate::exceptions::CancelledError;
 
 /// What every future gains: [`cancellable`](Self::cancellable).
@@ -78,6 +79,7 @@ pub trait FutureExt: StdFuture {
         Cancellable {
             inner: Some(self),
             wait: Wait(None),
+            is_new: true,
         }
     }
 }
@@ -92,6 +94,15 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         wait: Wait,
+        is_new: bool,
+    }
+
+    impl<F> PinnedDrop for Cancellable<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.is_new {
+                debug::never_awaited("cancellable", None);
+            }
+        }
     }
 }
 
@@ -105,6 +116,7 @@ impl<F: StdFuture> StdFuture for Cancellable<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        *this.is_new = false;
         let mark = current::with(|frame| frame.map(|frame| frame.delivery.mark()));
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(CancelledError::with_message(

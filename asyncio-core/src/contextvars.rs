@@ -107,22 +107,15 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
     /// for a thread that runs no loop.
     pub fn set(&self, value: T) -> Result<Token<T>, RuntimeError> {
         let id = self.id();
-        let old = current::with_context_mut(|values| {
-            let old = self.find(values);
-            values.insert(id, Arc::new(value));
-            old
-        });
-        match old {
-            Some(old) => Ok(Token {
-                id,
-                old,
-                used: false,
-            }),
-            None => Err(RuntimeError::new(format!(
+        let context = current::context().ok_or_else(|| {
+            RuntimeError::new(format!(
                 "context variable {:?} was set outside of any context",
                 self.name
-            ))),
-        }
+            ))
+        })?;
+        let old = context.replace(id, Some(Arc::new(value)));
+        let old = old.and_then(|old| old.downcast_ref::<T>().cloned());
+        Ok(Token { id, old, context })
     }
 
     /// Puts the value back that was there before the `set` that returned the token.
@@ -142,22 +135,24 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
     ///
     /// # Errors
     ///
-    /// [`ValueError`] when the token is another variable's, [`RuntimeError`]'s text in it when there
-    /// is no current context.
-    pub fn reset(&self, mut token: Token<T>) -> Result<(), ValueError> {
+    /// [`ValueError`] when the token is another variable's, and when it was made in another context than
+    /// the current one, such as in a callback or in another task.
+    pub fn reset(&self, token: Token<T>) -> Result<(), ValueError> {
         let id = self.id();
         if token.id != id {
             return Err(ValueError::new(
                 "the token was created by a different ContextVar",
             ));
         }
-        token.used = true;
-        let old = token.old.take();
-        current::with_context_mut(|values| match old {
-            Some(value) => values.insert(id, Arc::new(value)),
-            None => values.remove(id),
-        })
-        .ok_or_else(|| ValueError::new("the token was created in a different Context"))
+        let context = current::context().filter(|context| context.same_as(&token.context));
+        let Some(context) = context else {
+            return Err(ValueError::new(
+                "the token was created in a different Context",
+            ));
+        };
+        let value = token.old.map(|value| -> Value { Arc::new(value) });
+        drop(context.replace(id, value));
+        Ok(())
     }
 
     fn find(&self, values: &Values) -> Option<T> {
@@ -193,12 +188,12 @@ impl<T> fmt::Debug for ContextVar<T> {
     }
 }
 
-/// What [`ContextVar::set`] returns and [`ContextVar::reset`] takes.
+/// What [`ContextVar::set`] returns and [`ContextVar::reset`] takes, in the same context.
 #[must_use = "a token is only good for `reset`; drop it with `let _ =` when it is not wanted"]
 pub struct Token<T> {
     id: usize,
     old: Option<T>,
-    used: bool,
+    context: Context,
 }
 
 impl<T> Token<T> {
@@ -210,9 +205,7 @@ impl<T> Token<T> {
 
 impl<T> fmt::Debug for Token<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("used", &self.used)
-            .finish_non_exhaustive()
+        f.debug_struct("Token").finish_non_exhaustive()
     }
 }
 
@@ -276,10 +269,20 @@ impl Context {
     /// # Errors
     ///
     /// [`RuntimeError`] when the context is already current somewhere, here or on another thread.
+    ///
+    /// ```
+    /// # use asyncio_core::Context;
+    /// let context = Context::new();
+    /// let within = context.clone();
+    /// assert!(context.run(|| within.run(|| ())).is_ok_and(|within| within.is_err()));
+    /// ```
     pub fn run<R>(&self, function: impl FnOnce() -> R) -> Result<R, RuntimeError> {
         let entered = self.enter()?;
+        // That of a callback cannot be seen any more once another one is current.
+        let outer = current::shared_context();
+        let left = outer.as_ref().and_then(Self::mark);
         let result = current::in_context(Slot::shared(self.clone()), function);
-        drop(entered);
+        drop((left, entered));
         Ok(result)
     }
 
@@ -306,15 +309,29 @@ impl Context {
         self.lock().values.clone()
     }
 
-    fn enter(&self) -> Result<Entered<'_>, RuntimeError> {
+    /// Sets a variable's value, or removes it; what was there comes back, to be dropped by the caller,
+    /// because that may call anything.
+    fn replace(&self, id: usize, value: Option<Value>) -> Option<Value> {
         let mut shared = self.lock();
-        if shared.entered {
-            return Err(RuntimeError::new(
-                "cannot enter context: it is already entered",
-            ));
+        match value {
+            Some(value) => shared.values.insert(id, value),
+            None => shared.values.remove(id),
         }
-        shared.entered = true;
-        Ok(Entered(self))
+    }
+
+    fn enter(&self) -> Result<Entered<'_>, RuntimeError> {
+        let entered = if current::is_entered(self) {
+            None
+        } else {
+            self.mark()
+        };
+        entered.ok_or_else(|| RuntimeError::new("cannot enter context: it is already entered"))
+    }
+
+    /// Says that the context is entered, unless that is said already.
+    fn mark(&self) -> Option<Entered<'_>> {
+        let was_entered = std::mem::replace(&mut self.lock().entered, true);
+        (!was_entered).then_some(Entered(self))
     }
 }
 
@@ -403,29 +420,28 @@ impl Values {
         Some(&self.entries()[self.find(id).ok()?].1)
     }
 
-    fn insert(&mut self, id: usize, value: Value) {
+    fn insert(&mut self, id: usize, value: Value) -> Option<Value> {
         let place = self.find(id);
-        if let Some(entries) = self.entries_mut() {
-            match place {
-                Ok(at) => entries[at].1 = value,
-                Err(at) => entries.insert(at, (id, value)),
+        let entries = self.entries_mut()?;
+        match place {
+            Ok(at) => Some(std::mem::replace(&mut entries[at].1, value)),
+            Err(at) => {
+                entries.insert(at, (id, value));
+                None
             }
         }
     }
 
-    fn remove(&mut self, id: usize) {
-        if let Ok(at) = self.find(id)
-            && let Some(entries) = self.entries_mut()
-        {
-            entries.remove(at);
-        }
+    fn remove(&mut self, id: usize) -> Option<Value> {
+        let at = self.find(id).ok()?;
+        Some(self.entries_mut()?.remove(at).1)
     }
 }
 
 /// The context that a task or a callback runs in, a pointer wide.
 ///
 /// Most contexts belong to one task alone; a `Context` object is made of one only when somebody
-/// asks for it.
+/// asks for it, or when a variable is set there, whose token has to know the context again.
 #[derive(Default)]
 pub(crate) struct Slot(Option<Arc<Node>>);
 
@@ -452,24 +468,17 @@ impl Slot {
         }
     }
 
-    pub(crate) fn with_mut<R>(&mut self, f: impl FnOnce(&mut Values) -> R) -> R {
-        if let Some(Node::Shared(context)) = self.0.as_deref() {
-            // Changed on a copy and put back, so that no value is dropped under the lock.
-            let mut values = context.values();
-            let result = f(&mut values);
-            let old = std::mem::replace(&mut context.lock().values, values);
-            drop(old);
-            return result;
+    /// The context, where others have it too.
+    pub(crate) fn context(&self) -> Option<&Context> {
+        match self.0.as_deref() {
+            Some(Node::Shared(context)) => Some(context),
+            Some(Node::Entries(_)) | None => None,
         }
-        let mut values = Values(self.0.take());
-        let result = f(&mut values);
-        self.0 = values.0;
-        result
     }
 
     /// The context as an object; from then on it is shared with whoever holds it.
     pub(crate) fn share(&mut self) -> Context {
-        if let Some(Node::Shared(context)) = self.0.as_deref() {
+        if let Some(context) = self.context() {
             return context.clone();
         }
         let context = Context::of(Values(self.0.take()));

@@ -15,7 +15,7 @@ use std::task::Waker;
 use tokio::runtime::Runtime;
 
 use crate::cell::{CellRef, TaskRef};
-use crate::contextvars::{Slot, Values};
+use crate::contextvars::{Context, Slot, Values};
 use crate::exceptions::{Message, RuntimeError};
 use crate::loop_cell::{Core, LoopCell};
 use crate::primitives::{Cell, thread_local};
@@ -27,6 +27,8 @@ thread_local! {
 
 /// One level of "what is running here".
 pub(crate) struct Frame {
+    /// The frame further out, which is current again when this one is left; or null.
+    outer: *const Self,
     loop_cell: *const LoopCell,
     /// The task, kept by whoever runs the frame.
     task: Option<NonNull<TaskRef>>,
@@ -91,13 +93,15 @@ impl Frame {
         function: impl FnOnce(&Self) -> R,
     ) -> R {
         let frame = Self {
+            outer: CURRENT.get(),
             loop_cell,
             task: task.map(NonNull::from),
             waker: Cell::new(ptr::null()),
             context: Cell::new(context),
             delivery: Delivery::default(),
         };
-        let _restore = Restore(CURRENT.replace(&raw const frame));
+        CURRENT.set(&raw const frame);
+        let _restore = Restore(&frame);
         function(&frame)
     }
 
@@ -148,9 +152,15 @@ impl Frame {
 
     #[inline]
     fn values(&self) -> Values {
-        // SAFETY: the place is this thread's own, and what reads it here changes nothing and calls
-        // nothing: copying values copies a pointer.
-        unsafe { &*self.context().as_ptr() }.values()
+        // Copying values copies a pointer.
+        self.slot().values()
+    }
+
+    /// The slot, to be looked at: nothing that is called with it may change it.
+    #[inline]
+    fn slot(&self) -> &Slot {
+        // SAFETY: the place is this thread's own, and what reads it changes nothing and calls nothing.
+        unsafe { &*self.context().as_ptr() }
     }
 }
 
@@ -218,15 +228,37 @@ pub(crate) fn with_context<R>(f: impl FnOnce(&Values) -> R) -> Option<R> {
     Some(f(&values))
 }
 
-/// Lets a function change the values of the current context; `None` outside of any.
-pub(crate) fn with_context_mut<R>(f: impl FnOnce(&mut Values) -> R) -> Option<R> {
+/// The current context as an object; `None` outside of any.
+pub(crate) fn context() -> Option<Context> {
     with(|frame| {
         let frame = frame?;
         let mut slot = frame.context().take();
-        let result = slot.with_mut(f);
+        let context = slot.share();
         frame.context().set(slot);
-        Some(result)
+        Some(context)
     })
+}
+
+/// The current context, where it is an object already.
+pub(crate) fn shared_context() -> Option<Context> {
+    with(|frame| frame?.slot().context().cloned())
+}
+
+/// Whether something on this thread's stack runs in a context.
+pub(crate) fn is_entered(context: &Context) -> bool {
+    let mut next = CURRENT.get();
+    // SAFETY: null or a frame further out on this thread's stack, which lives longer.
+    while let Some(frame) = unsafe { next.as_ref() } {
+        let is_it = |slot: &Slot| slot.context().is_some_and(|known| known.same_as(context));
+        // SAFETY: the place is this thread's own while its task is running, and what reads it here
+        // changes nothing and calls nothing.
+        let task = frame.task().map(|task| unsafe { &*task.context.as_ptr() });
+        if is_it(frame.slot()) || task.is_some_and(is_it) {
+            return true;
+        }
+        next = frame.outer;
+    }
+    false
 }
 
 /// Runs a function in another context, with the same loop and task as now.
@@ -257,10 +289,10 @@ impl Drop for ContextBack<'_> {
     }
 }
 
-struct Restore(*const Frame);
+struct Restore<'a>(&'a Frame);
 
-impl Drop for Restore {
+impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT.set(self.0.outer);
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context as PollContext, Poll};
 use crate::cell::{self, CellRef, Failure, Typed};
 use crate::contextvars::{Context, Slot};
 use crate::current;
-use crate::events::{CallbackResult, with_running};
+use crate::events::{CallbackResult, EventLoop, with_running};
 use crate::exceptions::{Exception, InvalidStateError, Result, RuntimeError};
 
 /// A result that is not there yet and that somebody will set (`asyncio.Future`).
@@ -254,6 +254,25 @@ impl<T> Future<T> {
     /// none on another thread than the future's loop's.
     pub fn remove_done_callback(&self, id: CallbackId) -> usize {
         remove_done_callback(self.inner.cell(), id)
+    }
+
+    /// The loop that the future belongs to (`Future.get_loop`); `None` for one that belongs to none,
+    /// as on a tokio runtime.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let event_loop = get_running_loop()?;
+    /// let future = event_loop.create_future::<()>();
+    /// assert_eq!(future.get_loop(), Some(event_loop));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn get_loop(&self) -> Option<EventLoop> {
+        self.inner.cell().home().handle().map(EventLoop::of)
     }
 
     /// Whether two handles are of the same future.

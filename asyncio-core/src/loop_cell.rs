@@ -229,6 +229,18 @@ impl LoopCell {
         self.owner == current::thread_id()
     }
 
+    /// A counted handle, for who holds the loop or a cell of it; `None` for no loop at all.
+    pub(crate) fn handle(&self) -> Option<Arc<Self>> {
+        if self.is_nowhere() {
+            return None;
+        }
+        // SAFETY: every other loop was made by `make`, in an `Arc`, and is kept by its handles while it
+        // is open and by its cells afterwards; the caller has one of them.
+        unsafe { Arc::increment_strong_count(self) };
+        // SAFETY: the count was raised just now for this handle.
+        Some(unsafe { Arc::from_raw(self) })
+    }
+
     #[inline]
     pub(crate) fn core(&self) -> Option<&Core> {
         self.is_here().then_some(&self.core)

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cell::Typed;
+use crate::debug::Unpolled;
 use crate::events::with_running;
 use crate::exceptions::{Exception, Result};
 use crate::futures::Future;
@@ -72,7 +73,9 @@ where
             is_over: false,
         }),
     });
+    let unpolled = Unpolled::new(&"staggered_race");
     async move {
+        unpolled.polled();
         let running = Running(attempts);
         let attempts = &running.0;
         attempts.start(0, None);

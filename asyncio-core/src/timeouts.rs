@@ -261,7 +261,7 @@ pin_project! {
             this.body.clear();
             match *this.stage {
                 Stage::Inside => this.place.with(Inner::give_up),
-                Stage::New => debug::never_awaited("timeout"),
+                Stage::New => debug::never_awaited("timeout", None),
                 Stage::Left => {}
             }
         }

@@ -338,7 +338,7 @@ impl Detached {
     fn call(self) {
         let Self(cell, call) = self;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call.call(cell))) {
-            base_events::failed_callback(None, Exception::from_panic(panic));
+            base_events::failed_callback(None, Exception::from_panic(panic), None);
         }
     }
 }

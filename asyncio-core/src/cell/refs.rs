@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Deref;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
@@ -14,6 +15,7 @@ use super::callbacks::{Callback, Callbacks};
 use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
 use super::task::{Driver, TaskHeader};
 use crate::base_events;
+use crate::contextvars::Context;
 use crate::exceptions::Message;
 use crate::loop_cell::{LoopCell, Mail};
 use crate::primitives::{Cell, thread_local};
@@ -376,7 +378,7 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     if header.has(UNRETRIEVED) && header.has(FAILED) {
         // SAFETY: the cell is alive, and nobody else can be looking at its outcome.
         let exception = unsafe { (header.vtable.error)(ptr, false) };
-        base_events::report_never_retrieved(home, header.vtable.is_task, task_name(ptr), exception);
+        base_events::report_never_retrieved(home, origin(ptr), exception);
     }
     // A done callback may be bound to its loop's thread; on another one it is forgotten. That takes
     // a closed loop, a future that was never done and a last reference that went abroad. One of a
@@ -421,12 +423,13 @@ fn drop_callbacks(header: &Header, home: &LoopCell, callbacks: Callbacks) {
     });
 }
 
-/// The name of a task that is about to be freed.
-fn task_name(ptr: NonNull<Header>) -> Option<String> {
+/// What is said of a task that is about to be freed: its name, its context, where it was spawned.
+fn origin(ptr: NonNull<Header>) -> Option<(String, Context, &'static Location<'static>)> {
     // SAFETY: the cell has not been freed yet.
     let header = unsafe { ptr.as_ref() };
     header.vtable.is_task.then(|| {
         // SAFETY: a task's cell begins with its `TaskHeader`.
-        unsafe { ptr.cast::<TaskHeader>().as_ref() }.name()
+        let task = unsafe { ptr.cast::<TaskHeader>().as_ref() };
+        (task.name(), task.context.take().share(), task.spawned_at)
     })
 }

@@ -280,7 +280,7 @@ impl<T: 'static, C: FnOnce(Typed<T>) -> Result<()>> DoneCall for TypedCall<T, C>
         let handle = Typed::of(cell.clone());
         let result = Frame::run(loop_cell, None, &context, |_| function(handle));
         if let Err(exception) = result {
-            failed_callback(core, exception);
+            failed_callback(core, exception, Some(context.take().share()));
         }
     }
 

@@ -285,7 +285,7 @@ impl<T: Send + 'static> Job<T> {
             let called = catch_unwind(AssertUnwindSafe(|| function(&job).into_result()));
             let result = called.unwrap_or_else(|panic| Err(Exception::from_panic(panic)));
             if let Err(exception) = result {
-                failed_callback(None, exception);
+                failed_callback(None, exception, None);
             }
         }));
     }

@@ -8,6 +8,7 @@ use crate::events::ExceptionContext;
 use crate::exception_group::Origin;
 use crate::exceptions::Exception;
 use crate::runners::workers;
+use crate::tasks::TaskHandle;
 
 /// The state of a group, the part of a cell of its own.
 #[derive(Default)]
@@ -203,8 +204,10 @@ pub(super) fn child_ended(group: &Outer<Members>, child: &CellRef) {
     };
     if parent.is_some_and(|parent| parent.base.is_done()) {
         let message = "Task has errored out but its parent task is already completed";
-        let name = child.as_task().map(|task| task.name());
-        let context = ExceptionContext::new(message, Some(error)).with_task_name(name);
+        let mut context = ExceptionContext::new(message, Some(error));
+        if let Some(task) = child.as_task() {
+            context = context.with_task(&TaskHandle::of(task.clone()));
+        }
         match child.home().core() {
             Some(core) => base_events::call_exception_handler(core, &context),
             None => workers::call_exception_handler(&context),

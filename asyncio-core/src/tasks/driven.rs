@@ -7,6 +7,7 @@ use std::task::{Context as PollContext, Poll};
 
 use tokio::runtime::Handle as Runtime;
 
+use super::handle::TaskHandle;
 use super::task::{Numbering, Task, TaskBuilder};
 use crate::cell::{self, TaskRef, Typed};
 use crate::debug;
@@ -143,7 +144,7 @@ impl Drop for Registered {
             // The runtime ends; the coroutine is dropped next.
             self.workers.remove(self.number);
             let context = ExceptionContext::new("Task was destroyed but it is pending!", None)
-                .with_task_name(Some(task.name()));
+                .with_task(&TaskHandle::of(task.clone()));
             self.workers.call_exception_handler(&context);
         }
     }

@@ -320,10 +320,6 @@ impl<T: 'static> Task<T> {
     pub(crate) fn failed(exception: Exception) -> Self {
         Self::of(Typed::failed(exception))
     }
-
-    pub(crate) const fn typed(&self) -> &Typed<T> {
-        &self.inner
-    }
 }
 
 impl<T> Task<T> {
@@ -484,6 +480,10 @@ impl<T> Task<T> {
 
     fn task(&self) -> Option<&TaskRef> {
         self.inner.as_task()
+    }
+
+    pub(crate) const fn typed(&self) -> &Typed<T> {
+        &self.inner
     }
 }
 

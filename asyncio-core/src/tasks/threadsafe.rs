@@ -165,7 +165,7 @@ impl Place {
                 let values = current::values();
                 drop(runtime.spawn(async move {
                     if let Err(exception) = current::in_context(Slot::own(values), function) {
-                        failed_callback(None, exception);
+                        failed_callback(None, exception, None);
                     }
                 }));
                 Ok(())
