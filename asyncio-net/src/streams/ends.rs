@@ -93,6 +93,14 @@ impl WriteEnd {
         }
     }
 
+    pub(crate) const fn is_pipe(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Pipe(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether something that was written may wait for a flush.
     pub(crate) const fn is_buffered(&self) -> bool {
         match self {

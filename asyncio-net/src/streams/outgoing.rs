@@ -294,7 +294,10 @@ pub(super) fn write_eof(this: &Arc<Outgoing>) -> Result<()> {
         if !state.can_write_eof() {
             return Err(RuntimeError::new("the stream cannot close one direction alone").into());
         }
-        state.eof = true;
+        // A pipe has one direction only.
+        let pipe = state.end.as_ref().is_some_and(WriteEnd::is_pipe);
+        state.closing |= pipe;
+        state.eof = !pipe;
         state.start_advancing()
     };
     this.finish(loss);

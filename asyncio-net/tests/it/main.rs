@@ -2,8 +2,11 @@
 //!
 //! A test that ports one of CPython's names it in its doc comment, as `test_streams.StreamTests.test_read`.
 
+#[cfg(feature = "tls")]
+mod peers;
 mod reader;
 mod reader_model;
+mod reliability;
 mod server;
 mod streams;
 mod subprocess;

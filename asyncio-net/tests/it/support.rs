@@ -109,6 +109,11 @@ impl Numbers {
         self.0
     }
 
+    /// None at all, or a short one, in seconds.
+    pub(crate) const fn delay(&mut self) -> f64 {
+        [0.0, 0.000_2, 0.002][self.below(3)]
+    }
+
     /// A number below this.
     pub(crate) const fn below(&mut self, limit: usize) -> usize {
         (self.next() >> 11) as usize % limit
