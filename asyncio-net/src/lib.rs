@@ -54,7 +54,10 @@
 //! None.
 
 mod base_events;
+mod connections;
+mod datagram;
 mod exceptions;
+mod protocols;
 mod server;
 #[cfg(feature = "tls")]
 mod ssl;
@@ -69,9 +72,14 @@ mod unix_events;
 mod waiters;
 
 pub use base_events::getaddrinfo;
+#[cfg(unix)]
+pub use connections::create_unix_server;
+pub use connections::{Calls, connect_accepted_socket, create_connection, create_server};
+pub use datagram::{CreateDatagramEndpoint, DatagramTransport, create_datagram_endpoint};
 #[cfg(feature = "tls")]
 pub use exceptions::TlsError;
 pub use exceptions::{ConnectError, IncompleteReadError, LimitOverrunError, TlsTruncated};
+pub use protocols::{Buffered, BufferedProtocol, DatagramProtocol, Protocol};
 pub use server::{Server, ShutdownReport};
 #[cfg(feature = "tls")]
 pub use ssl::{TlsClient, TlsClientBuilder, TlsInfo, TlsServer};
@@ -82,6 +90,6 @@ pub use streams::{
 pub use streams::{open_unix_connection, start_unix_server};
 #[cfg(unix)]
 pub use subprocess::{Process, create_subprocess_exec, create_subprocess_shell};
-pub use transports::ExtraInfo;
+pub use transports::{ExtraInfo, Transport};
 #[cfg(unix)]
 pub use unix_events::{connect_read_pipe, connect_write_pipe};

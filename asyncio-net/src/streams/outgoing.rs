@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) flush_wanted: bool,
     /// Somebody wants to know when it is paused.
     pub(crate) pause_wanted: bool,
+    /// A protocol wants no data for now.
+    reading_paused: bool,
     /// The connection is lost, by an error or by being closed.
     pub(crate) lost: Option<Option<Exception>>,
     /// A mistake of the program that nobody has been told of.
@@ -114,6 +116,7 @@ impl Outgoing {
                 flusher: None,
                 flush_wanted: false,
                 pause_wanted: false,
+                reading_paused: false,
                 lost: None,
                 misuse: None,
                 waiters: Waiters::default(),
@@ -183,6 +186,16 @@ impl Outgoing {
             outgoing: Arc::clone(self),
             deadline: None,
         }));
+    }
+
+    /// Whether a protocol is to be given data.
+    pub(crate) fn set_reading(&self, on: bool) {
+        let woken = {
+            let mut state = self.lock();
+            state.reading_paused = !on;
+            state.waiters.take()
+        };
+        woken.wake();
     }
 
     /// By tokio's trait: whether the state is as wanted.
@@ -330,6 +343,10 @@ pub(super) fn close(this: &Arc<Outgoing>) {
 impl State {
     pub(crate) fn can_write_eof(&self) -> bool {
         self.end.as_ref().is_some_and(WriteEnd::can_write_eof)
+    }
+
+    pub(crate) const fn is_reading(&self) -> bool {
+        !self.reading_paused && !self.closing
     }
 
     pub(crate) fn set_limits(

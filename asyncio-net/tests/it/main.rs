@@ -13,3 +13,4 @@ mod subprocess;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod transports;
