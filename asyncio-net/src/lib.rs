@@ -58,6 +58,10 @@ mod connections;
 mod datagram;
 mod exceptions;
 mod protocols;
+#[cfg(unix)]
+mod selector_events;
+#[cfg(unix)]
+mod sendfile;
 mod server;
 #[cfg(feature = "tls")]
 mod ssl;
@@ -80,6 +84,8 @@ pub use datagram::{CreateDatagramEndpoint, DatagramTransport, create_datagram_en
 pub use exceptions::TlsError;
 pub use exceptions::{ConnectError, IncompleteReadError, LimitOverrunError, TlsTruncated};
 pub use protocols::{Buffered, BufferedProtocol, DatagramProtocol, Protocol};
+#[cfg(unix)]
+pub use selector_events::{AsyncSocket, Watch, add_reader, add_writer};
 pub use server::{Server, ShutdownReport};
 #[cfg(feature = "tls")]
 pub use ssl::{TlsClient, TlsClientBuilder, TlsInfo, TlsServer};

@@ -8,6 +8,7 @@ mod reader;
 mod reader_model;
 mod reliability;
 mod server;
+mod sockets;
 mod streams;
 mod subprocess;
 mod support;
