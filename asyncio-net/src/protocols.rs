@@ -47,6 +47,9 @@ pub trait Protocol: Send + 'static {
     fn resume_writing(&mut self) {}
 }
 
+/// The protocol that does nothing.
+impl Protocol for () {}
+
 /// A protocol that says where bytes are to go (`asyncio.BufferedProtocol`); [`Buffered`] makes a
 /// [`Protocol`] of it.
 pub trait BufferedProtocol: Send + 'static {
@@ -195,3 +198,6 @@ pub trait DatagramProtocol: Send + 'static {
     /// Less waits to be sent than the low-water mark.
     fn resume_writing(&mut self) {}
 }
+
+/// The protocol that does nothing.
+impl DatagramProtocol for () {}
