@@ -20,7 +20,7 @@ pub(super) fn a_cancelled_job_frees_its_worker() -> Result<()> {
             sleep(0.05).await?;
             let mut next = pool.submit(pid, ());
             assert!(
-                next.wait(0.05).is_err(),
+                next.result(0.05).is_err(),
                 "the sleeper has the only worker for a minute"
             );
             let begun = Instant::now();
@@ -43,20 +43,20 @@ pub(super) fn a_job_cancelled_from_a_thread_frees_its_worker() -> Result<()> {
     let mut job = pool.submit(nap, 60_000);
     wait_until(|| job.running());
     assert!(job.cancel() && job.cancel() && job.cancelled());
-    assert!(job.wait(60).is_err_and(|error| error.is_cancelled()));
-    assert_eq!(pool.submit(pow, (2, 2)).wait(60)?, 4);
+    assert!(job.result(60).is_err_and(|error| error.is_cancelled()));
+    assert_eq!(pool.submit(pow, (2, 2)).result(60)?, 4);
     pool.shutdown(true, false);
     Ok(())
 }
 
 pub(super) fn a_job_that_has_not_begun_is_cancelled_without_a_kill() -> Result<()> {
     let pool = pool(1)?;
-    let before = pool.submit(pid, ()).wait(60)?;
+    let before = pool.submit(pid, ()).result(60)?;
     let mut running = pool.submit(nap, 50);
     let waiting = pool.submit(nap, 60_000);
     assert!(waiting.cancel());
-    assert_eq!(running.wait(60)?, before);
-    assert_eq!(pool.submit(pid, ()).wait(60)?, before);
+    assert_eq!(running.result(60)?, before);
+    assert_eq!(pool.submit(pid, ()).result(60)?, before);
     pool.shutdown(true, false);
     Ok(())
 }
@@ -82,7 +82,7 @@ pub(super) fn jobs_cancelled_at_any_moment_harm_no_others() -> Result<()> {
         let mut others = pool.map(pow, [(2, 4), (2, 5)]);
         thread::sleep(Duration::from_micros(round * 17 % 700));
         let cancelled = doomed.cancel();
-        assert_eq!((others[0].wait(60)?, others[1].wait(60)?), (16, 32));
+        assert_eq!((others[0].result(60)?, others[1].result(60)?), (16, 32));
         assert_eq!(doomed.cancelled(), cancelled);
     }
     pool.shutdown(true, false);

@@ -17,12 +17,12 @@ use crate::support::{children, die, error_of, kill, nap, pid, pool, pow, wait_un
 pub(super) fn submit() -> Result<()> {
     let pool = pool(2)?;
     let mut job = pool.submit(pow, (2, 8));
-    assert_eq!(job.wait(60)?, 256);
+    assert_eq!(job.result(60)?, 256);
     assert!(job.done() && !job.cancelled());
-    assert_ne!(pool.submit(pid, ()).wait(60)?, std::process::id());
+    assert_ne!(pool.submit(pid, ()).result(60)?, std::process::id());
     assert_eq!(
         pool.submit(|text: String| text.len(), "closure".into())
-            .wait(60)?,
+            .result(60)?,
         7
     );
     pool.shutdown(true, false);
@@ -47,7 +47,7 @@ pub(super) fn map_exception() -> Result<()> {
     let pool = pool(2)?;
     let divide = |(a, b): (i32, i32)| a.checked_div(b).ok_or_else(|| "zero".to_owned());
     let mut jobs = pool.map(divide, [(1, 2), (1, 3), (1, 0), (1, 5)]);
-    let results = jobs.iter_mut().map(|job| job.wait(60));
+    let results = jobs.iter_mut().map(|job| job.result(60));
     let results = results.collect::<Result<Vec<_>>>()?;
     assert_eq!(results, [Ok(0), Ok(0), Err("zero".to_owned()), Ok(0)]);
     pool.shutdown(true, false);
@@ -58,8 +58,8 @@ pub(super) fn map_exception() -> Result<()> {
 pub(super) fn map_timeout() -> Result<()> {
     let pool = pool(3)?;
     let mut jobs = pool.map(nap, [0, 0, 60_000]);
-    assert!(jobs[0].wait(60).is_ok() && jobs[1].wait(60).is_ok());
-    let late = jobs[2].wait(0.05).expect_err("it naps");
+    assert!(jobs[0].result(60).is_ok() && jobs[1].result(60).is_ok());
+    let late = jobs[2].result(0.05).expect_err("it naps");
     assert!(late.is::<TimeoutError>());
     assert!(jobs[2].cancel());
     pool.shutdown(true, false);
@@ -83,12 +83,12 @@ pub(super) fn max_workers_and_tasks_are_checked() -> Result<()> {
 /// `test_deadlock.ExecutorDeadlockTest.test_error_during_func_exec_on_worker`
 pub(super) fn a_panic_is_the_jobs_exception() -> Result<()> {
     let pool = pool(1)?;
-    let before = pool.submit(pid, ()).wait(60)?;
+    let before = pool.submit(pid, ()).result(60)?;
     let error = error_of(pool.submit(|n: u32| -> u32 { panic!("{n} is odd") }, 7));
     let panic = error.downcast_ref::<PanicError>().map(PanicError::message);
     assert_eq!(panic, Some("7 is odd"));
     assert_eq!(
-        pool.submit(pid, ()).wait(60)?,
+        pool.submit(pid, ()).result(60)?,
         before,
         "the worker lives on"
     );
@@ -105,7 +105,7 @@ pub(super) fn a_killed_worker_fails_its_job_alone() -> Result<()> {
     let victim = pool.submit(nap, 60_000);
     wait_until(|| victim.running() && other.running());
     // Of the two the one that still runs when the other one has told its number.
-    let survivor = other.wait(60)?;
+    let survivor = other.result(60)?;
     let victims: Vec<u32> = children()
         .into_iter()
         .filter_map(|(pid, _)| (pid != survivor).then_some(pid))
@@ -130,7 +130,7 @@ pub(super) fn every_tenth_worker_is_killed() -> Result<()> {
     let mut jobs = pool.map(die, 0..200);
     let (mut values, mut broken) = (0, 0);
     for (number, job) in (0..).zip(&mut jobs) {
-        match job.wait(120) {
+        match job.result(120) {
             Ok(value) => {
                 assert_eq!(value, number);
                 values += 1;
@@ -160,19 +160,19 @@ pub(super) fn a_worker_that_exits_or_aborts_is_replaced() -> Result<()> {
     let error = error_of(pool.submit(|()| -> u32 { std::process::abort() }, ()));
     let broken = error.downcast_ref::<BrokenProcess>().expect("its kind");
     assert_eq!(broken.status().and_then(|status| status.signal()), Some(6));
-    assert_eq!(pool.submit(pow, (3, 3)).wait(60)?, 27);
+    assert_eq!(pool.submit(pow, (3, 3)).result(60)?, 27);
     pool.shutdown(true, false);
     Ok(())
 }
 
 pub(super) fn an_idle_worker_that_dies_is_buried_and_replaced() -> Result<()> {
     let pool = pool(1)?;
-    let first = pool.submit(pid, ()).wait(60)?;
+    let first = pool.submit(pid, ()).result(60)?;
     kill(first, "KILL");
     // Without anybody asking for anything.
     wait_until(|| children().is_empty());
     assert_eq!(pool.workers(), 0);
-    assert_ne!(pool.submit(pid, ()).wait(60)?, first);
+    assert_ne!(pool.submit(pid, ()).result(60)?, first);
     pool.shutdown(true, false);
     Ok(())
 }
@@ -182,7 +182,7 @@ pub(super) fn saturation() -> Result<()> {
     let pool = pool(3)?;
     let mut jobs = pool.map(nap, [10; 45]);
     wait_until(|| pool.workers() == 3);
-    let pids = jobs.iter_mut().map(|job| job.wait(60));
+    let pids = jobs.iter_mut().map(|job| job.result(60));
     let pids = pids.collect::<Result<BTreeSet<u32>>>()?;
     assert_eq!(pids.len(), 3);
     pool.shutdown(true, false);
@@ -194,13 +194,13 @@ pub(super) fn saturation() -> Result<()> {
 pub(super) fn idle_workers_are_used_again() -> Result<()> {
     let pool = pool(4)?;
     for (base, expected) in [(21, 441), (6, 36), (3, 9)] {
-        assert_eq!(pool.submit(pow, (base, 2)).wait(60)?, expected);
+        assert_eq!(pool.submit(pow, (base, 2)).result(60)?, expected);
         wait_until(|| pool.workers() == 1);
     }
     let mut two = [pool.submit(nap, 100), pool.submit(nap, 100)];
     wait_until(|| pool.workers() == 2);
-    let _ = (two[0].wait(60)?, two[1].wait(60)?);
-    assert_eq!(pool.submit(pow, (1, 2)).wait(60)?, 1);
+    let _ = (two[0].result(60)?, two[1].result(60)?);
+    assert_eq!(pool.submit(pow, (1, 2)).result(60)?, 1);
     assert_eq!(pool.workers(), 2);
     pool.shutdown(true, false);
     Ok(())
@@ -212,7 +212,7 @@ pub(super) fn max_tasks_per_child() -> Result<()> {
     let pool = builder.max_workers(1).max_tasks_per_child(3).build()?;
     let mut pids = Vec::new();
     for _ in 0..7 {
-        pids.push(pool.submit(pid, ()).wait(60)?);
+        pids.push(pool.submit(pid, ()).result(60)?);
         assert!(children().len() <= 1);
     }
     assert_eq!([pids[0]; 3], pids[..3]);
@@ -230,7 +230,7 @@ pub(super) fn max_tasks_early_shutdown() -> Result<()> {
     let mut jobs = pool.map(pow, (0..6).map(|n| (n, 2)));
     pool.shutdown(true, false);
     for (n, job) in (0..).zip(&mut jobs) {
-        assert_eq!(job.wait(60)?, pow((n, 2)));
+        assert_eq!(job.result(60)?, pow((n, 2)));
     }
     Ok(())
 }
@@ -311,7 +311,7 @@ pub(super) fn processes_terminate() -> Result<()> {
     wait_until(|| pool.workers() == 3);
     pool.shutdown(true, false);
     assert_eq!((children(), pool.workers()), (Vec::new(), 0));
-    assert!(jobs.iter_mut().all(|job| job.wait(0).is_ok()));
+    assert!(jobs.iter_mut().all(|job| job.result(0).is_ok()));
     Ok(())
 }
 
@@ -320,7 +320,7 @@ pub(super) fn dropped_pools_finish_their_jobs() -> Result<()> {
     let pool = pool(5)?;
     let mut jobs = pool.map(i32::unsigned_abs, -5..5);
     drop((pool.clone(), pool));
-    let values = jobs.iter_mut().map(|job| job.wait(60));
+    let values = jobs.iter_mut().map(|job| job.result(60));
     let values = values.collect::<Result<Vec<_>>>()?;
     assert_eq!(values, [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]);
     Ok(())
@@ -332,7 +332,7 @@ pub(super) fn shutdown_no_wait() -> Result<()> {
     let pool = pool(5)?;
     let mut jobs = pool.map(i32::unsigned_abs, -5..5);
     pool.shutdown(false, false);
-    let values = jobs.iter_mut().map(|job| job.wait(60));
+    let values = jobs.iter_mut().map(|job| job.result(60));
     let values = values.collect::<Result<Vec<_>>>()?;
     assert_eq!(values, [5, 4, 3, 2, 1, 0, 1, 2, 3, 4]);
     pool.shutdown(true, false);
@@ -349,7 +349,7 @@ pub(super) fn cancel_futures() -> Result<()> {
     let cancelled = jobs.iter().filter(|job| job.cancelled()).count();
     assert!((46..50).contains(&cancelled), "{cancelled}");
     let mut others = jobs.iter_mut().filter(|job| !job.cancelled());
-    assert!(others.all(|job| job.wait(0).is_ok()));
+    assert!(others.all(|job| job.result(0).is_ok()));
     Ok(())
 }
 
@@ -361,7 +361,7 @@ pub(super) fn shutdown_from_many_threads() -> Result<()> {
         thread::spawn(move || pool.shutdown(true, false))
     });
     let joined = threads.into_iter().all(|thread| thread.join().is_ok());
-    assert!(joined && jobs.iter_mut().all(|job| job.wait(0).is_ok()));
+    assert!(joined && jobs.iter_mut().all(|job| job.result(0).is_ok()));
     Ok(())
 }
 

@@ -36,7 +36,7 @@ fn prints() -> Result<()> {
         read.ok()
     };
     for text in ["hello", "\u{0}\u{1}\u{2}", "good bye"] {
-        let read = pool.submit(print, text.to_owned()).wait(60)?;
+        let read = pool.submit(print, text.to_owned()).result(60)?;
         println!("read {read:?}");
     }
     pool.shutdown(true, false);
@@ -82,7 +82,7 @@ fn initialized_late() -> Result<()> {
     println!("before");
     asyncio_core::init();
     println!("after");
-    let value = ProcessPoolExecutor::new()?.submit(pow, (2, 3)).wait(60)?;
+    let value = ProcessPoolExecutor::new()?.submit(pow, (2, 3)).result(60)?;
     println!("{value}");
     Ok(())
 }
@@ -162,7 +162,7 @@ pub(super) fn an_attribute_is_enough() -> Result<()> {
 fn parent_that_is_killed() -> Result<()> {
     asyncio_core::init();
     let pool = pool(2)?;
-    let idle = pool.submit(pid, ()).wait(60)?;
+    let idle = pool.submit(pid, ()).result(60)?;
     let jobs = pool.map(nap, [120_000; 2]);
     wait_until(|| jobs.iter().all(Job::running));
     let workers = children();
@@ -189,7 +189,7 @@ pub(super) fn workers_end_with_their_parent() -> Result<()> {
 fn inner_pool(base: u64) -> u64 {
     let value = || {
         let pool = pool(1)?;
-        let value = pool.submit(pow, (base, 2)).wait(60)?;
+        let value = pool.submit(pow, (base, 2)).result(60)?;
         pool.shutdown(true, false);
         Ok::<_, Exception>(value)
     };
@@ -198,7 +198,7 @@ fn inner_pool(base: u64) -> u64 {
 
 fn nested() -> Result<()> {
     asyncio_core::init();
-    println!("{}", pool(1)?.submit(inner_pool, 9).wait(60)?);
+    println!("{}", pool(1)?.submit(inner_pool, 9).result(60)?);
     Ok(())
 }
 
@@ -212,7 +212,7 @@ pub(super) fn a_worker_may_have_a_pool() -> Result<()> {
 pub(super) fn a_worker_does_not_pass_its_role_on() -> Result<()> {
     let start = |name: String| program(&name).ok().map(|(code, stdout, _)| (code, stdout));
     let pool = pool(1)?;
-    let output = pool.submit(start, "attribute".to_owned()).wait(60)?;
+    let output = pool.submit(start, "attribute".to_owned()).result(60)?;
     assert_eq!(output, Some((Some(0), "16\n".to_owned())));
     pool.shutdown(true, false);
     Ok(())
@@ -220,18 +220,18 @@ pub(super) fn a_worker_does_not_pass_its_role_on() -> Result<()> {
 
 pub(super) fn an_interrupt_is_not_for_workers() -> Result<()> {
     let pool = pool(1)?;
-    let worker = pool.submit(pid, ()).wait(60)?;
+    let worker = pool.submit(pid, ()).result(60)?;
     let mut job = pool.submit(nap, 200);
     wait_until(|| job.running());
     kill(worker, "INT");
-    assert_eq!(job.wait(60)?, worker);
+    assert_eq!(job.result(60)?, worker);
     // What a worker starts may be interrupted as ever.
     let interrupted = |()| {
         let mut command = Command::new("sh");
         command.args(["-c", "kill -INT $$; sleep 60"]);
         command.status().ok().and_then(|status| status.signal())
     };
-    assert_eq!(pool.submit(interrupted, ()).wait(60)?, Some(2));
+    assert_eq!(pool.submit(interrupted, ()).result(60)?, Some(2));
     pool.shutdown(true, false);
     Ok(())
 }

@@ -93,7 +93,7 @@ fn with_odd_types() -> Result<ProcessPoolExecutor> {
 /// `test_error_during_result_unpickle_in_result_handler`
 pub(super) fn arguments_and_values_that_cannot_be_sent() -> Result<()> {
     let pool = with_odd_types()?;
-    let before = pool.submit(pid, ()).wait(60)?;
+    let before = pool.submit(pid, ()).result(60)?;
     let sent = "the argument cannot be sent to a worker";
     let given = "the value cannot be sent back by its worker";
     let (write, read) = (Odd::ErrorWhenWritten, Odd::ErrorWhenRead);
@@ -126,7 +126,7 @@ pub(super) fn arguments_and_values_that_cannot_be_sent() -> Result<()> {
         .initializer(|_| Ok(()), Odd::ErrorWhenWritten)
         .build();
     assert!(unsendable.is_err_and(|error| error.is::<TransferError>()));
-    assert_eq!(pool.submit(pid, ()).wait(60)?, before);
+    assert_eq!(pool.submit(pid, ()).result(60)?, before);
     pool.shutdown(true, false);
     Ok(())
 }
@@ -163,7 +163,7 @@ pub(super) fn big_arguments_and_values() -> Result<()> {
     let mut jobs = pool.map(reversed, [data.clone(), data.clone(), data.clone()]);
     let expected = reversed(data.clone());
     for job in &mut jobs {
-        assert!(job.wait(120)? == expected);
+        assert!(job.result(120)? == expected);
     }
     // A worker that dies while it is sent something, and one while it sends.
     let crash = |data: Vec<u8>| -> usize { panic_if_small(&data) };
@@ -200,8 +200,8 @@ pub(super) fn every_type_comes_back_as_it_was() -> Result<()> {
         ],
     };
     let same = |tree: Tree| tree;
-    assert_eq!(pool.submit(same, tree.clone()).wait(60)?, tree);
-    let nan = pool.submit(|x: f32| x, f32::NAN).wait(60)?;
+    assert_eq!(pool.submit(same, tree.clone()).result(60)?, tree);
+    let nan = pool.submit(|x: f32| x, f32::NAN).result(60)?;
     assert!(nan.is_nan());
     pool.shutdown(true, false);
     Ok(())
@@ -214,7 +214,7 @@ pub(super) fn context_variables_are_not_seen() -> Result<()> {
     let user = |()| USER.get().map(str::to_owned);
     let seen = Context::new().run(|| {
         USER.set("ada").map(drop)?;
-        pool.submit(user, ()).wait(60)
+        pool.submit(user, ()).result(60)
     })??;
     assert_eq!(seen.as_deref(), Some("nobody"));
     pool.shutdown(true, false);

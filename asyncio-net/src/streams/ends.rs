@@ -1,14 +1,18 @@
 //! The two ends of a connection, whatever carries it.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::tcp;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
+#[cfg(unix)]
+use tokio::net::UnixStream;
 #[cfg(unix)]
 use tokio::net::unix::{self, pipe};
+use tokio::net::{TcpStream, tcp};
 
 #[cfg(feature = "tls")]
 use crate::sslproto::TlsEnd;
@@ -93,6 +97,14 @@ impl WriteEnd {
         }
     }
 
+    pub(crate) const fn is_pipe(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Pipe(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether something that was written may wait for a flush.
     pub(crate) const fn is_buffered(&self) -> bool {
         match self {
@@ -128,6 +140,54 @@ impl WriteEnd {
             #[cfg(feature = "tls")]
             Self::Tls(end) => end.shutdown_timeout(),
             _ => SHUTDOWN_TIMEOUT,
+        }
+    }
+
+    #[cfg(unix)]
+    pub(crate) const fn sends_files(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Unix(_))
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn poll_sendfile(
+        &self,
+        cx: &mut Context<'_>,
+        file: &File,
+        mut offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let sent = match self {
+                Self::Tcp(end) => {
+                    let stream: &TcpStream = end.as_ref();
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || {
+                        Ok(rustix::fs::sendfile(
+                            stream,
+                            file,
+                            Some(&mut offset),
+                            count,
+                        )?)
+                    })
+                }
+                Self::Unix(end) => {
+                    let stream: &UnixStream = end.as_ref();
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || {
+                        Ok(rustix::fs::sendfile(
+                            stream,
+                            file,
+                            Some(&mut offset),
+                            count,
+                        )?)
+                    })
+                }
+                _ => Err(io::ErrorKind::Unsupported.into()),
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
+            }
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) use ends::{ReadEnd, WriteEnd};
 #[cfg(unix)]
 pub use open::open_unix_connection;
 pub use open::{OpenConnection, open_connection};
-pub(crate) use outgoing::{Outgoing, runtime};
+pub(crate) use outgoing::{Outgoing, connect, runtime};
 pub(crate) use reader::DEFAULT_LIMIT;
 pub use reader::StreamReader;
 #[cfg(unix)]

@@ -1,12 +1,14 @@
 //! What is written and not taken yet, and the end of a connection.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use asyncio_core::{Exception, Result, RuntimeError, ValueError};
+use asyncio_core::{Exception, FutureExt, Result, RuntimeError, ValueError};
 use tokio::io::AsyncWrite;
 use tokio::runtime::Handle;
 use tokio::time::Sleep;
@@ -48,6 +50,10 @@ pub(crate) struct State {
     pub(crate) flush_wanted: bool,
     /// Somebody wants to know when it is paused.
     pub(crate) pause_wanted: bool,
+    /// A file is being sent, by the operating system: nobody else may write.
+    pub(crate) sending: bool,
+    /// A protocol wants no data for now.
+    reading_paused: bool,
     /// The connection is lost, by an error or by being closed.
     pub(crate) lost: Option<Option<Exception>>,
     /// A mistake of the program that nobody has been told of.
@@ -114,6 +120,8 @@ impl Outgoing {
                 flusher: None,
                 flush_wanted: false,
                 pause_wanted: false,
+                sending: false,
+                reading_paused: false,
                 lost: None,
                 misuse: None,
                 waiters: Waiters::default(),
@@ -183,6 +191,37 @@ impl Outgoing {
             outgoing: Arc::clone(self),
             deadline: None,
         }));
+    }
+
+    /// Whether a protocol is to be given data.
+    pub(crate) fn set_reading(&self, on: bool) {
+        let woken = {
+            let mut state = self.lock();
+            state.reading_paused = !on;
+            state.waiters.take()
+        };
+        woken.wake();
+    }
+
+    /// Has the operating system send a piece of a file; how much it took.
+    #[cfg(unix)]
+    pub(crate) async fn sendfile(&self, file: &File, offset: u64, count: usize) -> Result<usize> {
+        let sending = std::future::poll_fn(|cx| {
+            let state = self.lock();
+            if let Some(lost) = &state.lost {
+                return Poll::Ready(Err(lost.clone().unwrap_or_else(connection_lost)));
+            }
+            let Some(end) = &state.end else {
+                return Poll::Ready(Err(connection_lost()));
+            };
+            end.poll_sendfile(cx, file, offset, count)
+                .map_err(io_exception)
+        });
+        let sent = sending.cancellable().await?;
+        if let Err(error) = &sent {
+            self.lose(Some(error.clone()));
+        }
+        sent
     }
 
     /// By tokio's trait: whether the state is as wanted.
@@ -258,6 +297,11 @@ pub(super) fn write(this: &Arc<Outgoing>, mut data: &[u8]) {
             state.misuse.get_or_insert(error);
             return;
         }
+        if state.sending {
+            let error = RuntimeError::new("unable to write; sendfile is in progress");
+            state.misuse.get_or_insert(error);
+            return;
+        }
         if state.closing || data.is_empty() {
             return;
         }
@@ -294,7 +338,10 @@ pub(super) fn write_eof(this: &Arc<Outgoing>) -> Result<()> {
         if !state.can_write_eof() {
             return Err(RuntimeError::new("the stream cannot close one direction alone").into());
         }
-        state.eof = true;
+        // A pipe has one direction only.
+        let pipe = state.end.as_ref().is_some_and(WriteEnd::is_pipe);
+        state.closing |= pipe;
+        state.eof = !pipe;
         state.start_advancing()
     };
     this.finish(loss);
@@ -327,6 +374,20 @@ pub(super) fn close(this: &Arc<Outgoing>) {
 impl State {
     pub(crate) fn can_write_eof(&self) -> bool {
         self.end.as_ref().is_some_and(WriteEnd::can_write_eof)
+    }
+
+    /// Whether the operating system can send files over it; nobody else may write then.
+    #[cfg(unix)]
+    pub(crate) fn begin_sendfile(&mut self) -> Result<bool, RuntimeError> {
+        if self.sending {
+            return Err(RuntimeError::new("another sendfile is in progress"));
+        }
+        self.sending = self.end.as_ref().is_some_and(WriteEnd::sends_files);
+        Ok(self.sending)
+    }
+
+    pub(crate) const fn is_reading(&self) -> bool {
+        !self.reading_paused && !self.closing
     }
 
     pub(crate) fn set_limits(

@@ -8,7 +8,7 @@ use asyncio_core::{Exception, Result, create_task, run, sleep};
 
 /// Runs a test on an event loop of ours, and then on a tokio runtime with two threads.
 ///
-/// None may take longer than a minute: a test that hangs fails.
+/// None may take longer than a minute, times the scale: a test that hangs fails.
 #[track_caller]
 pub(crate) fn everywhere<F, Fut>(test: F) -> Result<()>
 where
@@ -32,7 +32,8 @@ pub(crate) fn on_tokio(test: impl Future<Output = Result<()>> + Send + 'static) 
 }
 
 async fn in_time<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
-    let Ok(result) = tokio::time::timeout(Duration::from_secs(60), test).await else {
+    let most = Duration::from_secs(60) * u32::try_from(scaled(1)).unwrap_or(1);
+    let Ok(result) = tokio::time::timeout(most, test).await else {
         panic!("the test hangs");
     };
     result
@@ -107,6 +108,11 @@ impl Numbers {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
+    }
+
+    /// None at all, or a short one, in seconds.
+    pub(crate) const fn delay(&mut self) -> f64 {
+        [0.0, 0.000_2, 0.002][self.below(3)]
     }
 
     /// A number below this.

@@ -93,7 +93,7 @@ impl ProcessPoolExecutor {
     ///     asyncio_core::init();
     ///     let pool = ProcessPoolExecutor::new()?;
     ///     let mut job = pool.submit(|(a, b): (u32, u32)| a + b, (40, 2));
-    ///     assert_eq!(job.wait(None)?, 42);
+    ///     assert_eq!(job.result(None)?, 42);
     ///     Ok(())
     /// }
     /// ```
@@ -166,7 +166,7 @@ impl ProcessPoolExecutor {
     /// # asyncio_core::init();
     /// let pool = ProcessPoolExecutor::new()?;
     /// pool.shutdown(true, false);
-    /// assert!(pool.submit(|()| (), ()).wait(None).is_err());
+    /// assert!(pool.submit(|()| (), ()).result(None).is_err());
     /// # Ok(())
     /// # }
     /// ```
@@ -189,7 +189,7 @@ impl ProcessPoolExecutor {
     /// let mut job = pool.submit(std::thread::sleep, Duration::from_secs(60));
     /// # while !job.running() { std::thread::yield_now(); }
     /// pool.kill_workers();
-    /// assert!(job.wait(None).is_err_and(|error| error.is::<BrokenProcess>()));
+    /// assert!(job.result(None).is_err_and(|error| error.is::<BrokenProcess>()));
     /// # Ok(())
     /// # }
     /// ```
