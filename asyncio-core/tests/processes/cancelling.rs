@@ -18,7 +18,7 @@ pub(super) fn a_cancelled_job_frees_its_worker() -> Result<()> {
             let theirs = pool.clone();
             let sleeper = create_task(async move { theirs.submit(nap, 60_000).await });
             sleep(0.05).await?;
-            let mut next = pool.submit(pid, ());
+            let next = pool.submit(pid, ());
             assert!(
                 next.result(0.05).is_err(),
                 "the sleeper has the only worker for a minute"
@@ -40,7 +40,7 @@ pub(super) fn a_cancelled_job_frees_its_worker() -> Result<()> {
 
 pub(super) fn a_job_cancelled_from_a_thread_frees_its_worker() -> Result<()> {
     let pool = pool(1)?;
-    let mut job = pool.submit(nap, 60_000);
+    let job = pool.submit(nap, 60_000);
     wait_until(|| job.running());
     assert!(job.cancel() && job.cancel() && job.cancelled());
     assert!(job.result(60).is_err_and(|error| error.is_cancelled()));
@@ -52,7 +52,7 @@ pub(super) fn a_job_cancelled_from_a_thread_frees_its_worker() -> Result<()> {
 pub(super) fn a_job_that_has_not_begun_is_cancelled_without_a_kill() -> Result<()> {
     let pool = pool(1)?;
     let before = pool.submit(pid, ()).result(60)?;
-    let mut running = pool.submit(nap, 50);
+    let running = pool.submit(nap, 50);
     let waiting = pool.submit(nap, 60_000);
     assert!(waiting.cancel());
     assert_eq!(running.result(60)?, before);
@@ -79,7 +79,7 @@ pub(super) fn jobs_cancelled_at_any_moment_harm_no_others() -> Result<()> {
     let pool = pool(2)?;
     for round in 0..150_u64 {
         let doomed = pool.submit(pow, (2, 3));
-        let mut others = pool.map(pow, [(2, 4), (2, 5)]);
+        let others = pool.map(pow, [(2, 4), (2, 5)]);
         thread::sleep(Duration::from_micros(round * 17 % 700));
         let cancelled = doomed.cancel();
         assert_eq!((others[0].result(60)?, others[1].result(60)?), (16, 32));

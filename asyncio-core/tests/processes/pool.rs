@@ -16,7 +16,7 @@ use crate::support::{children, die, error_of, kill, nap, pid, pool, pow, wait_un
 /// `executor.ExecutorTest.test_submit`, `test_submit_keyword`
 pub(super) fn submit() -> Result<()> {
     let pool = pool(2)?;
-    let mut job = pool.submit(pow, (2, 8));
+    let job = pool.submit(pow, (2, 8));
     assert_eq!(job.result(60)?, 256);
     assert!(job.done() && !job.cancelled());
     assert_ne!(pool.submit(pid, ()).result(60)?, std::process::id());
@@ -57,7 +57,7 @@ pub(super) fn map_exception() -> Result<()> {
 /// `executor.ExecutorTest.test_map_timeout`
 pub(super) fn map_timeout() -> Result<()> {
     let pool = pool(3)?;
-    let mut jobs = pool.map(nap, [0, 0, 60_000]);
+    let jobs = pool.map(nap, [0, 0, 60_000]);
     assert!(jobs[0].result(60).is_ok() && jobs[1].result(60).is_ok());
     let late = jobs[2].result(0.05).expect_err("it naps");
     assert!(late.is::<TimeoutError>());
@@ -101,7 +101,7 @@ pub(super) fn a_panic_is_the_jobs_exception() -> Result<()> {
 /// broken by it.
 pub(super) fn a_killed_worker_fails_its_job_alone() -> Result<()> {
     let pool = pool(2)?;
-    let mut other = pool.submit(nap, 300);
+    let other = pool.submit(nap, 300);
     let victim = pool.submit(nap, 60_000);
     wait_until(|| victim.running() && other.running());
     // Of the two the one that still runs when the other one has told its number.
@@ -197,7 +197,7 @@ pub(super) fn idle_workers_are_used_again() -> Result<()> {
         assert_eq!(pool.submit(pow, (base, 2)).result(60)?, expected);
         wait_until(|| pool.workers() == 1);
     }
-    let mut two = [pool.submit(nap, 100), pool.submit(nap, 100)];
+    let two = [pool.submit(nap, 100), pool.submit(nap, 100)];
     wait_until(|| pool.workers() == 2);
     let _ = (two[0].result(60)?, two[1].result(60)?);
     assert_eq!(pool.submit(pow, (1, 2)).result(60)?, 1);

@@ -221,7 +221,7 @@ pub(super) fn a_worker_does_not_pass_its_role_on() -> Result<()> {
 pub(super) fn an_interrupt_is_not_for_workers() -> Result<()> {
     let pool = pool(1)?;
     let worker = pool.submit(pid, ()).result(60)?;
-    let mut job = pool.submit(nap, 200);
+    let job = pool.submit(nap, 200);
     wait_until(|| job.running());
     kill(worker, "INT");
     assert_eq!(job.result(60)?, worker);

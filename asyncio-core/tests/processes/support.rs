@@ -41,7 +41,7 @@ pub(super) fn pool(max_workers: usize) -> Result<ProcessPoolExecutor> {
 }
 
 #[track_caller]
-pub(super) fn error_of<T>(mut job: Job<T>) -> Exception {
+pub(super) fn error_of<T>(job: Job<T>) -> Exception {
     match job.result(60) {
         Ok(_) => panic!("a value where an error was expected"),
         Err(error) => error,
