@@ -21,6 +21,7 @@ use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::primitives::Cell;
 use crate::ready::{Call, Ready};
+use crate::ring::Ring;
 use crate::time::{Clock, due_before};
 use crate::timeouts;
 
@@ -342,7 +343,7 @@ pub(crate) fn empty(core: &Core) {
     // comes to an end is cut off, so that closing always does.
     for _ in 0..MAX_ROUNDS {
         let tasks = core.tasks.borrow_mut().take_all();
-        let ready: Vec<Ready> = core.ready.borrow_mut().drain(..).collect();
+        let ready = core.ready.replace(Ring::new());
         let calls = core.calls.borrow_mut().take_all();
         let timers = core.timers.borrow_mut().take_all();
         let timeouts = core.timeouts.borrow_mut().take_all();

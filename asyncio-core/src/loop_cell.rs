@@ -6,7 +6,6 @@
 
 use std::alloc::Layout;
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -22,6 +21,7 @@ use crate::executors::ThreadPoolExecutor;
 use crate::memory::FreeList;
 use crate::primitives::{AtomicBool, Cell, Mutex, MutexGuard, const_fn, global};
 use crate::ready::{Call, Ready, TimerAction};
+use crate::ring::Ring;
 #[cfg(unix)]
 use crate::signals::Signals;
 use crate::slab::Slab;
@@ -79,7 +79,7 @@ const LAZY_MAIL: usize = 256;
 
 /// What a loop consists of; touched on its own thread only.
 pub(crate) struct Core {
-    pub(crate) ready: RefCell<VecDeque<Ready>>,
+    pub(crate) ready: RefCell<Ring<Ready>>,
     /// How many entries of `ready` belong to the iteration under way.
     pub(crate) batch: Cell<usize>,
     /// Counts the iterations.
@@ -153,7 +153,7 @@ impl LoopCell {
                 debug: AtomicBool::new(false),
                 has_mail: AtomicBool::new(false),
                 core: Core {
-                    ready: RefCell::new(VecDeque::new()),
+                    ready: RefCell::new(Ring::new()),
                     batch: Cell::new(0),
                     turn: Cell::new(0),
                     timers: RefCell::new(Timers::new()),
@@ -400,9 +400,20 @@ impl Core {
     }
 
     /// Appends to the ready queue.
-    #[inline]
     pub(crate) fn push(&self, ready: Ready) {
         self.ready.borrow_mut().push_back(ready);
+        self.pushed();
+    }
+
+    /// Appends a task's next step to the ready queue.
+    #[inline(always)]
+    pub(crate) fn push_step(&self, task: TaskRef) {
+        self.ready.borrow_mut().push_with(|| Ready::Step(task));
+        self.pushed();
+    }
+
+    #[inline(always)]
+    fn pushed(&self) {
         if !self.polling.get() {
             self.kick();
         }

@@ -11,11 +11,12 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 use super::callbacks::{Callback, Callbacks};
-use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
+use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, VALUE_IS_SEND};
 use super::task::{Driver, TaskHeader};
 use crate::base_events;
 use crate::exceptions::Message;
 use crate::loop_cell::{LoopCell, Mail};
+use crate::mutex::Unlock;
 use crate::primitives::{Cell, thread_local};
 
 /// A counted reference to a cell of any kind.

@@ -22,7 +22,6 @@ use crate::current::{self, Delivery, Frame};
 use crate::exceptions::{CancelledError, Message};
 use crate::loop_cell::{Core, Mail};
 use crate::primitives::Cell;
-use crate::ready::Ready;
 
 /// Has a task stepped soon, unless that is settled already: on its loop in the next iteration, on a
 /// tokio runtime when its turn comes. From any thread.
@@ -40,7 +39,7 @@ pub(crate) fn schedule_here(core: &Core, task: &TaskRef) {
     let flags = task.base.flags();
     if flags & (SCHEDULED | DONE | SCOPED) == 0 {
         task.base.set_flags(flags | SCHEDULED);
-        core.push(Ready::Step(task.clone_here()));
+        core.push_step(task.clone_here());
     } else if flags & SCOPED != 0 {
         wake_driver(task);
     }
@@ -89,6 +88,28 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
         return true;
     }
     wake_any_slot(task, id)
+}
+
+/// As [`wake_slot`], for a wait of the loop that is running here which the task polls by itself: the
+/// reference goes to the ready queue, and nothing is called or given up. Where it is not that, nothing
+/// is done and the reference comes back.
+#[inline]
+pub(crate) fn wake_plain_slot(task: TaskRef, id: SlotId) -> Result<(), TaskRef> {
+    current::with(|frame| {
+        let Some((frame, core)) = frame.and_then(|frame| Some((frame, frame.core()?))) else {
+            return Err(task);
+        };
+        if !frame.is_home_of(task.cell()) || !core.polling.get() {
+            return Err(task);
+        }
+        let flags = task.base.flags();
+        if flags & (SCHEDULED | DONE | SCOPED) != 0 || !task.wake_first(id) {
+            return Err(task);
+        }
+        task.base.set_flags(flags | SCHEDULED);
+        core.push_step(task);
+        Ok(())
+    })
 }
 
 #[inline(never)]

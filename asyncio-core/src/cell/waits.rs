@@ -14,19 +14,35 @@ use super::task::TaskHeader;
 use crate::exceptions::Message;
 use crate::primitives::Cell;
 
-/// Names one wait of a task; stale once the wait is over.
+/// Names one wait of a task; stale once the wait is over. The slot's index is in the upper half, its
+/// generation in the lower: one word, because it is moved about a lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotId {
-    index: u32,
-    generation: u32,
-}
+pub(crate) struct SlotId(u64);
 
 impl SlotId {
     /// The name of no wait.
-    pub(crate) const NONE: Self = Self {
-        index: u32::MAX,
-        generation: u32::MAX,
-    };
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
+    #[inline(always)]
+    fn new(index: u32, generation: u32) -> Self {
+        Self(u64::from(index) << 32 | u64::from(generation))
+    }
+
+    #[inline(always)]
+    const fn index(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline(always)]
+    const fn generation(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether it is that of the wait for which a task has room in its head.
+    #[inline(always)]
+    fn is_first(self, generation: u32) -> bool {
+        self.0 == u64::from(generation)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,8 +151,7 @@ impl TaskHeader {
     #[inline(always)]
     pub(super) fn wake_first(&self, id: SlotId) -> bool {
         let first = &self.first;
-        let plain = id.index == 0
-            && first.generation.get() == id.generation
+        let plain = id.is_first(first.generation.get())
             && first.state.get() == State::Pending
             && !first.has_extra.get();
         if plain {
@@ -186,16 +201,24 @@ impl TaskHeader {
     /// to the future is the caller's.
     #[inline(always)]
     pub(super) fn end_first(&self, id: SlotId) -> Option<CellRef> {
+        if self.end_woken(id) {
+            self.first.target.take()
+        } else {
+            None
+        }
+    }
+
+    /// Ends a wait for no future, if it has been woken and that is all.
+    #[inline(always)]
+    pub(super) fn end_woken(&self, id: SlotId) -> bool {
         let first = &self.first;
-        let plain = id.index == 0
-            && first.generation.get() == id.generation
+        let plain = id.is_first(first.generation.get())
             && first.state.get() == State::Woken
             && !first.has_extra.get();
-        if !plain {
-            return None;
+        if plain {
+            first.end();
         }
-        first.end();
-        first.target.take()
+        plain
     }
 
     /// Ends a wait.
@@ -209,7 +232,7 @@ impl TaskHeader {
             slot.has_extra.replace(false)
         });
         if has_extra == Some(true) {
-            self.end_extra(id.index, &mut ended);
+            self.end_extra(id.index(), &mut ended);
         }
         ended
     }
@@ -256,7 +279,7 @@ impl TaskHeader {
     #[inline]
     fn with_slot<R>(&self, id: SlotId, function: impl FnOnce(&Slot) -> R) -> Option<R> {
         let function = |slot: &Slot| slot.is(id).then(|| function(slot));
-        match id.index.checked_sub(1) {
+        match id.index().checked_sub(1) {
             None => function(&self.first),
             Some(at) => self
                 .with_more(|more| {
@@ -269,7 +292,7 @@ impl TaskHeader {
     }
 
     fn with_extra<R>(&self, id: SlotId, function: impl FnOnce(&mut Extra) -> R) -> Option<R> {
-        match id.index.checked_sub(1) {
+        match id.index().checked_sub(1) {
             None if self.first.is(id) => self.with_more(|more| function(&mut more.first)),
             None => None,
             Some(at) => self
@@ -292,10 +315,7 @@ impl Slot {
         // There is nothing to drop; said so, because finding out takes longer than the rest.
         std::mem::forget(none);
         self.token.set(token);
-        SlotId {
-            index,
-            generation: self.generation.get(),
-        }
+        SlotId::new(index, self.generation.get())
     }
 
     #[inline(always)]
@@ -312,7 +332,7 @@ impl Slot {
 
     #[inline]
     fn is(&self, id: SlotId) -> bool {
-        self.generation.get() == id.generation && self.state.get() != State::Free
+        self.generation.get() == id.generation() && self.state.get() != State::Free
     }
 
     /// The awaited future.
