@@ -12,7 +12,7 @@
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use asyncio_core::CancelledError;
 use asyncio_core::waiting::{Mutex, Waiter, Wakeup};
@@ -47,8 +47,15 @@ struct Node {
 #[derive(Debug, Default)]
 #[must_use = "nobody is woken unless the wakes are carried out"]
 pub(crate) struct Wakes {
-    first: Wakeup,
-    more: Vec<Wakeup>,
+    first: Wake,
+    more: Vec<Wake>,
+}
+
+#[derive(Debug, Default)]
+struct Wake {
+    wakeup: Wakeup,
+    /// Where the wait has been ended already, this is who is to find out.
+    waker: Option<Waker>,
 }
 
 /// Nobody's number.
@@ -244,25 +251,35 @@ impl Node {
     fn wake(&mut self, wakes: &mut Wakes) -> bool {
         // Who comes after one that cannot be woken on the spot waits for that one, so that the order
         // stays.
-        wakes.first.is_none() && self.wakeup.wake_plain() || self.wake_later(wakes)
+        wakes.is_empty() && self.wakeup.wake_plain() || self.wake_later(wakes)
     }
 
     #[inline(never)]
     fn wake_later(&mut self, wakes: &mut Wakes) -> bool {
-        let is_pending = self.wakeup.is_pending();
-        if is_pending {
-            wakes.add(std::mem::take(&mut self.wakeup));
+        let waker = self.wakeup.wake_silently();
+        if waker.is_none() && !self.wakeup.is_pending() {
+            return false;
         }
-        is_pending
+        wakes.add(Wake {
+            wakeup: std::mem::take(&mut self.wakeup),
+            // Nobody needs to be woken where there is a waker, and it is None.
+            waker: waker.flatten(),
+        });
+        true
     }
 }
 
 impl Wakes {
-    fn add(&mut self, wakeup: Wakeup) {
-        if self.first.is_none() {
-            self.first = wakeup;
+    #[inline]
+    const fn is_empty(&self) -> bool {
+        self.first.wakeup.is_none()
+    }
+
+    fn add(&mut self, wake: Wake) {
+        if self.is_empty() {
+            self.first = wake;
         } else {
-            self.more.push(wakeup);
+            self.more.push(wake);
         }
     }
 
@@ -272,7 +289,7 @@ impl Wakes {
     /// passes on what it was given.
     #[inline(always)]
     pub(crate) fn carry_out(self) {
-        if self.first.is_none() {
+        if self.is_empty() {
             // So it is nearly always. There is nothing to drop; said so, because finding out takes longer.
             std::mem::forget(self);
         } else {
@@ -282,9 +299,19 @@ impl Wakes {
 
     #[inline(never)]
     fn carry_out_now(self) {
-        self.first.wake();
-        for wakeup in self.more {
-            wakeup.wake();
+        self.first.carry_out();
+        for wake in self.more {
+            wake.carry_out();
+        }
+    }
+}
+
+impl Wake {
+    fn carry_out(self) {
+        match self.waker {
+            Some(waker) => waker.wake(),
+            // False where it is over, which it also is where nobody needed to be woken.
+            None => drop(self.wakeup.wake()),
         }
     }
 }

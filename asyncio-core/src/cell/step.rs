@@ -16,6 +16,7 @@ use super::header::{
 };
 use super::outcome::{dispatch_all, fail_task, finish, peek_cancelled};
 use super::refs::{CellRef, TaskRef};
+use super::task::Driver;
 use super::waits::{SlotId, State};
 use crate::contextvars::Slot;
 use crate::current::{self, Delivery, Frame};
@@ -59,22 +60,31 @@ fn schedule_elsewhere(task: &TaskRef) {
     }
 }
 
-/// Wakes the tokio task, or the scope, that polls this one; within `access`.
+/// Wakes the tokio task, or the scope, that polls this one; within `access`. A step that is under way
+/// sees to it when it ends.
 ///
 /// That is no call to a user's code, and it takes no lock that is held while ours is taken: the
 /// waker is tokio's own.
 fn wake_driver(task: &TaskRef) {
-    if task.base.has(SCHEDULED | DONE) {
-        return;
-    }
-    task.base.set(SCHEDULED);
-    if let Some(driver) = task.driver() {
+    if let Some(driver) = to_be_woken(task) {
         driver.with(|waker| {
             if let Some(waker) = waker {
                 waker.wake_by_ref();
             }
         });
     }
+}
+
+/// Who is to be woken for a step of a task that its loop does not poll; within `access`.
+fn to_be_woken(task: &TaskRef) -> Option<&Driver> {
+    if task.base.has(SCHEDULED | DONE) {
+        return None;
+    }
+    task.base.set(SCHEDULED);
+    if task.base.has(RUNNING) {
+        return None;
+    }
+    task.driver()
 }
 
 /// Tells a wait that what it waits for is there; whether it was still waiting, as far as can be
@@ -110,6 +120,19 @@ pub(crate) fn wake_plain_slot(task: TaskRef, id: SlotId) -> Result<(), TaskRef> 
         core.push_step(task);
         Ok(())
     })
+}
+
+/// As [`wake_slot`], for a wait that a task on a tokio runtime polls by itself; nothing is called. Who
+/// polls that task, where there is any need to wake it; `None` where it is not that, and nothing done.
+pub(crate) fn wake_driven_slot(task: &TaskRef, id: SlotId) -> Option<Option<Waker>> {
+    if !task.base.is_driven() {
+        return None;
+    }
+    let woken = task.cell().access(|| {
+        task.wake_first(id)
+            .then(|| to_be_woken(task)?.with(Option::take))
+    });
+    woken.flatten()
 }
 
 #[inline(never)]
@@ -153,25 +176,25 @@ pub(crate) fn step(core: &Core, task: &TaskRef) {
                 return;
             }
         }
-        polled_to(Some(core), task, frame, polled);
+        polled_to(Some(core), task, frame, None, polled);
     });
 }
 
 #[inline(never)]
 fn step_asked(core: &Core, task: &TaskRef, waker: &Waker) {
-    run(Some(core), task, waker, ready);
+    run(Some(core), task, waker, None, ready);
 }
 
 /// Runs a new task up to its first wait at once (`Task.__eager_start`).
 pub(crate) fn start_eagerly(core: Option<&Core>, task: &TaskRef) {
     let waker = task_waker(task);
-    run(core, task, &waker, ready);
+    run(core, task, &waker, None, ready);
 }
 
 /// Runs a task's next step for the tokio task that drives it; whether it has ended.
 pub(crate) fn step_driven(task: &TaskRef, waker: &Waker) -> bool {
-    run(None, task, waker, ready);
-    is_done_or_driven(task, waker)
+    run(None, task, waker, Some(waker), ready);
+    task.base.is_done()
 }
 
 /// Runs the next step of a task whose future lives in a scope, which polls it: by a function that says
@@ -181,8 +204,10 @@ pub(crate) fn step_scoped(
     waker: &Waker,
     poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
 ) -> bool {
-    current::with(|frame| run(frame.and_then(Frame::core), task, waker, poll));
-    is_done_or_driven(task, waker)
+    let core =
+        |frame: Option<&Frame>| run(frame.and_then(Frame::core), task, waker, Some(waker), poll);
+    current::with(core);
+    task.base.is_done()
 }
 
 /// The future lies in the cell.
@@ -190,32 +215,21 @@ const fn ready(_: &mut PollContext<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// Whether a task has ended; if not, the waker is kept for its next wake.
+/// Keeps the waker of who polls a task for its next wake; within `access`. Whether the wake has come
+/// already, during the step.
 ///
 /// That is done after the step and not before, because many tasks have but one.
-fn is_done_or_driven(task: &TaskRef, waker: &Waker) -> bool {
-    if task.base.is_done() {
-        return true;
-    }
+fn drive(task: &TaskRef, waker: &Waker) -> bool {
     let Some(driver) = task.driver() else {
         return false;
     };
-    let unwoken = task.cell().access(|| {
-        let changed = driver.with(|known| {
-            // Cloning and dropping tokio's own waker calls nothing of a user's.
-            let changed = !known.as_ref().is_some_and(|known| known.will_wake(waker));
-            if changed {
-                *known = Some(waker.clone());
-            }
-            changed
-        });
-        changed && task.base.has(SCHEDULED)
+    // Cloning and dropping tokio's own waker calls nothing of a user's.
+    driver.with(|known| {
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
     });
-    if unwoken == Some(true) {
-        // The wake came during the step, when the waker was not known.
-        waker.wake_by_ref();
-    }
-    false
+    task.base.has(SCHEDULED)
 }
 
 /// Drops the future of a task that the end of its loop or runtime leaves unfinished, and ends it.
@@ -258,6 +272,7 @@ fn run(
     core: Option<&Core>,
     task: &TaskRef,
     waker: &Waker,
+    driver: Option<&Waker>,
     poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
 ) {
     let begin = task.cell().access(|| {
@@ -292,15 +307,22 @@ fn run(
                     (task.base.vtable.poll)(task.cell().ptr(), &mut context)
                 },
             });
-            polled_to(core, task, frame, polled);
+            polled_to(core, task, frame, driver, polled);
         }),
     }
 }
 
-/// Does what follows from what a step's poll came to.
-fn polled_to(core: Option<&Core>, task: &TaskRef, frame: &Frame, polled: Polled) {
+/// Does what follows from what a step's poll came to. `driver`: who polls the task, where its loop does
+/// not.
+fn polled_to(
+    core: Option<&Core>,
+    task: &TaskRef,
+    frame: &Frame,
+    driver: Option<&Waker>,
+    polled: Polled,
+) {
     match polled {
-        Polled::Pending => suspended(core, task, &frame.delivery),
+        Polled::Pending => suspended(core, task, &frame.delivery, driver),
         Polled::Value => ended_with_value(core, task),
         Polled::Error(exception) => match exception.into_cancelled() {
             Ok(error) => {
@@ -387,7 +409,7 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
 }
 
 /// Settles, after a step that did not end, what becomes of a request that it left over.
-fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
+fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery, driver: Option<&Waker>) {
     if delivery.is_stuck_since((0, 0)) {
         // Something foreign is in the way: it is cancelled as Rust does, by dropping it. Here the
         // innermost scope is the task itself.
@@ -395,8 +417,10 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
         return;
     }
     let left_over = delivery.due.get() && delivery.taken.get() == 0;
+    let mut woken = false;
     let message = task.cell().access(|| {
         task.base.clear(RUNNING | REARMED);
+        woken = driver.is_some_and(|driver| drive(task, driver));
         if left_over {
             // The foreign future was done after all, and the task went on to wait for something
             // else.
@@ -405,6 +429,11 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
         }
         task.base.has(MUST_CANCEL).then(|| task.message())
     });
+    if let Some(driver) = driver
+        && woken
+    {
+        driver.wake_by_ref();
+    }
     if let Some(Some(message)) = message {
         match cancel_waits(task, &message) {
             Answer::Accepted => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context as PollContext, Poll, Waker};
 
 use super::refs::TaskRef;
-use super::step::{is_task_waker, wake_plain_slot, wake_slot};
+use super::step::{is_task_waker, wake_driven_slot, wake_plain_slot, wake_slot};
 use super::wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
@@ -272,6 +272,16 @@ impl Wakeup {
                 self.place = place;
                 false
             }
+        }
+    }
+
+    /// Ends the wait as far as that calls nothing of anybody else's: where a task on a tokio runtime
+    /// waits by itself. Who polls that task comes back, to be woken when no lock is held; unless nobody
+    /// needs to be. `None` where it is not that, or where the wait is over; nothing has been done then.
+    pub fn wake_silently(&self) -> Option<Option<Waker>> {
+        match &self.place {
+            Place::Slot { task, id } => wake_driven_slot(task, *id),
+            Place::Outside(_) => None,
         }
     }
 
