@@ -98,12 +98,9 @@ impl Waiter {
                 return false;
             };
             frame.delivery.begun.set(frame.delivery.begun.get() + 1);
-            let slot = || Place::Slot {
-                task: task.clone(),
-                id,
-            };
-            self.place.fill(slot());
-            wakeup.place.fill(slot());
+            let [mine, theirs] = task.clone_twice();
+            self.place.fill(Place::Slot { task: mine, id });
+            wakeup.place.fill(Place::Slot { task: theirs, id });
             true
         })
     }
