@@ -12,7 +12,7 @@ use std::ptr::{self, NonNull};
 
 use std::task::Waker;
 
-use crate::cell::{CellRef, TaskRef};
+use crate::cell::{CellRef, SlotId, TaskRef};
 use crate::contextvars::{Slot, Values};
 use crate::exceptions::Message;
 use crate::loop_cell::{Core, LoopCell};
@@ -32,6 +32,8 @@ pub(crate) struct Frame {
     waker: Cell<*const Waker>,
     /// The context's place: a task's own, or one on the stack further out than the frame.
     context: Cell<*const Cell<Slot>>,
+    /// The wait of the task that its step has ended when it began.
+    pub(crate) ended: Cell<SlotId>,
     /// The request to be cancelled that this step has to deliver.
     pub(crate) delivery: Delivery,
 }
@@ -93,6 +95,7 @@ impl Frame {
             task: task.map(NonNull::from),
             waker: Cell::new(ptr::null()),
             context: Cell::new(context),
+            ended: Cell::new(SlotId::NONE),
             delivery: Delivery::default(),
         };
         let _restore = Restore(CURRENT.replace(&raw const frame));

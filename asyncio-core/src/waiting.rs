@@ -5,5 +5,5 @@
 //! wait for. They are not meant for programs, which have [`Future`](crate::Future) and
 //! [`std::sync::Mutex`] for this.
 
-pub use crate::cell::{Waiter, Wakeup};
+pub use crate::cell::{Untold, Waiter, Wakeup};
 pub use crate::mutex::{Mutex, MutexGuard};

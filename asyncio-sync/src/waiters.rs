@@ -12,10 +12,10 @@
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use asyncio_core::CancelledError;
-use asyncio_core::waiting::{Mutex, Waiter, Wakeup};
+use asyncio_core::waiting::{Mutex, Untold, Waiter, Wakeup};
 
 /// A first-in-first-out list of waits.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ pub(crate) struct Wakes {
 #[derive(Debug, Default)]
 struct Wake {
     wakeup: Wakeup,
-    /// Where the wait has been ended already, this is who is to find out.
-    waker: Option<Waker>,
+    /// What is left of it, where the wait has been ended already.
+    untold: Option<Untold>,
 }
 
 /// Nobody's number.
@@ -256,14 +256,13 @@ impl Node {
 
     #[inline(never)]
     fn wake_later(&mut self, wakes: &mut Wakes) -> bool {
-        let waker = self.wakeup.wake_silently();
-        if waker.is_none() && !self.wakeup.is_pending() {
+        let untold = self.wakeup.wake_untold();
+        if untold.is_none() && !self.wakeup.is_pending() {
             return false;
         }
         wakes.add(Wake {
             wakeup: std::mem::take(&mut self.wakeup),
-            // Nobody needs to be woken where there is a waker, and it is None.
-            waker: waker.flatten(),
+            untold,
         });
         true
     }
@@ -308,9 +307,9 @@ impl Wakes {
 
 impl Wake {
     fn carry_out(self) {
-        match self.waker {
-            Some(waker) => waker.wake(),
-            // False where it is over, which it also is where nobody needed to be woken.
+        match self.untold {
+            Some(untold) => self.wakeup.tell(untold),
+            // False where it is over by now, and then the list says that it was woken all the same.
             None => drop(self.wakeup.wake()),
         }
     }

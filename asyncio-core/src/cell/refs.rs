@@ -11,8 +11,9 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 use super::callbacks::{Callback, Callbacks};
+use super::driver::Driver;
 use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, VALUE_IS_SEND};
-use super::task::{Driver, TaskHeader};
+use super::task::TaskHeader;
 use crate::base_events;
 use crate::exceptions::Message;
 use crate::loop_cell::{LoopCell, Mail};

@@ -10,13 +10,13 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as PollContext, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::cancel::{Answer, cancel_waits};
+use super::driver::Poller;
 use super::header::{
     DONE, FINISHED, Failure, Header, KILLED, MUST_CANCEL, Polled, REARMED, REQUESTED, RUNNING,
     SCHEDULED, SCOPED, STARTED,
 };
 use super::outcome::{dispatch_all, fail_task, finish, peek_cancelled};
 use super::refs::{CellRef, TaskRef};
-use super::task::Driver;
 use super::waits::{SlotId, State};
 use crate::contextvars::Slot;
 use crate::current::{self, Delivery, Frame};
@@ -42,7 +42,7 @@ pub(crate) fn schedule_here(core: &Core, task: &TaskRef) {
         task.base.set_flags(flags | SCHEDULED);
         core.push_step(task.clone_here());
     } else if flags & SCOPED != 0 {
-        wake_driver(task);
+        tell(task, schedule_driven(task));
     }
 }
 
@@ -51,32 +51,22 @@ fn schedule_elsewhere(task: &TaskRef) {
     if task.base.is_done() {
         return;
     }
-    let shared = task.cell().access(|| wake_driver(task));
-    if shared.is_none() && !task.base.wake_sent.swap(true, Ordering::AcqRel) {
-        // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
-        // and steps the task.
-        let unread = task.cell().home().post(Mail::Wake(task.clone()));
-        drop(unread);
+    match task.cell().access(|| schedule_driven(task)) {
+        Some(poller) => tell(task, poller),
+        None if task.base.wake_sent.swap(true, Ordering::AcqRel) => {}
+        None => {
+            // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
+            // and steps the task.
+            let unread = task.cell().home().post(Mail::Wake(task.clone()));
+            drop(unread);
+        }
     }
 }
 
-/// Wakes the tokio task, or the scope, that polls this one; within `access`. A step that is under way
+/// Has a task stepped soon that a tokio task or a scope polls; within `access`. Who that is, to be told
+/// when `access` is over: `None` where that has been done already, or where a step is under way, which
 /// sees to it when it ends.
-///
-/// That is no call to a user's code, and it takes no lock that is held while ours is taken: the
-/// waker is tokio's own.
-fn wake_driver(task: &TaskRef) {
-    if let Some(driver) = to_be_woken(task) {
-        driver.with(|waker| {
-            if let Some(waker) = waker {
-                waker.wake_by_ref();
-            }
-        });
-    }
-}
-
-/// Who is to be woken for a step of a task that its loop does not poll; within `access`.
-fn to_be_woken(task: &TaskRef) -> Option<&Driver> {
+fn schedule_driven(task: &TaskRef) -> Option<Poller> {
     if task.base.has(SCHEDULED | DONE) {
         return None;
     }
@@ -84,7 +74,16 @@ fn to_be_woken(task: &TaskRef) -> Option<&Driver> {
     if task.base.has(RUNNING) {
         return None;
     }
-    task.driver()
+    task.driver()?.poller()
+}
+
+/// Wakes who polls a task.
+pub(super) fn tell(task: &TaskRef, poller: Option<Poller>) {
+    if let Some(driver) = task.driver()
+        && let Some(poller) = poller
+    {
+        driver.wake(poller);
+    }
 }
 
 /// Tells a wait that what it waits for is there; whether it was still waiting, as far as can be
@@ -123,15 +122,14 @@ pub(crate) fn wake_plain_slot(task: TaskRef, id: SlotId) -> Result<(), TaskRef> 
 }
 
 /// As [`wake_slot`], for a wait that a task on a tokio runtime polls by itself; nothing is called. Who
-/// polls that task, where there is any need to wake it; `None` where it is not that, and nothing done.
-pub(crate) fn wake_driven_slot(task: &TaskRef, id: SlotId) -> Option<Option<Waker>> {
+/// polls that task is still to be told, if anybody; `None` where it is not that, and nothing done.
+pub(super) fn wake_driven_slot(task: &TaskRef, id: SlotId) -> Option<Option<Poller>> {
     if !task.base.is_driven() {
         return None;
     }
-    let woken = task.cell().access(|| {
-        task.wake_first(id)
-            .then(|| to_be_woken(task)?.with(Option::take))
-    });
+    let woken = task
+        .cell()
+        .access(|| task.wake_first(id).then(|| schedule_driven(task)));
     woken.flatten()
 }
 
@@ -220,16 +218,10 @@ const fn ready(_: &mut PollContext<'_>) -> Poll<()> {
 ///
 /// That is done after the step and not before, because many tasks have but one.
 fn drive(task: &TaskRef, waker: &Waker) -> bool {
-    let Some(driver) = task.driver() else {
-        return false;
-    };
-    // Cloning and dropping tokio's own waker calls nothing of a user's.
-    driver.with(|known| {
-        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *known = Some(waker.clone());
-        }
-    });
-    task.base.has(SCHEDULED)
+    task.driver().is_some_and(|driver| {
+        driver.keep(waker);
+        task.base.has(SCHEDULED)
+    })
 }
 
 /// Drops the future of a task that the end of its loop or runtime leaves unfinished, and ends it.
@@ -264,6 +256,8 @@ enum Begin {
     NeverRuns(Message),
     Run {
         requested: bool,
+        /// The wait that the wake was for, where it could be ended already.
+        ended: SlotId,
     },
 }
 
@@ -283,9 +277,13 @@ fn run(
             Begin::NeverRuns(task.take_message())
         } else {
             task.base.set(RUNNING | STARTED);
-            Begin::Run {
-                requested: task.base.has(REQUESTED),
-            }
+            let requested = task.base.has(REQUESTED);
+            let ended = if requested {
+                SlotId::NONE
+            } else {
+                task.end_if_woken()
+            };
+            Begin::Run { requested, ended }
         }
     });
     match begin {
@@ -293,7 +291,8 @@ fn run(
         Some(Begin::NeverRuns(message)) => in_frame(core, task, |_| {
             end_cancelled(core, task, CancelledError::from_message(message));
         }),
-        Some(Begin::Run { requested }) => in_frame(core, task, |frame| {
+        Some(Begin::Run { requested, ended }) => in_frame(core, task, |frame| {
+            frame.ended.set(ended);
             if requested {
                 prepare(task, &frame.delivery);
             }

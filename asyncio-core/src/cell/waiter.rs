@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context as PollContext, Poll, Waker};
 
+use super::driver::Poller;
 use super::refs::TaskRef;
-use super::step::{is_task_waker, wake_driven_slot, wake_plain_slot, wake_slot};
+use super::step::{is_task_waker, tell, wake_driven_slot, wake_plain_slot, wake_slot};
 use super::wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
@@ -27,6 +28,10 @@ pub struct Waiter {
 pub struct Wakeup {
     place: Place,
 }
+
+/// What is left to do of a wake: telling the task, by way of the [`Wakeup`] that was woken.
+#[must_use = "the task does not find out unless it is told"]
+pub struct Untold(Option<Poller>);
 
 /// Where it is noted who waits: two words, because it is moved about a lot.
 #[derive(Clone)]
@@ -115,7 +120,8 @@ impl Waiter {
     /// Whether the wait was ended by its [`Wakeup`], as far as it is known by now.
     #[must_use]
     pub fn is_woken(&self) -> bool {
-        self.place.state() == State::Woken
+        // A slot that is free while there is somebody to wait was woken, and ended for that.
+        self.is_waiting() && matches!(self.place.state(), State::Woken | State::Free)
     }
 
     /// As [`is_woken`](Self::is_woken), also where the next [`poll`](Self::poll) will say that the task
@@ -124,7 +130,9 @@ impl Waiter {
     #[must_use]
     pub fn was_woken(&self) -> bool {
         match &self.place {
-            Place::Slot { task, id } => task.cell().access(|| task.was_woken(*id)) == Some(true),
+            Place::Slot { task, id } => {
+                self.is_woken() || task.cell().access(|| task.was_woken(*id)) == Some(true)
+            }
             Place::Outside(_) => self.is_woken(),
         }
     }
@@ -141,7 +149,7 @@ impl Waiter {
     #[inline]
     pub fn poll(&mut self, cx: &PollContext<'_>) -> Poll<Result<(), CancelledError>> {
         if let Place::Slot { task, id } = &self.place
-            && task.cell().access(|| task.end_woken(*id)) == Some(true)
+            && (was_ended(task, *id) || task.cell().access(|| task.end_woken(*id)) == Some(true))
         {
             self.place = Place::none();
             return Poll::Ready(Ok(()));
@@ -273,12 +281,19 @@ impl Wakeup {
     }
 
     /// Ends the wait as far as that calls nothing of anybody else's: where a task on a tokio runtime
-    /// waits by itself. Who polls that task comes back, to be woken when no lock is held; unless nobody
-    /// needs to be. `None` where it is not that, or where the wait is over; nothing has been done then.
-    pub fn wake_silently(&self) -> Option<Option<Waker>> {
+    /// waits by itself. The rest is left for [`tell`](Self::tell). `None` where it is not that, or where
+    /// the wait is over; nothing has been done then.
+    pub fn wake_untold(&self) -> Option<Untold> {
         match &self.place {
-            Place::Slot { task, id } => wake_driven_slot(task, *id),
+            Place::Slot { task, id } => wake_driven_slot(task, *id).map(Untold),
             Place::Outside(_) => None,
+        }
+    }
+
+    /// Does what is left of a wake, where no lock is held.
+    pub fn tell(&self, untold: Untold) {
+        if let Place::Slot { task, .. } = &self.place {
+            tell(task, untold.0);
         }
     }
 
@@ -347,6 +362,15 @@ impl Default for Place {
     }
 }
 
+/// Whether the step under way has ended the wait when it began.
+#[inline]
+fn was_ended(task: &TaskRef, id: SlotId) -> bool {
+    task.base.is_driven()
+        && current::with(|frame| {
+            frame.is_some_and(|frame| frame.ended.get() == id && frame.task() == Some(task))
+        })
+}
+
 /// A wait that the task itself polled is polled by something inside it now, which is to be woken.
 fn place_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) {
     let mut waker = Some(cx.waker().clone());
@@ -365,6 +389,12 @@ impl fmt::Debug for Waiter {
         f.debug_struct("Waiter")
             .field("waiting", &self.is_waiting())
             .finish()
+    }
+}
+
+impl fmt::Debug for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Untold").finish_non_exhaustive()
     }
 }
 

@@ -221,6 +221,20 @@ impl TaskHeader {
         plain
     }
 
+    /// Ends the wait in the task's head, if it is one for no future and has been woken: which it was. Who
+    /// waits finds its slot free, and so that it was woken.
+    pub(super) fn end_if_woken(&self) -> SlotId {
+        let id = SlotId::new(0, self.first.generation.get());
+        let target = self.first.target.take();
+        let has_target = target.is_some();
+        self.first.target.set(target);
+        if !has_target && self.end_woken(id) {
+            id
+        } else {
+            SlotId::NONE
+        }
+    }
+
     /// Ends a wait.
     #[inline]
     pub(super) fn end_wait(&self, id: SlotId) -> Ended {
