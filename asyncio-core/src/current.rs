@@ -14,7 +14,7 @@ use std::task::Waker;
 
 use tokio::runtime::Runtime;
 
-use crate::cell::{CellRef, TaskRef};
+use crate::cell::{CellRef, SlotId, TaskRef};
 use crate::contextvars::{Context, Slot, Values};
 use crate::exceptions::{Message, RuntimeError};
 use crate::loop_cell::{Core, LoopCell};
@@ -36,6 +36,8 @@ pub(crate) struct Frame {
     waker: Cell<*const Waker>,
     /// The context's place: a task's own, or one on the stack further out than the frame.
     context: Cell<*const Cell<Slot>>,
+    /// The wait of the task that its step has ended when it began.
+    pub(crate) ended: Cell<SlotId>,
     /// The request to be cancelled that this step has to deliver.
     pub(crate) delivery: Delivery,
 }
@@ -98,6 +100,7 @@ impl Frame {
             task: task.map(NonNull::from),
             waker: Cell::new(ptr::null()),
             context: Cell::new(context),
+            ended: Cell::new(SlotId::NONE),
             delivery: Delivery::default(),
         };
         CURRENT.set(&raw const frame);

@@ -102,6 +102,7 @@ mod futures;
 mod init;
 mod loop_cell;
 mod memory;
+mod mutex;
 mod primitives;
 mod ready;
 mod runners;

@@ -9,7 +9,8 @@ use super::callbacks::{Callback, Callbacks, FIRST, Token};
 use super::family::FamilyTable;
 use crate::exceptions::{CancelledError, Exception, Message};
 use crate::loop_cell::{LoopCell, nowhere};
-use crate::primitives::{AtomicBool, AtomicI32, AtomicU32, Cell, spin_loop, yield_now};
+use crate::mutex::{Latch, Unlock};
+use crate::primitives::{AtomicBool, AtomicI32, AtomicU32, Cell};
 
 /// What all cells have in common.
 ///
@@ -31,7 +32,7 @@ pub(crate) struct Header {
     /// the cell's lock: dropping calls out.
     pub(super) future_alive: Cell<bool>,
     /// The lock of a cell whose home is closed.
-    guard: AtomicBool,
+    guard: Latch,
     /// A foreign thread's wake of a task is on its way, so that more of them need not be sent.
     pub(crate) wake_sent: AtomicBool,
     pub(super) callbacks: Cell<Callbacks>,
@@ -97,7 +98,7 @@ impl Header {
             remote_refs: AtomicI32::new(0),
             flags: AtomicU32::new(flags),
             future_alive: Cell::new(vtable.is_task),
-            guard: AtomicBool::new(false),
+            guard: Latch::new(),
             wake_sent: AtomicBool::new(false),
             callbacks: Cell::new(Callbacks::None),
         }
@@ -210,40 +211,11 @@ impl Header {
     /// Takes the lock of a cell whose home is closed.
     #[inline]
     pub(super) fn lock(&self) -> Unlock<'_> {
-        // Acquire on taking and Release on giving back make it a lock: what one holder did to the
-        // cell happens before what the next one does. It is held for a few words' changes only.
-        while self.guard.swap(true, Ordering::Acquire) {
-            self.wait_for_guard();
-        }
-        Unlock(&self.guard)
-    }
-
-    #[cold]
-    fn wait_for_guard(&self) {
-        // Relaxed: only looked at, the swap that follows is what takes it.
-        for _ in 0..SPINS {
-            if !self.guard.load(Ordering::Relaxed) {
-                return;
-            }
-            spin_loop();
-        }
-        // The holder may have lost its core; on few cores spinning on would keep it from one.
-        yield_now();
+        self.guard.lock()
     }
 }
 
 #[cold]
 fn too_many() -> i32 {
     std::process::abort()
-}
-
-const SPINS: u32 = 64;
-
-/// Gives the lock of a cell back, also when what was done under it panics.
-pub(super) struct Unlock<'a>(&'a AtomicBool);
-
-impl Drop for Unlock<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
 }

@@ -7,6 +7,7 @@
 
 mod callbacks;
 mod cancel;
+mod driver;
 mod family;
 mod header;
 mod lazy;
@@ -38,5 +39,5 @@ pub(crate) use step::{
 pub(crate) use task::TaskParts;
 pub(crate) use typed::Typed;
 pub(crate) use wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
-pub use waiter::{Waiter, Wakeup};
+pub use waiter::{Untold, Waiter, Wakeup};
 pub(crate) use waits::{SlotId, State};

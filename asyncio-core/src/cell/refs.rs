@@ -12,12 +12,14 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 use super::callbacks::{Callback, Callbacks};
-use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
-use super::task::{Driver, TaskHeader};
+use super::driver::Driver;
+use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, VALUE_IS_SEND};
+use super::task::TaskHeader;
 use crate::base_events;
 use crate::contextvars::Context;
 use crate::exceptions::Message;
 use crate::loop_cell::{LoopCell, Mail};
+use crate::mutex::Unlock;
 use crate::primitives::{Cell, thread_local};
 
 /// A counted reference to a cell of any kind.
@@ -184,19 +186,36 @@ impl Deref for CellRef {
     }
 }
 
+impl CellRef {
+    /// Counts two more references at once.
+    #[inline]
+    fn clone_twice(&self) -> [Self; 2] {
+        if self.is_here() {
+            return [self.clone_here(), self.clone_here()];
+        }
+        self.count_elsewhere(2);
+        [Self { ptr: self.ptr }, Self { ptr: self.ptr }]
+    }
+
+    #[inline]
+    fn count_elsewhere(&self, more: i32) {
+        // Relaxed: the reference we have keeps the cell alive meanwhile, and those we make reach another
+        // thread only through something that orders it.
+        let count = self.header().remote_refs.fetch_add(more, Ordering::Relaxed);
+        // Only a program that forgets two thousand million references gets there.
+        if count > i32::MAX - more {
+            std::process::abort();
+        }
+    }
+}
+
 impl Clone for CellRef {
     #[inline]
     fn clone(&self) -> Self {
-        let header = self.header();
         if self.is_here() {
-            header.count_here();
-        } else {
-            // Relaxed: the reference we have keeps the cell alive meanwhile, and the one we make
-            // reaches another thread only through something that orders it.
-            if header.remote_refs.fetch_add(1, Ordering::Relaxed) == i32::MAX {
-                std::process::abort();
-            }
+            return self.clone_here();
         }
+        self.count_elsewhere(1);
         Self { ptr: self.ptr }
     }
 }
@@ -247,6 +266,12 @@ impl TaskRef {
     #[inline(always)]
     pub(crate) fn clone_here(&self) -> Self {
         Self(self.0.clone_here())
+    }
+
+    /// Two more references, for the price of one where that has to be a locked operation.
+    #[inline]
+    pub(crate) fn clone_twice(&self) -> [Self; 2] {
+        self.0.clone_twice().map(Self)
     }
 
     /// Who polls the task, where its loop does not.

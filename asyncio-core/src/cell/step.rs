@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as PollContext, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::cancel::{Answer, cancel_waits};
+use super::driver::Poller;
 use super::header::{
     DONE, FINISHED, Failure, Header, KILLED, MUST_CANCEL, Polled, REARMED, REQUESTED, RUNNING,
     SCHEDULED, SCOPED, STARTED,
@@ -41,7 +42,7 @@ pub(crate) fn schedule_here(core: &Core, task: &TaskRef) {
         task.base.set_flags(flags | SCHEDULED);
         core.push_step(task.clone_here());
     } else if flags & SCOPED != 0 {
-        wake_driver(task);
+        tell(task, schedule_driven(task));
     }
 }
 
@@ -50,30 +51,38 @@ fn schedule_elsewhere(task: &TaskRef) {
     if task.base.is_done() {
         return;
     }
-    let shared = task.cell().access(|| wake_driver(task));
-    if shared.is_none() && !task.base.wake_sent.swap(true, Ordering::AcqRel) {
-        // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
-        // and steps the task.
-        let unread = task.cell().home().post(Mail::Wake(task.clone()));
-        drop(unread);
+    match task.cell().access(|| schedule_driven(task)) {
+        Some(poller) => tell(task, poller),
+        None if task.base.wake_sent.swap(true, Ordering::AcqRel) => {}
+        None => {
+            // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
+            // and steps the task.
+            let unread = task.cell().home().post(Mail::Wake(task.clone()));
+            drop(unread);
+        }
     }
 }
 
-/// Wakes the tokio task, or the scope, that polls this one; within `access`.
-///
-/// That is no call to a user's code, and it takes no lock that is held while ours is taken: the
-/// waker is tokio's own.
-fn wake_driver(task: &TaskRef) {
+/// Has a task stepped soon that a tokio task or a scope polls; within `access`. Who that is, to be told
+/// when `access` is over: `None` where that has been done already, or where a step is under way, which
+/// sees to it when it ends.
+fn schedule_driven(task: &TaskRef) -> Option<Poller> {
     if task.base.has(SCHEDULED | DONE) {
-        return;
+        return None;
     }
     task.base.set(SCHEDULED);
-    if let Some(driver) = task.driver() {
-        driver.with(|waker| {
-            if let Some(waker) = waker {
-                waker.wake_by_ref();
-            }
-        });
+    if task.base.has(RUNNING) {
+        return None;
+    }
+    task.driver()?.poller()
+}
+
+/// Wakes who polls a task.
+pub(super) fn tell(task: &TaskRef, poller: Option<Poller>) {
+    if let Some(driver) = task.driver()
+        && let Some(poller) = poller
+    {
+        driver.wake(poller);
     }
 }
 
@@ -88,6 +97,40 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
         return true;
     }
     wake_any_slot(task, id)
+}
+
+/// As [`wake_slot`], for a wait of the loop that is running here which the task polls by itself: the
+/// reference goes to the ready queue, and nothing is called or given up. Where it is not that, nothing
+/// is done and the reference comes back.
+#[inline]
+pub(crate) fn wake_plain_slot(task: TaskRef, id: SlotId) -> Result<(), TaskRef> {
+    current::with(|frame| {
+        let Some((frame, core)) = frame.and_then(|frame| Some((frame, frame.core()?))) else {
+            return Err(task);
+        };
+        if !frame.is_home_of(task.cell()) || !core.polling.get() {
+            return Err(task);
+        }
+        let flags = task.base.flags();
+        if flags & (SCHEDULED | DONE | SCOPED) != 0 || !task.wake_first(id) {
+            return Err(task);
+        }
+        task.base.set_flags(flags | SCHEDULED);
+        core.push_step(task);
+        Ok(())
+    })
+}
+
+/// As [`wake_slot`], for a wait that a task on a tokio runtime polls by itself; nothing is called. Who
+/// polls that task is still to be told, if anybody; `None` where it is not that, and nothing done.
+pub(super) fn wake_driven_slot(task: &TaskRef, id: SlotId) -> Option<Option<Poller>> {
+    if !task.base.is_driven() {
+        return None;
+    }
+    let woken = task
+        .cell()
+        .access(|| task.wake_first(id).then(|| schedule_driven(task)));
+    woken.flatten()
 }
 
 #[inline(never)]
@@ -131,25 +174,25 @@ pub(crate) fn step(core: &Core, task: &TaskRef) {
                 return;
             }
         }
-        polled_to(Some(core), task, frame, polled);
+        polled_to(Some(core), task, frame, None, polled);
     });
 }
 
 #[inline(never)]
 fn step_asked(core: &Core, task: &TaskRef, waker: &Waker) {
-    run(Some(core), task, waker, ready);
+    run(Some(core), task, waker, None, ready);
 }
 
 /// Runs a new task up to its first wait at once (`Task.__eager_start`).
 pub(crate) fn start_eagerly(core: Option<&Core>, task: &TaskRef) {
     let waker = task_waker(task);
-    run(core, task, &waker, ready);
+    run(core, task, &waker, None, ready);
 }
 
 /// Runs a task's next step for the tokio task that drives it; whether it has ended.
 pub(crate) fn step_driven(task: &TaskRef, waker: &Waker) -> bool {
-    run(None, task, waker, ready);
-    is_done_or_driven(task, waker)
+    run(None, task, waker, Some(waker), ready);
+    task.base.is_done()
 }
 
 /// Runs the next step of a task whose future lives in a scope, which polls it: by a function that says
@@ -159,8 +202,10 @@ pub(crate) fn step_scoped(
     waker: &Waker,
     poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
 ) -> bool {
-    current::with(|frame| run(frame.and_then(Frame::core), task, waker, poll));
-    is_done_or_driven(task, waker)
+    let core =
+        |frame: Option<&Frame>| run(frame.and_then(Frame::core), task, waker, Some(waker), poll);
+    current::with(core);
+    task.base.is_done()
 }
 
 /// The future lies in the cell.
@@ -168,32 +213,15 @@ const fn ready(_: &mut PollContext<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// Whether a task has ended; if not, the waker is kept for its next wake.
+/// Keeps the waker of who polls a task for its next wake; within `access`. Whether the wake has come
+/// already, during the step.
 ///
 /// That is done after the step and not before, because many tasks have but one.
-fn is_done_or_driven(task: &TaskRef, waker: &Waker) -> bool {
-    if task.base.is_done() {
-        return true;
-    }
-    let Some(driver) = task.driver() else {
-        return false;
-    };
-    let unwoken = task.cell().access(|| {
-        let changed = driver.with(|known| {
-            // Cloning and dropping tokio's own waker calls nothing of a user's.
-            let changed = !known.as_ref().is_some_and(|known| known.will_wake(waker));
-            if changed {
-                *known = Some(waker.clone());
-            }
-            changed
-        });
-        changed && task.base.has(SCHEDULED)
-    });
-    if unwoken == Some(true) {
-        // The wake came during the step, when the waker was not known.
-        waker.wake_by_ref();
-    }
-    false
+fn drive(task: &TaskRef, waker: &Waker) -> bool {
+    task.driver().is_some_and(|driver| {
+        driver.keep(waker);
+        task.base.has(SCHEDULED)
+    })
 }
 
 /// Drops the future of a task that the end of its loop or runtime leaves unfinished, and ends it.
@@ -228,6 +256,8 @@ enum Begin {
     NeverRuns(Message),
     Run {
         requested: bool,
+        /// The wait that the wake was for, where it could be ended already.
+        ended: SlotId,
     },
 }
 
@@ -236,6 +266,7 @@ fn run(
     core: Option<&Core>,
     task: &TaskRef,
     waker: &Waker,
+    driver: Option<&Waker>,
     poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
 ) {
     let begin = task.cell().access(|| {
@@ -246,9 +277,13 @@ fn run(
             Begin::NeverRuns(task.take_message())
         } else {
             task.base.set(RUNNING | STARTED);
-            Begin::Run {
-                requested: task.base.has(REQUESTED),
-            }
+            let requested = task.base.has(REQUESTED);
+            let ended = if requested {
+                SlotId::NONE
+            } else {
+                task.end_if_woken()
+            };
+            Begin::Run { requested, ended }
         }
     });
     match begin {
@@ -256,7 +291,8 @@ fn run(
         Some(Begin::NeverRuns(message)) => in_frame(core, task, |_| {
             end_cancelled(core, task, CancelledError::from_message(message));
         }),
-        Some(Begin::Run { requested }) => in_frame(core, task, |frame| {
+        Some(Begin::Run { requested, ended }) => in_frame(core, task, |frame| {
+            frame.ended.set(ended);
             if requested {
                 prepare(task, &frame.delivery);
             }
@@ -270,15 +306,22 @@ fn run(
                     (task.base.vtable.poll)(task.cell().ptr(), &mut context)
                 },
             });
-            polled_to(core, task, frame, polled);
+            polled_to(core, task, frame, driver, polled);
         }),
     }
 }
 
-/// Does what follows from what a step's poll came to.
-fn polled_to(core: Option<&Core>, task: &TaskRef, frame: &Frame, polled: Polled) {
+/// Does what follows from what a step's poll came to. `driver`: who polls the task, where its loop does
+/// not.
+fn polled_to(
+    core: Option<&Core>,
+    task: &TaskRef,
+    frame: &Frame,
+    driver: Option<&Waker>,
+    polled: Polled,
+) {
     match polled {
-        Polled::Pending => suspended(core, task, &frame.delivery),
+        Polled::Pending => suspended(core, task, &frame.delivery, driver),
         Polled::Value => ended_with_value(core, task),
         Polled::Error(exception) => match exception.into_cancelled() {
             Ok(error) => {
@@ -365,7 +408,7 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
 }
 
 /// Settles, after a step that did not end, what becomes of a request that it left over.
-fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
+fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery, driver: Option<&Waker>) {
     if delivery.is_stuck_since((0, 0)) {
         // Something foreign is in the way: it is cancelled as Rust does, by dropping it. Here the
         // innermost scope is the task itself.
@@ -373,8 +416,10 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
         return;
     }
     let left_over = delivery.due.get() && delivery.taken.get() == 0;
+    let mut woken = false;
     let message = task.cell().access(|| {
         task.base.clear(RUNNING | REARMED);
+        woken = driver.is_some_and(|driver| drive(task, driver));
         if left_over {
             // The foreign future was done after all, and the task went on to wait for something
             // else.
@@ -383,6 +428,11 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
         }
         task.base.has(MUST_CANCEL).then(|| task.message())
     });
+    if let Some(driver) = driver
+        && woken
+    {
+        driver.wake_by_ref();
+    }
     if let Some(Some(message)) = message {
         match cancel_waits(task, &message) {
             Answer::Accepted => {

@@ -13,8 +13,9 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as PollContext, Poll, Waker};
+use std::task::{Context as PollContext, Poll};
 
+use super::driver::Driver;
 use super::header::{Failure, Header, Polled, VALUE_IS_SEND, VTable};
 use super::lazy::LazyBox;
 use super::local::LocalCell;
@@ -56,9 +57,6 @@ pub(super) struct Rest {
     message: Cell<Message>,
     pub(super) waits: LocalCell<More>,
 }
-
-/// Who polls a task that its loop does not: wakes the tokio task, or the scope.
-pub(super) type Driver = LocalCell<Option<Waker>>;
 
 impl TaskHeader {
     pub(crate) fn name(&self) -> String {

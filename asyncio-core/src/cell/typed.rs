@@ -15,13 +15,14 @@ use std::task::{Context as PollContext, Poll};
 
 use super::callbacks::{Callback, DoneCall, SendCallback};
 use super::cancel::cancel;
+use super::driver::Driver;
 use super::family::{Outer, Part};
 use super::header::CANCELLED;
 use super::outcome::{
     add_callback, born_failed, cancelled_message, complete, dispatch, retrieve, retrieve_mut,
 };
 use super::refs::{CellRef, TaskRef};
-use super::task::{Driver, TaskParts, new_future, new_task};
+use super::task::{TaskParts, new_future, new_task};
 use super::wait::{CellWait, Waited};
 use crate::base_events::failed_callback;
 use crate::contextvars::Slot;

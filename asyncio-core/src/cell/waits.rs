@@ -14,19 +14,35 @@ use super::task::TaskHeader;
 use crate::exceptions::Message;
 use crate::primitives::Cell;
 
-/// Names one wait of a task; stale once the wait is over.
+/// Names one wait of a task; stale once the wait is over. The slot's index is in the upper half, its
+/// generation in the lower: one word, because it is moved about a lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotId {
-    index: u32,
-    generation: u32,
-}
+pub(crate) struct SlotId(u64);
 
 impl SlotId {
     /// The name of no wait.
-    pub(crate) const NONE: Self = Self {
-        index: u32::MAX,
-        generation: u32::MAX,
-    };
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
+    #[inline(always)]
+    fn new(index: u32, generation: u32) -> Self {
+        Self(u64::from(index) << 32 | u64::from(generation))
+    }
+
+    #[inline(always)]
+    const fn index(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline(always)]
+    const fn generation(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether it is that of the wait for which a task has room in its head.
+    #[inline(always)]
+    fn is_first(self, generation: u32) -> bool {
+        self.0 == u64::from(generation)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,7 +142,7 @@ impl TaskHeader {
     pub(crate) fn end_bare(&self, id: SlotId) -> bool {
         let first = &self.first;
         let plain =
-            id.index == 0 && first.generation.get() == id.generation && !first.has_extra.get();
+            id.index() == 0 && first.generation.get() == id.generation() && !first.has_extra.get();
         if plain {
             first.end();
         }
@@ -193,8 +209,7 @@ impl TaskHeader {
     #[inline(always)]
     pub(super) fn wake_first(&self, id: SlotId) -> bool {
         let first = &self.first;
-        let plain = id.index == 0
-            && first.generation.get() == id.generation
+        let plain = id.is_first(first.generation.get())
             && first.state.get() == State::Pending
             && !first.has_extra.get();
         if plain {
@@ -244,16 +259,38 @@ impl TaskHeader {
     /// to the future is the caller's.
     #[inline(always)]
     pub(super) fn end_first(&self, id: SlotId) -> Option<CellRef> {
+        if self.end_woken(id) {
+            self.first.target.take()
+        } else {
+            None
+        }
+    }
+
+    /// Ends a wait for no future, if it has been woken and that is all.
+    #[inline(always)]
+    pub(super) fn end_woken(&self, id: SlotId) -> bool {
         let first = &self.first;
-        let plain = id.index == 0
-            && first.generation.get() == id.generation
+        let plain = id.is_first(first.generation.get())
             && first.state.get() == State::Woken
             && !first.has_extra.get();
-        if !plain {
-            return None;
+        if plain {
+            first.end();
         }
-        first.end();
-        first.target.take()
+        plain
+    }
+
+    /// Ends the wait in the task's head, if it is one for no future and has been woken: which it was. Who
+    /// waits finds its slot free, and so that it was woken.
+    pub(super) fn end_if_woken(&self) -> SlotId {
+        let id = SlotId::new(0, self.first.generation.get());
+        let target = self.first.target.take();
+        let has_target = target.is_some();
+        self.first.target.set(target);
+        if !has_target && self.end_woken(id) {
+            id
+        } else {
+            SlotId::NONE
+        }
     }
 
     /// Ends a wait.
@@ -268,13 +305,13 @@ impl TaskHeader {
             slot.has_extra.replace(false)
         });
         if let Some(has_extra) = has_extra
-            && (has_extra || id.index > 0)
+            && (has_extra || id.index() > 0)
         {
             self.with_more(|more| {
                 if has_extra {
-                    ended.extra = more.take_extra(id.index);
+                    ended.extra = more.take_extra(id.index());
                 }
-                more.free.extend(id.index.checked_sub(1));
+                more.free.extend(id.index().checked_sub(1));
             });
         }
         ended
@@ -314,7 +351,7 @@ impl TaskHeader {
     #[inline]
     fn with_slot<R>(&self, id: SlotId, function: impl FnOnce(&Slot) -> R) -> Option<R> {
         let function = |slot: &Slot| slot.is(id).then(|| function(slot));
-        match id.index.checked_sub(1) {
+        match id.index().checked_sub(1) {
             None => function(&self.first),
             Some(at) => self
                 .with_more(|more| function(more.others.get(at as usize)?))
@@ -327,7 +364,7 @@ impl TaskHeader {
         if !self.has_place(id) {
             return None;
         }
-        self.with_more(|more| function(more.extra(id.index)))
+        self.with_more(|more| function(more.extra(id.index())))
     }
 }
 
@@ -342,10 +379,7 @@ impl Slot {
         // There is nothing to drop; said so, because finding out takes longer than the rest.
         std::mem::forget(none);
         self.token.set(token);
-        SlotId {
-            index,
-            generation: self.generation.get(),
-        }
+        SlotId::new(index, self.generation.get())
     }
 
     #[inline(always)]
@@ -362,7 +396,7 @@ impl Slot {
 
     #[inline]
     fn is(&self, id: SlotId) -> bool {
-        self.generation.get() == id.generation && self.state.get() != State::Free
+        self.generation.get() == id.generation() && self.state.get() != State::Free
     }
 
     /// The awaited future.

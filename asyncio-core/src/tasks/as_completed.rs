@@ -17,7 +17,7 @@ use super::ensure::Spawner;
 use super::task::Task;
 use crate::cell::{self, Callback, CellRef, Token, Waiter, Wakeup, Watcher};
 use crate::events::{TimerHandle, get_running_loop};
-use crate::exceptions::{CancelledError, Exception, Result, TimeoutError};
+use crate::exceptions::{Result, TimeoutError};
 use crate::time::Delay;
 
 /// Runs several futures at once and hands them out as they are done (`asyncio.as_completed`).
@@ -434,11 +434,13 @@ impl<T: 'static> NextTask<T> {
         }
         loop {
             if self.getter.is_some() {
+                let woken = self.waiter.was_woken();
                 match self.waiter.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(())) => self.getter = None,
                     Poll::Ready(Err(cancelled)) => {
-                        return Poll::Ready(Err(self.cancelled(&queue, cancelled)));
+                        self.leave(&queue, woken);
+                        return Poll::Ready(Err(cancelled.into()));
                     }
                 }
             }
@@ -468,12 +470,6 @@ impl<T: 'static> NextTask<T> {
             .unwrap_or_else(PoisonError::into_inner);
         item.and_then(|number| tasks[number].take())
             .ok_or_else(|| TimeoutError::new("the deadline passed").into())
-    }
-
-    fn cancelled(&mut self, queue: &Queue, cancelled: CancelledError) -> Exception {
-        let woken = self.waiter.was_woken();
-        self.leave(queue, woken);
-        cancelled.into()
     }
 
     /// Leaves the queue; a wake that was for us goes to the next one.

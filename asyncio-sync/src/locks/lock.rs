@@ -3,11 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use asyncio_core::waiting::Mutex;
 use asyncio_core::{CancelledError, RuntimeError};
 
-use crate::waiters::{End, Request, WaitList, Waiting, Wakes, lock};
+use crate::waiters::{End, Request, WaitList, Waiting, Wakes};
 
 /// A mutual exclusion for tasks (`asyncio.Lock`).
 ///
@@ -98,7 +99,7 @@ impl Lock {
     pub async fn acquire(&self) -> Result<(), CancelledError> {
         // The usual case, in which there is no future to set up.
         if Acquire::<()>::new()
-            .take_free(&mut lock(&self.state))
+            .take_free(&mut self.state.lock())
             .is_some()
         {
             return Ok(());
@@ -116,7 +117,7 @@ impl Lock {
     pub fn release(&self) -> Result<(), RuntimeError> {
         let mut wakes = Wakes::default();
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if !state.locked {
                 return Err(RuntimeError::new("the lock is not acquired"));
             }
@@ -130,7 +131,7 @@ impl Lock {
 
     /// The number of the acquisition that holds the lock.
     pub(crate) fn holder(&self) -> Option<u64> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         state.locked.then_some(state.serial)
     }
 
@@ -174,7 +175,7 @@ impl<T> Lock<T> {
         let mut request = Acquire::new();
         request.takes_value = true;
         // The usual case, in which there is no future to set up.
-        let free = request.take_free(&mut lock(&self.state));
+        let free = request.take_free(&mut self.state.lock());
         let (serial, value) = match free {
             Some(taken) => taken,
             None => Waiting::new(&*self.state, request).await?,
@@ -193,17 +194,13 @@ impl<T> Lock<T> {
     /// As there, a released lock is not held until the one who was woken has it.
     #[must_use]
     pub fn locked(&self) -> bool {
-        lock(&self.state).locked
+        self.state.lock().locked
     }
 
     /// The value, where this is the last clone of the lock.
     #[must_use]
     pub fn into_inner(self) -> Option<T> {
-        let state = Arc::into_inner(self.state)?;
-        state
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .value
+        Arc::into_inner(self.state)?.into_inner().value
     }
 }
 
@@ -224,7 +221,7 @@ impl<T> Clone for Lock<T> {
 impl<T> fmt::Debug for Lock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<Lock [{}", self.state_name())?;
-        let waiters = lock(&self.state).waiters.len();
+        let waiters = self.state.lock().waiters.len();
         if waiters > 0 {
             write!(f, ", waiters:{waiters}")?;
         }
@@ -273,7 +270,7 @@ impl<T> Drop for LockGuard<'_, T> {
     fn drop(&mut self) {
         let mut wakes = Wakes::default();
         {
-            let mut state = lock(&self.lock.state);
+            let mut state = self.lock.state.lock();
             // A lock without a value may have been released by hand, and be another's by now.
             if state.locked && state.serial == self.serial {
                 state.value = self.value.take();

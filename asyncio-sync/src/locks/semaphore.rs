@@ -1,11 +1,12 @@
 //! `Semaphore` and `BoundedSemaphore` (`asyncio/locks.py`).
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use asyncio_core::waiting::Mutex;
 use asyncio_core::{CancelledError, ValueError};
 
-use crate::waiters::{End, Request, WaitList, Waiting, Wakes, lock};
+use crate::waiters::{End, Request, WaitList, Waiting, Wakes};
 
 /// A number of permits (`asyncio.Semaphore`).
 ///
@@ -133,13 +134,13 @@ impl Semaphore {
     /// already.
     #[must_use]
     pub fn locked(&self) -> bool {
-        lock(&self.state).locked()
+        self.state.lock().locked()
     }
 
     /// Takes a permit if there is one and nobody is in line.
     #[inline]
     fn take_free(&self) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let free = state.value > 0 && state.waiters.is_empty();
         state.value -= usize::from(free);
         free
@@ -150,7 +151,7 @@ impl Semaphore {
     fn put_back(&self) -> bool {
         let mut wakes = Wakes::default();
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if state.value >= state.most {
                 return false;
             }
@@ -162,7 +163,7 @@ impl Semaphore {
     }
 
     fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         write!(f, "<{name} [")?;
         if state.locked() {
             f.write_str("locked")?;
