@@ -16,6 +16,8 @@ pub struct Settings {
     pub debug: Option<bool>,
     /// A clock that jumps.
     pub virtual_clock: bool,
+    /// What the order is drawn with, where chance decides it.
+    pub seed: Option<u64>,
     /// The function, with the modules that it is in: a test is started again by this name.
     pub name: &'static str,
 }
@@ -65,6 +67,9 @@ where
     let mut builder = Runner::builder().virtual_clock(settings.virtual_clock);
     if let Some(debug) = settings.debug {
         builder = builder.debug(debug);
+    }
+    if let Some(seed) = settings.seed {
+        builder = builder.shuffle(seed);
     }
     let runner = builder.build()?;
     let result = runner.run(async { program().await.into_result() });

@@ -136,9 +136,15 @@ pub mod waiting;
 /// }
 /// ```
 ///
-/// In parentheses there may be `debug = true` for [debug mode](EventLoop::set_debug), `virtual_clock =
-/// true` for a clock that jumps, and `crate = path` where this crate goes by another name. For many
-/// threads use `#[tokio::main]`: everything but local tasks works there too.
+/// In parentheses there may be
+///
+/// - `debug = true` for [debug mode](EventLoop::set_debug),
+/// - `virtual_clock = true` for [a clock that jumps](RunnerBuilder::virtual_clock),
+/// - `seed = 7`, or another number, for [an order that chance decides](RunnerBuilder::shuffle),
+/// - `crate = path` where this crate goes by another name.
+///
+/// For many threads use `#[tokio::main]`: everything but local tasks works there too. A program that
+/// has a `ProcessPoolExecutor` is made ready for it; see [`init`].
 #[cfg(feature = "macros")]
 pub use asyncio_core_macros::main;
 /// Runs an `async fn` on an event loop of its own, as a test.
@@ -158,7 +164,8 @@ pub use asyncio_core_macros::main;
 /// # fn main() {}
 /// ```
 ///
-/// In parentheses there may be the same as for [`main`](macro@main).
+/// In parentheses there may be the same as for [`main`](macro@main). A test with a seed says nothing
+/// of other orders; a loop over [`RunnerBuilder::shuffle`] tries many.
 #[cfg(feature = "macros")]
 pub use asyncio_core_macros::test;
 pub use cancellable::{Cancellable, FutureExt};

@@ -109,11 +109,12 @@ fn write(attribute: &str, settings: &Settings, function: Function) -> TokenStrea
     let Settings {
         debug,
         virtual_clock,
-        ..
+        seed,
+        place,
     } = settings;
     let call = format!(
         "{place}::attributes::{attribute}({place}::attributes::Settings {{ \
-         debug: {debug}, virtual_clock: {virtual_clock}, \
+         debug: {debug}, virtual_clock: {virtual_clock}, seed: {seed}, \
          name: ::core::concat!(::core::module_path!(), \"::{text}\") }}, program)"
     );
     outer.extend(tokens(&call));

@@ -1,7 +1,13 @@
 //! `#[asyncio_core::main]` and `#[asyncio_core::test]`: what they make of a function, and what they
 //! say of a mistake.
 
-use asyncio_core::{Result, ValueError, all_tasks, current_task, get_running_loop, sleep};
+use std::cell::Cell;
+use std::rc::Rc;
+
+use asyncio_core::{
+    Result, Runner, ValueError, all_tasks, create_local_task, current_task, gather_local,
+    get_running_loop, sleep,
+};
 
 #[asyncio_core::test]
 async fn a_test_runs_in_a_task_on_a_loop() -> Result<()> {
@@ -26,6 +32,46 @@ async fn a_test_may_have_a_clock_that_jumps_and_debug_mode() -> Result<(), Value
         .map_err(|_| ValueError::new("cancelled"))?;
     assert_eq!(event_loop.time(), 3600.0);
     assert!(event_loop.get_debug());
+    Ok(())
+}
+
+/// Two tasks that count, and how far one got while the other did: in turns, where nothing was said.
+async fn leads() -> Result<u32> {
+    let (mine, theirs) = (Rc::new(Cell::new(0_u32)), Rc::new(Cell::new(0)));
+    let lead = Rc::new(Cell::new(0));
+    let tasks = [(mine.clone(), theirs.clone()), (theirs, mine)].map(|(me, other)| {
+        let lead = Rc::clone(&lead);
+        create_local_task(async move {
+            for _ in 0..50 {
+                me.set(me.get() + 1);
+                lead.set(lead.get().max(me.get().saturating_sub(other.get())));
+                sleep(0).await?;
+            }
+            Ok(())
+        })
+    });
+    gather_local(tasks).await?;
+    Ok(lead.get())
+}
+
+#[asyncio_core::test]
+async fn the_order_is_the_loops() -> Result<()> {
+    assert_eq!(leads().await?, 1);
+    Ok(())
+}
+
+#[asyncio_core::test(seed = 1_7, virtual_clock)]
+async fn a_test_may_have_an_order_that_chance_decides() -> Result<()> {
+    let lead = leads().await?;
+    assert!(lead > 1);
+    let runner = Runner::builder().shuffle(17).virtual_clock(true);
+    let runner = std::thread::spawn(|| {
+        let runner = runner.build()?;
+        let lead = runner.run(leads())?;
+        runner.close().map(|()| lead)
+    });
+    let same = runner.join().expect("no panic");
+    assert_eq!(same.ok(), Some(lead), "the same seed, the same order");
     Ok(())
 }
 
