@@ -9,6 +9,7 @@
 
 mod measure;
 mod memory;
+mod net;
 mod report;
 mod rows;
 mod runtimes;

@@ -9,6 +9,7 @@ use asyncio_core as asyncio;
 use asyncio_core::Result;
 
 use crate::memory;
+use crate::net;
 use crate::runtimes::{Measured, current_thread, local_set, multi_thread, ours, ours_virtual};
 
 /// A workload with all its sides, ours first.
@@ -153,6 +154,33 @@ pub(crate) fn all() -> Vec<Row> {
             &[
                 ("ours", |n| ours_bytes(n)),
                 (CURRENT_THREAD, |n| tokio_bytes(n)),
+            ],
+        ),
+        row(
+            "echo_1k",
+            &[
+                ("ours", |n| ours(move || net::echo(n, 8, 1 << 10))),
+                (CURRENT_THREAD, |n| {
+                    current_thread(move || net::tokio_echo(n, 8, 1 << 10))
+                }),
+            ],
+        ),
+        row(
+            "echo_64k",
+            &[
+                ("ours", |n| ours(move || net::echo(n, 8, 1 << 16))),
+                (CURRENT_THREAD, |n| {
+                    current_thread(move || net::tokio_echo(n, 8, 1 << 16))
+                }),
+            ],
+        ),
+        row(
+            "readline_mem",
+            &[
+                ("ours", |n| ours(move || net::read_lines(n))),
+                (CURRENT_THREAD, |n| {
+                    current_thread(move || net::tokio_read_lines(n))
+                }),
             ],
         ),
     ]
