@@ -139,7 +139,7 @@ pub fn create_unix_server<P: Protocol>(
 ///
 /// # asyncio
 ///
-/// It does not wait. For TLS begin with [`StreamWriter::start_tls_server`].
+/// It does not wait. For TLS begin with `StreamWriter::start_tls_server`.
 pub fn connect_accepted_socket<P: Protocol>(
     protocol_factory: impl FnOnce() -> P,
     socket: std::net::TcpStream,

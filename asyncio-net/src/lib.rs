@@ -58,7 +58,7 @@
 //! | `asyncio.transports`, `asyncio.protocols` | [`Transport`], [`Protocol`], [`BufferedProtocol`], [`DatagramTransport`], [`DatagramProtocol`], [`ExtraInfo`] | `set_protocol`, `SubprocessProtocol` |
 //! | `asyncio.selector_events` | [`AsyncSocket`], [`add_reader`], [`add_writer`] | |
 //! | `asyncio.unix_events` | [`connect_read_pipe`], [`connect_write_pipe`] | |
-//! | `asyncio.sslproto`, `ssl` | [`TlsClient`], [`TlsServer`], [`StreamWriter::start_tls`], [`TlsError`], [`TlsTruncated`] | |
+//! | `asyncio.sslproto`, `ssl` | with `tls`: `TlsClient`, `TlsServer`, `StreamWriter::start_tls`, `TlsError`; [`TlsTruncated`] | |
 //! | `asyncio.subprocess` | [`create_subprocess_exec`], [`create_subprocess_shell`], [`Process`] | |
 //! | none: httpx, aiohttp | | the HTTP client and server |
 //!

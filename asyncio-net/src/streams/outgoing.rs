@@ -156,6 +156,7 @@ impl Outgoing {
     }
 
     /// Looks at the end, while there is one.
+    #[cfg(feature = "tls")]
     pub(crate) fn with_end<R>(&self, look: impl FnOnce(&WriteEnd) -> R) -> Option<R> {
         self.lock().end.as_ref().map(look)
     }

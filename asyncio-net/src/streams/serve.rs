@@ -28,6 +28,27 @@ use crate::sslproto;
 /// An empty host is all addresses of this machine, and port 0 one that is free. What are keyword
 /// arguments in Python are methods here, before the await.
 ///
+/// A function that uses something from around it has a copy or clone of that for each call:
+///
+/// ```
+/// # use asyncio_core::Result;
+/// # use asyncio_net::{StartServer, StreamReader, StreamWriter, start_server};
+/// # use std::sync::Arc;
+/// let greeting = Arc::new(String::from("hello\n"));
+/// let server = start_server(
+///     move |_: StreamReader, writer: StreamWriter| {
+///         let greeting = Arc::clone(&greeting);
+///         async move {
+///             writer.write(greeting.as_bytes());
+///             writer.drain().await
+///         }
+///     },
+///     "127.0.0.1",
+///     0,
+/// );
+/// # let _ = server;
+/// ```
+///
 /// When the function fails, its error goes to the loop's exception handler and the connection is closed.
 ///
 /// ```

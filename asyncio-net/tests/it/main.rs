@@ -2,6 +2,7 @@
 //!
 //! A test that ports one of CPython's names it in its doc comment, as `test_streams.StreamTests.test_read`.
 
+mod auto_traits;
 #[cfg(feature = "tls")]
 mod peers;
 mod reader;

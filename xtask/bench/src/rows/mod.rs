@@ -1,6 +1,7 @@
 //! The workloads, each written once for us and once for every peer.
 
 mod groups;
+mod net;
 mod sync;
 mod tasks;
 
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Row> {
     let mut rows = tasks::rows();
     rows.extend(groups::rows());
     rows.extend(sync::rows());
+    rows.extend(net::rows());
     rows
 }
 
