@@ -260,10 +260,9 @@ impl Node {
         if untold.is_none() && !self.wakeup.is_pending() {
             return false;
         }
-        wakes.add(Wake {
-            wakeup: std::mem::take(&mut self.wakeup),
-            untold,
-        });
+        let wake = wakes.next();
+        std::mem::swap(&mut wake.wakeup, &mut self.wakeup);
+        wake.untold = untold;
         true
     }
 }
@@ -274,12 +273,14 @@ impl Wakes {
         self.first.wakeup.is_none()
     }
 
-    fn add(&mut self, wake: Wake) {
+    /// Room for one more.
+    fn next(&mut self) -> &mut Wake {
         if self.is_empty() {
-            self.first = wake;
-        } else {
-            self.more.push(wake);
+            return &mut self.first;
         }
+        let at = self.more.len();
+        self.more.push(Wake::default());
+        &mut self.more[at]
     }
 
     /// Carries the wakes out, first come first served. No lock is held by now.
@@ -292,22 +293,20 @@ impl Wakes {
             // So it is nearly always. There is nothing to drop; said so, because finding out takes longer.
             std::mem::forget(self);
         } else {
-            self.carry_out_now();
-        }
-    }
-
-    #[inline(never)]
-    fn carry_out_now(self) {
-        self.first.carry_out();
-        for wake in self.more {
-            wake.carry_out();
+            carry_out(&self.first, &self.more);
         }
     }
 }
 
+#[inline(never)]
+fn carry_out(first: &Wake, more: &[Wake]) {
+    first.carry_out();
+    more.iter().for_each(Wake::carry_out);
+}
+
 impl Wake {
-    fn carry_out(self) {
-        match self.untold {
+    fn carry_out(&self) {
+        match &self.untold {
             Some(untold) => self.wakeup.tell(untold),
             // False where it is over by now, and then the list says that it was woken all the same.
             None => drop(self.wakeup.wake()),

@@ -43,14 +43,13 @@ impl Driver {
         }
     }
 
-    pub(super) fn wake(&self, poller: Poller) {
-        match poller {
-            Poller::Other(waker) => waker.wake(),
-            Poller::First => {
-                if let Some(waker) = self.first.get() {
-                    waker.wake_by_ref();
-                }
-            }
+    pub(super) fn wake(&self, poller: &Poller) {
+        let waker = match poller {
+            Poller::Other(waker) => Some(waker),
+            Poller::First => self.first.get(),
+        };
+        if let Some(waker) = waker {
+            waker.wake_by_ref();
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn schedule_here(core: &Core, task: &TaskRef) {
         task.base.set_flags(flags | SCHEDULED);
         core.push_step(task.clone_here());
     } else if flags & SCOPED != 0 {
-        tell(task, schedule_driven(task));
+        tell(task, schedule_driven(task).as_ref());
     }
 }
 
@@ -52,7 +52,7 @@ fn schedule_elsewhere(task: &TaskRef) {
         return;
     }
     match task.cell().access(|| schedule_driven(task)) {
-        Some(poller) => tell(task, poller),
+        Some(poller) => tell(task, poller.as_ref()),
         None if task.base.wake_sent.swap(true, Ordering::AcqRel) => {}
         None => {
             // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
@@ -78,7 +78,7 @@ fn schedule_driven(task: &TaskRef) -> Option<Poller> {
 }
 
 /// Wakes who polls a task.
-pub(super) fn tell(task: &TaskRef, poller: Option<Poller>) {
+pub(super) fn tell(task: &TaskRef, poller: Option<&Poller>) {
     if let Some(driver) = task.driver()
         && let Some(poller) = poller
     {
@@ -99,26 +99,21 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
     wake_any_slot(task, id)
 }
 
-/// As [`wake_slot`], for a wait of the loop that is running here which the task polls by itself: the
-/// reference goes to the ready queue, and nothing is called or given up. Where it is not that, nothing
-/// is done and the reference comes back.
+/// The first half of [`wake_slot`], for a wait of the loop that is running here which the task polls by
+/// itself: what is left is to put its step into the ready queue of the loop that comes back, and nothing
+/// is called or given up by either. `None` where it is not that, and nothing done.
 #[inline]
-pub(crate) fn wake_plain_slot(task: TaskRef, id: SlotId) -> Result<(), TaskRef> {
-    current::with(|frame| {
-        let Some((frame, core)) = frame.and_then(|frame| Some((frame, frame.core()?))) else {
-            return Err(task);
-        };
-        if !frame.is_home_of(task.cell()) || !core.polling.get() {
-            return Err(task);
-        }
-        let flags = task.base.flags();
-        if flags & (SCHEDULED | DONE | SCOPED) != 0 || !task.wake_first(id) {
-            return Err(task);
-        }
-        task.base.set_flags(flags | SCHEDULED);
-        core.push_step(task);
-        Ok(())
-    })
+pub(super) fn wake_slot_here<'a>(frame: &'a Frame, task: &TaskRef, id: SlotId) -> Option<&'a Core> {
+    let core = frame.core()?;
+    if !frame.is_home_of(task.cell()) || !core.polling.get() {
+        return None;
+    }
+    let flags = task.base.flags();
+    if flags & (SCHEDULED | DONE | SCOPED) != 0 || !task.wake_first(id) {
+        return None;
+    }
+    task.base.set_flags(flags | SCHEDULED);
+    Some(core)
 }
 
 /// As [`wake_slot`], for a wait that a task on a tokio runtime polls by itself; nothing is called. Who

@@ -6,7 +6,7 @@ use std::task::{Context as PollContext, Poll, Waker};
 
 use super::driver::Poller;
 use super::refs::TaskRef;
-use super::step::{is_task_waker, tell, wake_driven_slot, wake_plain_slot, wake_slot};
+use super::step::{is_task_waker, tell, wake_driven_slot, wake_slot, wake_slot_here};
 use super::wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
@@ -265,19 +265,18 @@ impl Wakeup {
     /// no wait then. Otherwise, and where the wait is over, the answer is false and nothing is done.
     #[inline]
     pub fn wake_plain(&mut self) -> bool {
-        match std::mem::take(&mut self.place) {
-            Place::Slot { task, id } => match wake_plain_slot(task, id) {
-                Ok(()) => true,
-                Err(task) => {
-                    self.place = Place::Slot { task, id };
-                    false
-                }
-            },
-            place @ Place::Outside(_) => {
-                self.place = place;
-                false
+        current::with(|frame| {
+            let Place::Slot { task, id } = &self.place else {
+                return false;
+            };
+            let Some(core) = frame.and_then(|frame| wake_slot_here(frame, task, *id)) else {
+                return false;
+            };
+            if let Place::Slot { task, .. } = std::mem::take(&mut self.place) {
+                core.push_step(task);
             }
-        }
+            true
+        })
     }
 
     /// Ends the wait as far as that calls nothing of anybody else's: where a task on a tokio runtime
@@ -291,9 +290,9 @@ impl Wakeup {
     }
 
     /// Does what is left of a wake, where no lock is held.
-    pub fn tell(&self, untold: Untold) {
+    pub fn tell(&self, untold: &Untold) {
         if let Place::Slot { task, .. } = &self.place {
-            tell(task, untold.0);
+            tell(task, untold.0.as_ref());
         }
     }
 

@@ -66,7 +66,7 @@ use crate::time::Delay;
 /// # Errors
 ///
 /// Each future ends with what its task ends with; with [`TimeoutError`] when the time is over first;
-/// with [`CancelledError`] when the task that awaits it is cancelled.
+/// with [`CancelledError`](crate::CancelledError) when the task that awaits it is cancelled.
 ///
 /// # Cancel safety
 ///
@@ -198,8 +198,8 @@ impl<T: 'static> AsCompleted<T> {
     ///
     /// # Errors
     ///
-    /// [`TimeoutError`] for each task that was not done in time; [`CancelledError`] when the task
-    /// that awaits is cancelled.
+    /// [`TimeoutError`] for each task that was not done in time;
+    /// [`CancelledError`](crate::CancelledError) when the task that awaits is cancelled.
     pub async fn next_task(&mut self) -> Option<Result<Task<T>>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }

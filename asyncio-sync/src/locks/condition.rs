@@ -9,7 +9,7 @@ use std::task::Poll;
 use asyncio_core::waiting::Mutex;
 use asyncio_core::{CancelledError, Result, RuntimeError};
 
-use super::lock::{Lock, LockGuard};
+use super::lock::{Lock, LockGuard, OwnedLockGuard};
 use crate::waiters::{End, Request, WaitList, Waiting, Wakes};
 
 /// Waiting, under a lock, for what another task changes under the same lock (`asyncio.Condition`).
@@ -96,6 +96,19 @@ impl Condition {
     /// When it is cancelled or dropped, its place in the line is lost and nothing else.
     pub async fn guard(&self) -> Result<LockGuard<'_>, CancelledError> {
         self.lock.guard().await
+    }
+
+    /// As [`guard`](Self::guard), with a guard that may go to another task; see [`Lock::guard_owned`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`guard`](Self::guard).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`guard`](Self::guard).
+    pub async fn guard_owned(&self) -> Result<OwnedLockGuard, CancelledError> {
+        self.lock.guard_owned().await
     }
 
     /// Releases the lock; see [`Lock::release`].
