@@ -87,6 +87,7 @@ pub(crate) const KILLED: u32 = 1 << 12; // its group is gone: the future is drop
 pub(crate) const REARMED: u32 = 1 << 14; // the step before left a request over
 pub(crate) const SCOPED: u32 = 1 << 13; // polled by the borrowing scope it lives in
 pub(crate) const LISTED: u32 = 1 << 10; // seen already, while the children of a gather are counted
+pub(crate) const LENT: u32 = 1 << 15; // the value is out to be cloned, and comes back
 pub(crate) const DONE: u32 = FINISHED | CANCELLED;
 
 impl Header {

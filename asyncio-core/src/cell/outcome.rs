@@ -12,7 +12,7 @@ use tokio::runtime::Handle as Runtime;
 
 use super::callbacks::{Callback, Callbacks, DoneCall, NO_TOKEN, SendCallback, Token};
 use super::family::tell_detached;
-use super::header::{CANCELLED, DONE, FAILED, FINISHED, Failure, UNRETRIEVED};
+use super::header::{CANCELLED, DONE, FAILED, FINISHED, Failure, LENT, UNRETRIEVED};
 use super::refs::{CellRef, TaskRef};
 use super::step::wake_slot;
 use super::task::{Outcome, outcome};
@@ -21,6 +21,7 @@ use crate::exceptions::{
     CancelledError, Exception, InvalidStateError, Message, Result, RuntimeError,
 };
 use crate::loop_cell::Mail;
+use crate::primitives::{Cell, sleep_in_model, thread_local, wake_in_model, yield_now};
 use crate::ready::Ready;
 
 /// Stores a future's value and schedules the callbacks (`Future.set_result`).
@@ -185,7 +186,7 @@ pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> 
         return Err(InvalidStateError::new("Result is not set.").into());
     }
     // SAFETY: passed on.
-    let taken = cell.access(|| unsafe { take_outcome::<T>(cell) });
+    let taken = cell.access(|| unsafe { take_outcome(cell, clone) });
     // SAFETY: passed on.
     unsafe { retrieved(cell, taken, clone) }
 }
@@ -198,43 +199,114 @@ pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> 
 #[inline]
 pub(crate) unsafe fn retrieve_mut<T>(cell: &mut CellRef, clone: Option<fn(&T) -> T>) -> Result<T> {
     // SAFETY: passed on.
-    let taken = cell.access_mut(|cell| unsafe { take_outcome::<T>(cell) });
+    let taken = cell.access_mut(|cell| unsafe { take_outcome(cell, clone) });
     match (taken, clone) {
-        (Some(Outcome::Value(value)), None) => Ok(value),
+        (Some(Taken::Out(Outcome::Value(value))), None) => Ok(value),
         // SAFETY: passed on.
         (taken, clone) => unsafe { retrieved(cell, taken, clone) },
     }
+}
+
+/// What was found where the outcome stands.
+enum Taken<T> {
+    Out(Outcome<T>),
+    /// Another thread is cloning the value.
+    Lent,
 }
 
 /// # Safety
 ///
 /// The cell is done, its value is a `T`, and the caller is its only user.
 #[inline(always)]
-unsafe fn take_outcome<T>(cell: &CellRef) -> Outcome<T> {
-    cell.clear(UNRETRIEVED);
+unsafe fn take_outcome<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> Taken<T> {
+    let flags = cell.flags();
+    if flags & LENT != 0 {
+        return Taken::Lent;
+    }
     // SAFETY: the caller's promise.
-    take(unsafe { outcome::<T>(cell).as_mut() })
+    let taken = take(unsafe { outcome::<T>(cell).as_mut() });
+    let lent = match (&taken, clone) {
+        (Outcome::Value(_), Some(_)) => LENT,
+        _ => 0,
+    };
+    cell.set_flags(flags & !UNRETRIEVED | lent);
+    Taken::Out(taken)
 }
 
 /// # Safety
 ///
-/// The cell's value is a `T`.
+/// The cell is done and its value is a `T`.
 #[inline(never)]
 unsafe fn retrieved<T>(
     cell: &CellRef,
-    taken: Option<Outcome<T>>,
+    mut taken: Option<Taken<T>>,
     clone: Option<fn(&T) -> T>,
 ) -> Result<T> {
-    let Some(taken) = taken else {
-        return Err(not_here());
-    };
-    let (result, back) = share(taken, clone);
-    if let Some(value) = back {
-        // SAFETY: the caller's promise. Cloning may have called anything, but whoever looked meanwhile
-        // found an outcome that had been taken: `None`, which needs no drop.
-        cell.access(|| unsafe { outcome::<T>(cell).write(Outcome::Value(value)) });
+    loop {
+        return match (taken, clone) {
+            (None, _) => Err(not_here()),
+            (Some(Taken::Lent), _) => {
+                wait_for_value(cell)?;
+                // SAFETY: passed on.
+                taken = cell.access(|| unsafe { take_outcome(cell, clone) });
+                continue;
+            }
+            (Some(Taken::Out(Outcome::Value(value))), None) => Ok(value),
+            (Some(Taken::Out(Outcome::Value(value))), Some(clone)) => {
+                let outer = LENDING.get();
+                LENDING.set(true);
+                let value = Some(value);
+                let loan = Loan { cell, value, outer };
+                // Out here, because it may call anything.
+                loan.value.as_ref().map(clone).ok_or_else(already_taken)
+            }
+            (Some(Taken::Out(Outcome::Error(exception))), _) => Err(exception),
+            (Some(Taken::Out(_)), _) => Err(already_taken()),
+        };
     }
-    result
+}
+
+thread_local! {
+    /// A value is being cloned on this thread.
+    static LENDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A value that is out to be cloned; it goes back also when that panics.
+struct Loan<'a, T> {
+    cell: &'a CellRef,
+    value: Option<T>,
+    outer: bool,
+}
+
+impl<T> Drop for Loan<'_, T> {
+    fn drop(&mut self) {
+        let Self { cell, value, outer } = self;
+        LENDING.set(*outer);
+        cell.access(|| {
+            if let Some(value) = value.take() {
+                // SAFETY: we are the cell's only user, and the value came from there. Whoever looked
+                // meanwhile left the outcome as it is: `None`, which needs no drop.
+                unsafe { outcome::<T>(cell).write(Outcome::Value(value)) };
+            }
+            cell.clear(LENT);
+        });
+        wake_in_model(cell.address());
+    }
+}
+
+/// Waits until another thread has cloned the value.
+///
+/// A clone that asks for a value itself, its own perhaps, does not wait: two of them might wait for each
+/// other.
+#[cold]
+fn wait_for_value(cell: &CellRef) -> Result<()> {
+    if LENDING.get() {
+        return Err(already_taken());
+    }
+    if !sleep_in_model(cell.address()) {
+        yield_now();
+    }
+    Ok(())
 }
 
 /// The exception of a cell that is done (`Future.exception`); `Err` when cancelled or pending.
@@ -414,18 +486,9 @@ fn take<T>(outcome: &mut Outcome<T>) -> Outcome<T> {
     }
 }
 
-/// The result of what was taken, and the value to be put back where it was only cloned.
-#[inline(always)]
-fn share<T>(taken: Outcome<T>, clone: Option<fn(&T) -> T>) -> (Result<T>, Option<T>) {
-    match (taken, clone) {
-        (Outcome::Value(value), None) => (Ok(value), None),
-        (Outcome::Value(value), Some(clone)) => (Ok(clone(&value)), Some(value)),
-        (Outcome::Error(exception), _) => (Err(exception), None),
-        (Outcome::None | Outcome::Raised(_) | Outcome::Cancelled(_), _) => (
-            Err(InvalidStateError::new("the result was already taken").into()),
-            None,
-        ),
-    }
+#[cold]
+fn already_taken() -> Exception {
+    InvalidStateError::new("the result was already taken").into()
 }
 
 fn not_here() -> Exception {
