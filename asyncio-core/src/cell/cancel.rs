@@ -143,9 +143,7 @@ impl Level {
             })
         });
         let Some(task) = task else {
-            if self.answer == Answer::Accepted {
-                family::accepted(&self.cell);
-            }
+            family::answered(&self.cell, self.answer == Answer::Accepted);
             return self.answer;
         };
         if raises == Some(true) {
@@ -214,6 +212,7 @@ fn visit_future(cell: &CellRef, message: &Message, path: &[Level]) -> Visit {
         if let Some(Some(answer)) = refused {
             return Visit::Answer(answer);
         }
+        family::asked(cell);
         targets.reverse();
         return Visit::Forward(Level {
             cell: cell.clone(),
