@@ -56,7 +56,7 @@ impl<'a> Driver<'a> {
     /// Runs what is left of the iteration under way; false when it was time to give way.
     fn run_batch(&self, started: Instant, handles: &mut u32) -> bool {
         let core = self.core;
-        let debug = core.debug();
+        let debug = self.cell.debug();
         while let Some(left) = core.batch.get().checked_sub(1) {
             let Some(next) = core.ready.borrow_mut().pop() else {
                 core.batch.set(0);
