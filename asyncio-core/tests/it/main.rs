@@ -21,6 +21,7 @@ mod exceptions;
 mod foreign;
 mod futures;
 mod gather;
+mod group_models;
 mod limits;
 mod misuse;
 mod outliving;
