@@ -38,6 +38,8 @@ pub(crate) use step::{
 };
 pub(crate) use task::TaskParts;
 pub(crate) use typed::Typed;
-pub(crate) use wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
+pub(crate) use wait::{
+    began, begin, end, end_anywhere, put_off, refresh_waker, slot_state, take_delivery,
+};
 pub use waiter::{Untold, Waiter, Wakeup};
 pub(crate) use waits::{SlotId, State};
