@@ -8,11 +8,13 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use std::time::Duration;
+
 use tokio::runtime::Handle as Runtime;
 
 use super::callbacks::{Callback, Callbacks, DoneCall, NO_TOKEN, SendCallback, Token};
 use super::family::tell_detached;
-use super::header::{CANCELLED, DONE, FAILED, FINISHED, Failure, UNRETRIEVED};
+use super::header::{CANCELLED, DONE, FAILED, FINISHED, Failure, LENT, UNRETRIEVED};
 use super::refs::{CellRef, TaskRef};
 use super::step::wake_slot;
 use super::task::{Outcome, outcome};
@@ -184,10 +186,40 @@ pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> 
     if !cell.is_done() {
         return Err(InvalidStateError::new("Result is not set.").into());
     }
-    // SAFETY: passed on.
-    let taken = cell.access(|| unsafe { take_outcome::<T>(cell) });
-    // SAFETY: passed on.
-    unsafe { retrieved(cell, taken, clone) }
+    // At home only this thread copies the value, so that nobody else can look for it meanwhile.
+    let lends = clone.is_some() && !cell.is_here();
+    loop {
+        let taken = cell.access(|| {
+            cell.clear(UNRETRIEVED);
+            let lent = cell.has(LENT);
+            // SAFETY: we are the cell's only user, and the caller knows the type.
+            let taken = take(unsafe { outcome::<T>(cell).as_mut() });
+            if lends && matches!(taken, Outcome::Value(_)) {
+                cell.set(LENT);
+            }
+            (taken, lent)
+        });
+        return match (taken, clone) {
+            (Some((Outcome::Value(value), _)), None) => Ok(value),
+            (Some((Outcome::Value(value), _)), Some(clone)) => {
+                let lent = lends.then(|| Lent::new(cell));
+                let result = clone(&value);
+                // SAFETY: as above. Cloning may have called anything, but whoever looked meanwhile
+                // found an outcome that had been taken: `None`, which needs no drop.
+                cell.access(|| unsafe { outcome::<T>(cell).write(Outcome::Value(value)) });
+                drop(lent);
+                Ok(result)
+            }
+            (Some((Outcome::Error(exception), _)), _) => Err(exception),
+            (Some((Outcome::None | Outcome::Raised(_) | Outcome::Cancelled(_), lent)), _) => {
+                if lent && Lent::waited_for(cell) {
+                    continue;
+                }
+                Err(InvalidStateError::new("the result was already taken").into())
+            }
+            (None, _) => Err(not_here()),
+        };
+    }
 }
 
 /// As [`retrieve`], for the owner of the reference, once the cell is done.
@@ -197,45 +229,65 @@ pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> 
 /// The cell's value is a `T`.
 #[inline]
 pub(crate) unsafe fn retrieve_mut<T>(cell: &mut CellRef, clone: Option<fn(&T) -> T>) -> Result<T> {
+    if clone.is_none() {
+        let taken = cell.access_mut(|cell| {
+            // SAFETY: we are the cell's only user, and the caller knows the type.
+            let place = unsafe { outcome::<T>(cell).as_mut() };
+            matches!(place, Outcome::Value(_)).then(|| std::mem::replace(place, Outcome::None))
+        });
+        if let Some(Some(Outcome::Value(value))) = taken {
+            return Ok(value);
+        }
+    }
     // SAFETY: passed on.
-    let taken = cell.access_mut(|cell| unsafe { take_outcome::<T>(cell) });
-    match (taken, clone) {
-        (Some(Outcome::Value(value)), None) => Ok(value),
-        // SAFETY: passed on.
-        (taken, clone) => unsafe { retrieved(cell, taken, clone) },
+    unsafe { retrieve(cell, clone) }
+}
+
+/// A value is being copied by this thread; while that is so the outcome is `None`, and `LENT` tells
+/// other threads to wait for it. A user's `Clone` may call anything, so that no lock is held.
+struct Lent<'a>(&'a CellRef);
+
+thread_local! {
+    /// The cells whose values this thread is copying.
+    static BORROWED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+impl<'a> Lent<'a> {
+    fn new(cell: &'a CellRef) -> Self {
+        BORROWED.with_borrow_mut(|borrowed| borrowed.push(cell.address()));
+        Self(cell)
+    }
+
+    /// Waits until another thread has copied the value; false where it is this one that copies.
+    #[cold]
+    fn waited_for(cell: &CellRef) -> bool {
+        if BORROWED.with_borrow(|borrowed| borrowed.contains(&cell.address())) {
+            return false;
+        }
+        let mut yields = 0;
+        while cell.has(LENT) {
+            // Most values are copied in no time, and some are large.
+            if yields < YIELDS {
+                yields += 1;
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(NAP);
+            }
+        }
+        true
     }
 }
 
-/// # Safety
-///
-/// The cell is done, its value is a `T`, and the caller is its only user.
-#[inline(always)]
-unsafe fn take_outcome<T>(cell: &CellRef) -> Outcome<T> {
-    cell.clear(UNRETRIEVED);
-    // SAFETY: the caller's promise.
-    take(unsafe { outcome::<T>(cell).as_mut() })
+impl Drop for Lent<'_> {
+    /// The value is back, or gone with a panic.
+    fn drop(&mut self) {
+        BORROWED.with_borrow_mut(Vec::pop);
+        self.0.access(|| self.0.clear(LENT));
+    }
 }
 
-/// # Safety
-///
-/// The cell's value is a `T`.
-#[inline(never)]
-unsafe fn retrieved<T>(
-    cell: &CellRef,
-    taken: Option<Outcome<T>>,
-    clone: Option<fn(&T) -> T>,
-) -> Result<T> {
-    let Some(taken) = taken else {
-        return Err(not_here());
-    };
-    let (result, back) = share(taken, clone);
-    if let Some(value) = back {
-        // SAFETY: the caller's promise. Cloning may have called anything, but whoever looked meanwhile
-        // found an outcome that had been taken: `None`, which needs no drop.
-        cell.access(|| unsafe { outcome::<T>(cell).write(Outcome::Value(value)) });
-    }
-    result
-}
+const YIELDS: u32 = 100;
+const NAP: Duration = Duration::from_micros(100);
 
 /// The exception of a cell that is done (`Future.exception`); `Err` when cancelled or pending.
 pub(crate) fn error(cell: &CellRef) -> Result<Option<Exception>> {
@@ -411,20 +463,6 @@ fn take<T>(outcome: &mut Outcome<T>) -> Outcome<T> {
     match outcome {
         Outcome::None | Outcome::Value(_) => std::mem::replace(outcome, Outcome::None),
         failed => failed.error(true).map_or(Outcome::None, Outcome::Error),
-    }
-}
-
-/// The result of what was taken, and the value to be put back where it was only cloned.
-#[inline(always)]
-fn share<T>(taken: Outcome<T>, clone: Option<fn(&T) -> T>) -> (Result<T>, Option<T>) {
-    match (taken, clone) {
-        (Outcome::Value(value), None) => (Ok(value), None),
-        (Outcome::Value(value), Some(clone)) => (Ok(clone(&value)), Some(value)),
-        (Outcome::Error(exception), _) => (Err(exception), None),
-        (Outcome::None | Outcome::Raised(_) | Outcome::Cancelled(_), _) => (
-            Err(InvalidStateError::new("the result was already taken").into()),
-            None,
-        ),
     }
 }
 

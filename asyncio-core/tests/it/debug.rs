@@ -495,11 +495,13 @@ fn slow_steps_on_many_threads_are_named() -> Result<()> {
                 Ok(())
             });
             slow.await?;
+            let (sender, receiver) = tokio::sync::oneshot::channel();
             let swallows = Task::builder().name("swallows").spawn(async {
+                let _ = sender.send(());
                 let _ = sleep(3600).await;
                 Ok(())
             });
-            sleep(0.005).await?;
+            receiver.await?;
             swallows.cancel();
             swallows.await
         })?;

@@ -42,6 +42,8 @@ mod threads_pool;
 mod threadsafe;
 mod timeouts;
 mod timers;
+mod tokio_combinators;
+mod tokio_mode;
 mod tokio_races;
 mod wait;
 mod worker_threads;
