@@ -202,8 +202,9 @@ pub(crate) fn read(core: &Core, mail: Mail) {
     match mail {
         Mail::Release(released) => released.release(),
         Mail::Wake(task) => {
-            // Release, with the AcqRel in the sender: who sends after this is read again.
-            task.base.wake_sent.store(false, Ordering::Release);
+            // Acquire, with the Release in the sender: one that found the flag set sends nothing, so that
+            // this step has to see what it woke for. A plain store would not: it reads nothing.
+            task.base.wake_sent.swap(false, Ordering::Acquire);
             cell::schedule(&task);
         }
         Mail::WakeSlot(task, id) => {

@@ -53,10 +53,10 @@ fn schedule_elsewhere(task: &TaskRef) {
     }
     match task.cell().access(|| schedule_driven(task)) {
         Some(poller) => tell(task, poller.as_ref()),
-        None if task.base.wake_sent.swap(true, Ordering::AcqRel) => {}
+        // Release, with the Acquire where the loop clears the flag: whoever finds it set did what it woke
+        // for before that, and the step that follows sees it.
+        None if task.base.wake_sent.swap(true, Ordering::Release) => {}
         None => {
-            // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
-            // and steps the task.
             let unread = task.cell().home().post(Mail::Wake(task.clone()));
             drop(unread);
         }
