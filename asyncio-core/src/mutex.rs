@@ -10,7 +10,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::primitives::{AtomicBool, const_fn, spin_loop, yield_now};
+use crate::primitives::{
+    AtomicBool, const_fn, sleep_in_model, spin_loop, wake_in_model, yield_now,
+};
 
 /// A value that one thread at a time uses, for a moment.
 ///
@@ -164,16 +166,24 @@ impl Latch {
     fn take(&self) -> bool {
         // Acquire on taking and Release on giving back make it a lock: what one holder did happens
         // before what the next one does.
-        !self.locked.swap(true, Ordering::Acquire)
+        self.locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[cold]
     fn wait(&self) {
         let mut rounds = 0;
         loop {
-            self.watch();
+            let slept = sleep_in_model(self.address());
+            if !slept {
+                self.watch();
+            }
             if self.take() {
                 return;
+            }
+            if slept {
+                continue;
             }
             rounds += 1;
             if rounds < YIELDS {
@@ -184,10 +194,14 @@ impl Latch {
         }
     }
 
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Looks on until it is unlocked, but not for long.
     fn watch(&self) {
         for _ in 0..SPINS {
-            // Relaxed: only looked at, the swap that follows is what takes it.
+            // Relaxed: only looked at, the exchange that follows is what takes it.
             if !self.locked.load(Ordering::Relaxed) {
                 return;
             }
@@ -201,6 +215,7 @@ impl Drop for Unlock<'_> {
     fn drop(&mut self) {
         // Release: see `take`.
         self.0.locked.store(false, Ordering::Release);
+        wake_in_model(self.0.address());
     }
 }
 

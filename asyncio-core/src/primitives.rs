@@ -19,8 +19,20 @@ pub(crate) use {
     loom::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32},
     loom::sync::{Mutex, MutexGuard},
     loom::thread::yield_now,
-    loomed::{Cell, Local, thread_local},
+    loomed::{Cell, Local, sleep_in_model, thread_local, wake_in_model},
 };
+
+/// Sleeps until `wake_in_model` is called for the lock with this address, but in a model only, where a
+/// thread that looks again and again would be tried with every number of looks.
+#[cfg(not(asyncio_loom))]
+pub(crate) const fn sleep_in_model(_lock: usize) -> bool {
+    false
+}
+
+/// The lock was given back.
+#[cfg(not(asyncio_loom))]
+#[inline(always)]
+pub(crate) const fn wake_in_model(_lock: usize) {}
 
 /// Makes a function `const`, but not with loom, whose primitives are made while a model runs.
 macro_rules! const_fn {

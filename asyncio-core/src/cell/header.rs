@@ -82,12 +82,12 @@ pub(crate) const STARTED: u32 = 1 << 6; // was polled at least once
 pub(crate) const MUST_CANCEL: u32 = 1 << 7; // raise CancelledError at the next step
 pub(crate) const REQUESTED: u32 = 1 << 8; // some request to cancel has not been raised yet
 pub(crate) const VISITING: u32 = 1 << 9; // on the path of a cancellation under way
-pub(crate) const LENT: u32 = 1 << 10; // the value is being copied, and will be back
 pub(crate) const VALUE_IS_SEND: u32 = 1 << 11; // the value may be dropped on any thread
 pub(crate) const KILLED: u32 = 1 << 12; // its group is gone: the future is dropped, not polled again
 pub(crate) const REARMED: u32 = 1 << 14; // the step before left a request over
 pub(crate) const SCOPED: u32 = 1 << 13; // polled by the borrowing scope it lives in
-pub(crate) const LISTED: u32 = 1 << 15; // seen already, while the children of a gather are counted
+pub(crate) const LISTED: u32 = 1 << 10; // seen already, while the children of a gather are counted
+pub(crate) const LENT: u32 = 1 << 15; // the value is out to be cloned, and comes back
 pub(crate) const DONE: u32 = FINISHED | CANCELLED;
 
 impl Header {

@@ -8,8 +8,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use std::time::Duration;
-
 use tokio::runtime::Handle as Runtime;
 
 use super::callbacks::{Callback, Callbacks, DoneCall, NO_TOKEN, SendCallback, Token};
@@ -23,6 +21,7 @@ use crate::exceptions::{
     CancelledError, Exception, InvalidStateError, Message, Result, RuntimeError,
 };
 use crate::loop_cell::Mail;
+use crate::primitives::{Cell, sleep_in_model, thread_local, wake_in_model, yield_now};
 use crate::ready::Ready;
 
 /// Stores a future's value and schedules the callbacks (`Future.set_result`).
@@ -186,40 +185,10 @@ pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> 
     if !cell.is_done() {
         return Err(InvalidStateError::new("Result is not set.").into());
     }
-    // At home only this thread copies the value, so that nobody else can look for it meanwhile.
-    let lends = clone.is_some() && !cell.is_here();
-    loop {
-        let taken = cell.access(|| {
-            cell.clear(UNRETRIEVED);
-            let lent = cell.has(LENT);
-            // SAFETY: we are the cell's only user, and the caller knows the type.
-            let taken = take(unsafe { outcome::<T>(cell).as_mut() });
-            if lends && matches!(taken, Outcome::Value(_)) {
-                cell.set(LENT);
-            }
-            (taken, lent)
-        });
-        return match (taken, clone) {
-            (Some((Outcome::Value(value), _)), None) => Ok(value),
-            (Some((Outcome::Value(value), _)), Some(clone)) => {
-                let lent = lends.then(|| Lent::new(cell));
-                let result = clone(&value);
-                // SAFETY: as above. Cloning may have called anything, but whoever looked meanwhile
-                // found an outcome that had been taken: `None`, which needs no drop.
-                cell.access(|| unsafe { outcome::<T>(cell).write(Outcome::Value(value)) });
-                drop(lent);
-                Ok(result)
-            }
-            (Some((Outcome::Error(exception), _)), _) => Err(exception),
-            (Some((Outcome::None | Outcome::Raised(_) | Outcome::Cancelled(_), lent)), _) => {
-                if lent && Lent::waited_for(cell) {
-                    continue;
-                }
-                Err(InvalidStateError::new("the result was already taken").into())
-            }
-            (None, _) => Err(not_here()),
-        };
-    }
+    // SAFETY: passed on.
+    let taken = cell.access(|| unsafe { take_outcome(cell, clone) });
+    // SAFETY: passed on.
+    unsafe { retrieved(cell, taken, clone) }
 }
 
 /// As [`retrieve`], for the owner of the reference, once the cell is done.
@@ -229,65 +198,116 @@ pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> 
 /// The cell's value is a `T`.
 #[inline]
 pub(crate) unsafe fn retrieve_mut<T>(cell: &mut CellRef, clone: Option<fn(&T) -> T>) -> Result<T> {
-    if clone.is_none() {
-        let taken = cell.access_mut(|cell| {
-            // SAFETY: we are the cell's only user, and the caller knows the type.
-            let place = unsafe { outcome::<T>(cell).as_mut() };
-            matches!(place, Outcome::Value(_)).then(|| std::mem::replace(place, Outcome::None))
-        });
-        if let Some(Some(Outcome::Value(value))) = taken {
-            return Ok(value);
-        }
-    }
     // SAFETY: passed on.
-    unsafe { retrieve(cell, clone) }
+    let taken = cell.access_mut(|cell| unsafe { take_outcome(cell, clone) });
+    match (taken, clone) {
+        (Some(Taken::Out(Outcome::Value(value))), None) => Ok(value),
+        // SAFETY: passed on.
+        (taken, clone) => unsafe { retrieved(cell, taken, clone) },
+    }
 }
 
-/// A value is being copied by this thread; while that is so the outcome is `None`, and `LENT` tells
-/// other threads to wait for it. A user's `Clone` may call anything, so that no lock is held.
-struct Lent<'a>(&'a CellRef);
+/// What was found where the outcome stands.
+enum Taken<T> {
+    Out(Outcome<T>),
+    /// Another thread is cloning the value.
+    Lent,
+}
+
+/// # Safety
+///
+/// The cell is done, its value is a `T`, and the caller is its only user.
+#[inline(always)]
+unsafe fn take_outcome<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> Taken<T> {
+    let flags = cell.flags();
+    if flags & LENT != 0 {
+        return Taken::Lent;
+    }
+    // SAFETY: the caller's promise.
+    let taken = take(unsafe { outcome::<T>(cell).as_mut() });
+    let lent = match (&taken, clone) {
+        (Outcome::Value(_), Some(_)) => LENT,
+        _ => 0,
+    };
+    cell.set_flags(flags & !UNRETRIEVED | lent);
+    Taken::Out(taken)
+}
+
+/// # Safety
+///
+/// The cell is done and its value is a `T`.
+#[inline(never)]
+unsafe fn retrieved<T>(
+    cell: &CellRef,
+    mut taken: Option<Taken<T>>,
+    clone: Option<fn(&T) -> T>,
+) -> Result<T> {
+    loop {
+        return match (taken, clone) {
+            (None, _) => Err(not_here()),
+            (Some(Taken::Lent), _) => {
+                wait_for_value(cell)?;
+                // SAFETY: passed on.
+                taken = cell.access(|| unsafe { take_outcome(cell, clone) });
+                continue;
+            }
+            (Some(Taken::Out(Outcome::Value(value))), None) => Ok(value),
+            (Some(Taken::Out(Outcome::Value(value))), Some(clone)) => {
+                let outer = LENDING.get();
+                LENDING.set(true);
+                let value = Some(value);
+                let loan = Loan { cell, value, outer };
+                // Out here, because it may call anything.
+                loan.value.as_ref().map(clone).ok_or_else(already_taken)
+            }
+            (Some(Taken::Out(Outcome::Error(exception))), _) => Err(exception),
+            (Some(Taken::Out(_)), _) => Err(already_taken()),
+        };
+    }
+}
 
 thread_local! {
-    /// The cells whose values this thread is copying.
-    static BORROWED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// A value is being cloned on this thread.
+    static LENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-impl<'a> Lent<'a> {
-    fn new(cell: &'a CellRef) -> Self {
-        BORROWED.with_borrow_mut(|borrowed| borrowed.push(cell.address()));
-        Self(cell)
-    }
-
-    /// Waits until another thread has copied the value; false where it is this one that copies.
-    #[cold]
-    fn waited_for(cell: &CellRef) -> bool {
-        if BORROWED.with_borrow(|borrowed| borrowed.contains(&cell.address())) {
-            return false;
-        }
-        let mut yields = 0;
-        while cell.has(LENT) {
-            // Most values are copied in no time, and some are large.
-            if yields < YIELDS {
-                yields += 1;
-                std::thread::yield_now();
-            } else {
-                std::thread::sleep(NAP);
-            }
-        }
-        true
-    }
+/// A value that is out to be cloned; it goes back also when that panics.
+struct Loan<'a, T> {
+    cell: &'a CellRef,
+    value: Option<T>,
+    outer: bool,
 }
 
-impl Drop for Lent<'_> {
-    /// The value is back, or gone with a panic.
+impl<T> Drop for Loan<'_, T> {
     fn drop(&mut self) {
-        BORROWED.with_borrow_mut(Vec::pop);
-        self.0.access(|| self.0.clear(LENT));
+        let Self { cell, value, outer } = self;
+        LENDING.set(*outer);
+        cell.access(|| {
+            if let Some(value) = value.take() {
+                // SAFETY: we are the cell's only user, and the value came from there. Whoever looked
+                // meanwhile left the outcome as it is: `None`, which needs no drop.
+                unsafe { outcome::<T>(cell).write(Outcome::Value(value)) };
+            }
+            cell.clear(LENT);
+        });
+        wake_in_model(cell.address());
     }
 }
 
-const YIELDS: u32 = 100;
-const NAP: Duration = Duration::from_micros(100);
+/// Waits until another thread has cloned the value.
+///
+/// A clone that asks for a value itself, its own perhaps, does not wait: two of them might wait for each
+/// other.
+#[cold]
+fn wait_for_value(cell: &CellRef) -> Result<()> {
+    if LENDING.get() {
+        return Err(already_taken());
+    }
+    if !sleep_in_model(cell.address()) {
+        yield_now();
+    }
+    Ok(())
+}
 
 /// The exception of a cell that is done (`Future.exception`); `Err` when cancelled or pending.
 pub(crate) fn error(cell: &CellRef) -> Result<Option<Exception>> {
@@ -464,6 +484,11 @@ fn take<T>(outcome: &mut Outcome<T>) -> Outcome<T> {
         Outcome::None | Outcome::Value(_) => std::mem::replace(outcome, Outcome::None),
         failed => failed.error(true).map_or(Outcome::None, Outcome::Error),
     }
+}
+
+#[cold]
+fn already_taken() -> Exception {
+    InvalidStateError::new("the result was already taken").into()
 }
 
 fn not_here() -> Exception {

@@ -4,8 +4,10 @@
     reason = "a cell's content is reached through loom's raw pointers"
 )]
 
+use std::cell::RefCell;
+
 use loom::cell::UnsafeCell;
-use loom::thread::LocalKey;
+use loom::thread::{AccessError, LocalKey, Thread};
 
 /// A `Cell` whose accesses loom checks: two of them that nothing orders fail the model.
 pub(crate) struct Cell<T>(UnsafeCell<T>);
@@ -67,6 +69,19 @@ impl<T: 'static> Local<T> {
     }
 }
 
+impl<T: 'static> Local<RefCell<T>> {
+    pub(crate) fn try_with<R>(
+        &'static self,
+        function: impl FnOnce(&RefCell<T>) -> R,
+    ) -> Result<R, AccessError> {
+        self.0.try_with(function)
+    }
+
+    pub(crate) fn with_borrow_mut<R>(&'static self, function: impl FnOnce(&mut T) -> R) -> R {
+        self.with(|cell| function(&mut cell.borrow_mut()))
+    }
+}
+
 impl<T: 'static> Local<Cell<T>> {
     pub(crate) fn get(&'static self) -> T
     where
@@ -77,10 +92,6 @@ impl<T: 'static> Local<Cell<T>> {
 
     pub(crate) fn set(&'static self, value: T) {
         self.with(|cell| cell.set(value));
-    }
-
-    pub(crate) fn replace(&'static self, value: T) -> T {
-        self.with(|cell| cell.replace(value))
     }
 }
 
@@ -97,3 +108,29 @@ macro_rules! local {
     () => {};
 }
 pub(crate) use local as thread_local;
+
+std::thread_local! {
+    /// Who waits for which lock, by its address; of the model that runs on this thread.
+    static SLEEPING: RefCell<Vec<(usize, Thread)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sleeps until the lock is given back. Nothing comes between the look that found it taken and this:
+/// loom's threads take turns at its own primitives only.
+pub(crate) fn sleep_in_model(lock: usize) -> bool {
+    let sleeper = (lock, loom::thread::current());
+    SLEEPING.with(|sleeping| sleeping.borrow_mut().push(sleeper));
+    loom::thread::park();
+    true
+}
+
+/// Wakes all who wait for this lock.
+pub(crate) fn wake_in_model(lock: usize) {
+    SLEEPING.with(|sleeping| {
+        sleeping.borrow_mut().retain(|(waits_for, thread)| {
+            if *waits_for == lock {
+                thread.unpark();
+            }
+            *waits_for != lock
+        });
+    });
+}

@@ -17,6 +17,7 @@ use crate::cell::{self, CANCELLED, Callback, CellRef, LISTED, Outer, Part, Typed
 use crate::current::{self, Frame};
 use crate::exceptions::{Exception, Result, ValueError};
 use crate::futures::Future;
+use crate::primitives::yield_now;
 use crate::slab::Key;
 use children::Tasks;
 
@@ -245,7 +246,7 @@ impl<K: Tasks> Gathering<K> {
         let Some(tasks) = tasks else {
             // Somebody looked at it before, and so it is finished; perhaps another thread is at it.
             while !self.outer.cell().is_done() {
-                std::thread::yield_now();
+                yield_now();
             }
             let future = Future::of(Typed::future(self.outer.cell().home().core()));
             // The children were done from the start: each gave a value, or this is why not.
