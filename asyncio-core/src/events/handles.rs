@@ -20,6 +20,11 @@ use crate::tasks::TaskHandle;
 /// assert!(().into_result().is_ok());
 /// assert!(Err::<(), _>(RuntimeError::new("no")).into_result().is_err());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a callback returns nothing or a `Result<()>`, not `{Self}`",
+    label = "the callback returns `{Self}`",
+    note = "nobody asks for a callback's value: drop it, as in `|task| drop(task.result())`"
+)]
 pub trait CallbackResult: 'static {
     /// The error, if the callback failed.
     ///
