@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::contextvars::Context;
+use crate::debug;
 use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::slab::Key;
@@ -252,7 +253,7 @@ impl ExceptionContext {
     #[must_use]
     pub fn with_task(self, task: &TaskHandle) -> Self {
         let header = task.task();
-        let created_at = header.cell().home().debug().then_some(header.spawned_at);
+        let created_at = debug::is_on(header.cell().home()).then_some(header.spawned_at);
         self.of_task(task.get_name(), task.get_context(), created_at)
     }
 
