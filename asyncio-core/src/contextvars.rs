@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::current;
@@ -223,10 +223,16 @@ impl<T> fmt::Debug for Token<T> {
 /// ```
 #[derive(Clone)]
 pub struct Context {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
 }
 
 struct Shared {
+    /// Whether there were ever values, so that who finds none need not lock to see.
+    had_values: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
     values: Values,
     entered: bool,
 }
@@ -294,28 +300,41 @@ impl Context {
 
     fn of(values: Values) -> Self {
         Self {
-            shared: Arc::new(Mutex::new(Shared {
-                values,
-                entered: false,
-            })),
+            shared: Arc::new(Shared {
+                had_values: AtomicBool::new(values.0.is_some()),
+                state: Mutex::new(State {
+                    values,
+                    entered: false,
+                }),
+            }),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let state = &self.shared.state;
+        state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn values(&self) -> Values {
+        // Relaxed: who sees the flag locks; and who learned of a value that was set has learned of the
+        // flag as well, because that came before it on the same thread.
+        if !self.shared.had_values.load(Ordering::Relaxed) {
+            return Values::default();
+        }
         self.lock().values.clone()
     }
 
     /// Sets a variable's value, or removes it; what was there comes back, to be dropped by the caller,
     /// because that may call anything.
     fn replace(&self, id: usize, value: Option<Value>) -> Option<Value> {
-        let mut shared = self.lock();
+        let mut state = self.lock();
         match value {
-            Some(value) => shared.values.insert(id, value),
-            None => shared.values.remove(id),
+            Some(value) => {
+                // Relaxed: see `values`.
+                self.shared.had_values.store(true, Ordering::Relaxed);
+                state.values.insert(id, value)
+            }
+            None => state.values.remove(id),
         }
     }
 

@@ -55,6 +55,9 @@ pub(crate) struct Delivery {
     pub(crate) begun: Cell<u32>,
     /// The step before left the same request over.
     pub(crate) rearmed: Cell<bool>,
+    /// A scope has made a request of its own and did not poll what could have raised the one that is
+    /// due: both are for the next step.
+    pub(crate) put_off: Cell<bool>,
     message: Cell<Message>,
 }
 
@@ -81,6 +84,7 @@ impl Delivery {
         let (taken, begun) = mark;
         // What keeps beginning to wait anew without ever raising the request is in the way too.
         self.due.get()
+            && !self.put_off.get()
             && self.taken.get() == taken
             && (self.begun.get() == begun || self.rearmed.get())
     }

@@ -387,14 +387,16 @@ mod unix {
     fn threads_closing() -> Result<()> {
         let runner = threads()?;
         runner.run(async {
+            let (sender, receiver) = tokio::sync::oneshot::channel();
             drop(create_task::<(), _>(async {
+                let _ = sender.send(());
                 let _ = sleep(60).await;
                 println!("ready");
                 loop {
                     let _ = sleep(60).await;
                 }
             }));
-            sleep(0.01).await
+            Ok(receiver.await?)
         })?;
         tell(runner.close());
         println!("closed: {}", runner.run(async { Ok(()) }).is_err());

@@ -4,12 +4,12 @@
 //! are compared live as well. Our side runs in worker processes, so that a program that hangs or
 //! crashes is a finding like any other.
 
-mod corpus;
-mod faults;
-mod minimise;
-mod options;
-mod peer;
-mod python;
+pub(crate) mod corpus;
+pub(crate) mod faults;
+pub(crate) mod minimise;
+pub(crate) mod options;
+pub(crate) mod peer;
+pub(crate) mod python;
 mod record;
 mod report;
 mod run;
@@ -117,7 +117,7 @@ fn print_programs(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

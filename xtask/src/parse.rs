@@ -5,7 +5,7 @@ mod args;
 mod tests;
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -332,12 +332,12 @@ impl Parser {
     }
 
     /// The action of a callback: one statement that never suspends.
-    fn deferred(&mut self, args: &mut Args<'_>) -> Parsed<Rc<Deferred>> {
+    fn deferred(&mut self, args: &mut Args<'_>) -> Parsed<Arc<Deferred>> {
         let mut inner = Args::new(args.next()?)?;
         let mut uses = Vec::new();
         let action = self.action(&mut inner, &mut uses)?;
         inner.end()?;
-        Ok(Rc::new(Deferred { uses, action }))
+        Ok(Arc::new(Deferred { uses, action }))
     }
 
     fn handlers(&mut self, args: &mut Args<'_>, may_reraise: bool) -> Parsed<Vec<Handler>> {

@@ -152,8 +152,8 @@ impl Level {
         });
         match task {
             Some(task) if raises == Some(true) => schedule(task),
-            None if answer == Answer::Accepted => family::accepted(&self.cell),
-            _ => {}
+            None => family::answered(&self.cell, answer == Answer::Accepted),
+            Some(_) => {}
         }
         answer
     }
@@ -217,6 +217,7 @@ fn visit_future(cell: &CellRef, message: &Message, path: &[Level]) -> Visit {
         if let Some(Some(answer)) = refused {
             return Visit::Answer(answer);
         }
+        family::asked(cell);
         targets.reverse();
         return Visit::Forward(Level {
             cell: cell.clone(),

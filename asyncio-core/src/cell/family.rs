@@ -40,8 +40,11 @@ pub(crate) trait Part: Sized + 'static {
     /// cancelled itself. Must not call out.
     fn forwards_to(&self) -> Option<Vec<CellRef>>;
 
-    /// One of the children accepted a request. Must not call out.
-    fn accepted(&mut self);
+    /// A request is about to go to the children. Must not call out.
+    fn asked(&mut self);
+
+    /// All children have been asked; whether one of them accepted.
+    fn answered(outer: &Outer<Self>, accepted: bool);
 
     /// The future itself was cancelled.
     fn cancelled(outer: &Outer<Self>);
@@ -61,7 +64,8 @@ pub(crate) struct Outer<P> {
 pub(crate) struct FamilyTable {
     child_done: fn(&CellRef, &CellRef, u32),
     forwards_to: fn(&CellRef) -> Option<Vec<CellRef>>,
-    accepted: fn(&CellRef),
+    asked: fn(&CellRef),
+    answered: fn(&CellRef, bool),
     cancelled: fn(&CellRef),
     let_go: fn(&CellRef),
 }
@@ -171,10 +175,17 @@ pub(super) fn forwards_to(cell: &CellRef) -> Option<Vec<CellRef>> {
     (cell.vtable.family?.forwards_to)(cell)
 }
 
-/// Takes note that a child has accepted a request to cancel.
-pub(super) fn accepted(cell: &CellRef) {
+/// Takes note that a request to cancel is about to go to the children.
+pub(super) fn asked(cell: &CellRef) {
     if let Some(family) = cell.vtable.family {
-        (family.accepted)(cell);
+        (family.asked)(cell);
+    }
+}
+
+/// Takes note that it went to all of them, and whether one accepted it.
+pub(super) fn answered(cell: &CellRef, accepted: bool) {
+    if let Some(family) = cell.vtable.family {
+        (family.answered)(cell, accepted);
     }
 }
 
@@ -220,9 +231,10 @@ impl<P: Part> FamilyCell<P> {
     const FAMILY: FamilyTable = FamilyTable {
         child_done: |cell, child, number| P::child_done(Self::outer(cell), child, number),
         forwards_to: |cell| Self::outer(cell).with(|part| part.forwards_to())?,
-        accepted: |cell| {
-            Self::outer(cell).with(P::accepted);
+        asked: |cell| {
+            Self::outer(cell).with(P::asked);
         },
+        answered: |cell, accepted| P::answered(Self::outer(cell), accepted),
         cancelled: |cell| P::cancelled(Self::outer(cell)),
         let_go: |cell| P::let_go(Self::outer(cell)),
     };

@@ -420,8 +420,9 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery, driver: O
         woken = driver.is_some_and(|driver| drive(task, driver));
         if left_over {
             // The foreign future was done after all, and the task went on to wait for something
-            // else.
-            task.base.set(MUST_CANCEL | REARMED);
+            // else. A request that was only put off has not met anything foreign yet.
+            let rearmed = if delivery.put_off.get() { 0 } else { REARMED };
+            task.base.set(MUST_CANCEL | rearmed);
             task.set_message(delivery.message());
         }
         task.base.has(MUST_CANCEL).then(|| task.message())

@@ -320,6 +320,15 @@ pub(crate) fn began() {
     });
 }
 
+/// Notes that a scope of ours leaves the delivery to the next step.
+pub(crate) fn put_off() {
+    current::with(|frame| {
+        if let Some(frame) = frame {
+            frame.delivery.put_off.set(true);
+        }
+    });
+}
+
 /// Notes that a wait of ours raised the CancelledError that was due.
 #[cold]
 pub(crate) fn take_delivery(task: &TaskRef) {

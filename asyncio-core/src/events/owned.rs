@@ -126,8 +126,8 @@ impl EventLoopBuilder {
     }
 
     /// Has chance decide the order, for tests: each iteration runs some of what is ready, at least one
-    /// entry, in an order drawn with the seed. What becomes ready is left until it is drawn, so that one
-    /// task may get far ahead of another, as on several threads.
+    /// entry, in an order drawn with the seed. The rest waits until it is drawn, with some seeds for long, so
+    /// that one task may get far ahead of another, as on several threads.
     ///
     /// A program that ends differently under some seed depends on the order of the loop, and may end
     /// so on a tokio runtime too. With a virtual clock the same seed always gives the same order.

@@ -317,7 +317,9 @@ impl<T: Send + 'static> Part for InExecutor<T> {
         None
     }
 
-    fn accepted(&mut self) {}
+    fn asked(&mut self) {}
+
+    fn answered(_: &Outer<Self>, _: bool) {}
 
     fn cancelled(outer: &Outer<Self>) {
         if let Some(Some(shared)) = outer.with(|part| part.0.take()) {

@@ -107,7 +107,9 @@ impl Part for Members {
         None
     }
 
-    fn accepted(&mut self) {}
+    fn asked(&mut self) {}
+
+    fn answered(_: &Outer<Self>, _: bool) {}
 
     fn cancelled(_: &Outer<Self>) {}
 

@@ -152,7 +152,9 @@ impl<T: 'static> Part for Shielded<T> {
         None
     }
 
-    fn accepted(&mut self) {}
+    fn asked(&mut self) {}
+
+    fn answered(_: &Outer<Self>, _: bool) {}
 
     fn cancelled(outer: &Outer<Self>) {
         match outer.cell().home().core() {

@@ -8,7 +8,7 @@ use super::wait::cancel_and_wait;
 use crate::debug::Unpolled;
 use crate::exceptions::{Result, TimeoutError};
 use crate::time::MaybeDelay;
-use crate::timeouts::Timeout;
+use crate::timeouts;
 
 /// Awaits a future for so long at the most (`asyncio.wait_for`); `None` for as long as it takes.
 ///
@@ -90,7 +90,7 @@ where
         .seconds()
         .is_none_or(|seconds| seconds > 0.0 || seconds.is_nan())
     {
-        return Timeout::new(timeout).run(future).await;
+        return timeouts::timeout(timeout, future).await;
     }
     let task = spawner.ensure(future);
     if task.done() {

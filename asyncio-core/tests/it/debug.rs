@@ -6,9 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use asyncio_core::{
-    FutureExt, Result, Runner, RuntimeError, Task, Timeout, ValueError, as_completed, create_task,
-    current_task, ensure_future, gather, get_running_loop, new_event_loop, run, shield, sleep,
-    staggered_race, timeout, timeout_at, timeout_with, to_thread, wait_for, wait_for_local,
+    ExceptionContext, FutureExt, Result, Runner, RuntimeError, Task, Timeout, ValueError,
+    as_completed, create_task, current_task, ensure_future, gather, get_running_loop,
+    new_event_loop, run, shield, sleep, staggered_race, timeout, timeout_at, timeout_with,
+    to_thread, wait_for, wait_for_local,
 };
 
 use crate::support::{Reports, error_of, fails_with, turns};
@@ -326,6 +327,28 @@ fn every_coroutine_that_is_dropped_unawaited_is_named() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn on_many_threads_too_what_is_never_awaited_is_named() -> Result<()> {
+    for debug in [true, false] {
+        let runner = Runner::builder().debug(debug).worker_threads(1).build()?;
+        let lines = runner.run(async {
+            let lines = logged(|| {
+                drop((wait_for(sleep(1), 1), timeout(1, sleep(1))));
+                Ok(())
+            })?;
+            let context = ExceptionContext::new("told", None);
+            let context = context.with_task(&current_task().expect("a task"));
+            Ok((lines, context.created_at().is_some()))
+        })?;
+        runner.close()?;
+        let names = lines.0.iter().filter_map(|line| line.split('\'').nth(1));
+        let expected: &[&str] = if debug { &["wait_for", "timeout"] } else { &[] };
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+        assert_eq!(lines.1, debug);
+    }
+    Ok(())
+}
+
 /// What is started at once is a task, which is named when it never begins.
 #[test]
 fn a_task_that_never_begins_is_named() -> Result<()> {
@@ -495,11 +518,13 @@ fn slow_steps_on_many_threads_are_named() -> Result<()> {
                 Ok(())
             });
             slow.await?;
+            let (sender, receiver) = tokio::sync::oneshot::channel();
             let swallows = Task::builder().name("swallows").spawn(async {
+                let _ = sender.send(());
                 let _ = sleep(3600).await;
                 Ok(())
             });
-            sleep(0.005).await?;
+            receiver.await?;
             swallows.cancel();
             swallows.await
         })?;

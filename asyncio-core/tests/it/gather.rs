@@ -391,3 +391,27 @@ fn a_child_that_ends_on_another_thread_is_among_the_results() {
         |results| results.is_ok_and(|(result,)| result.is_ok_and(|value| value == 7)),
     );
 }
+
+/// On a tokio runtime a future that is cancelled tells whoever gathers it at once, while the request is
+/// still on its way.
+#[test]
+fn a_request_is_raised_where_the_children_tell_of_their_end_at_once() {
+    runtime().block_on(async {
+        let (first, second) = (Future::<u32>::new(), Future::<u32>::new());
+        let gathering = gather((first.clone(), second.clone())).return_exceptions();
+        assert!(gathering.cancel());
+        assert!(first.cancelled() && second.cancelled());
+        assert!(gathering.await.is_err_and(|error| error.is_cancelled()));
+
+        let refuses = create_task(async {
+            let _refused = sleep(3600).await;
+            Ok(1)
+        });
+        let future = Future::<u32>::new();
+        let gathering = gather((refuses, future.clone())).return_exceptions();
+        sleep(0.001).await.expect("nobody cancels");
+        gathering.cancel_with_message("enough");
+        let error = gathering.await.expect_err("it was cancelled");
+        assert_eq!(cancel_message(&error).as_deref(), Some("enough"));
+    });
+}

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use asyncio_core::{
-    CancelledError, EventLoop, Exception, ExceptionContext, Result, Runner, get_running_loop, sleep,
+    CancelledError, EventLoop, Exception, ExceptionContext, Result, Runner, Task, create_task,
+    get_running_loop, sleep,
 };
 
 /// Runs a program on a loop whose clock jumps.
@@ -187,6 +188,46 @@ where
     Ok(())
 }
 
+/// As `on_tokio`, and on runners with many threads too.
+pub(crate) fn on_many_threads<F>(program: impl Fn() -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    on_tokio(&program)?;
+    for threads in [2, 4] {
+        let runner = Runner::builder().worker_threads(threads).build()?;
+        let result = runner.run(asyncio_core::timeout(60, program()));
+        runner.close()?;
+        result?;
+    }
+    Ok(())
+}
+
+/// A task that has taken its first step by the time this returns.
+pub(crate) async fn begun<T, F>(program: impl FnOnce() -> F + Send + 'static) -> Result<Task<T>>
+where
+    F: Future<Output = Result<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let task = create_task(async move {
+        let _ = sender.send(());
+        program().await
+    });
+    receiver.await?;
+    Ok(task)
+}
+
+/// Waits, in real time, until something is so.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) -> Result<()> {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it never is");
+        sleep(0.001).await?;
+    }
+    Ok(())
+}
+
 /// Runs a program as a task on a tokio runtime with so many threads. What hangs has failed.
 pub(crate) fn on_threads<T: Send + 'static>(
     threads: usize,
@@ -197,7 +238,7 @@ pub(crate) fn on_threads<T: Send + 'static>(
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async move {
-        let main = asyncio_core::create_task(program);
+        let main = create_task(program);
         tokio::time::timeout(Duration::from_secs(60), main).await
     });
     // What the program left behind must not hold the test up.

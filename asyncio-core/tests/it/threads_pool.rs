@@ -14,7 +14,7 @@ use asyncio_core::{
     gather_iter, get_running_loop, new_event_loop, run, sleep, timeout, to_thread,
 };
 
-use crate::support::{Alive, Log, Reports, error_of, fails_with, run_virtual, turns};
+use crate::support::{Alive, Log, Reports, begun, error_of, fails_with, run_virtual, turns};
 
 fn here() -> String {
     thread::current().name().unwrap_or_default().to_owned()
@@ -699,15 +699,15 @@ fn threads_and_pools_work_on_a_tokio_runtime() -> Result<()> {
         let jobs: Vec<Job<u32>> = pool.map(Ok, 0..1000);
         assert!(gather_iter(jobs).await?.into_iter().eq(0..1000));
         let (release, job) = held();
-        let task = create_task(async move {
+        let task = begun(|| async move {
             let result = to_thread(job).await;
             assert!(
                 result.is_err_and(|error| error.is_cancelled()),
                 "it can be caught"
             );
             Ok("caught")
-        });
-        sleep(0.005).await?;
+        })
+        .await?;
         task.cancel();
         assert_eq!(task.await?, "caught");
         drop(release);

@@ -64,7 +64,7 @@ fn its_exception_is_raised_in_the_thread() {
 fn a_thread_that_waits_no_longer_cancels_the_task() -> Result<()> {
     run(async {
         let result = in_a_thread(
-            |event_loop| run_coroutine_threadsafe(add(1, 2), event_loop),
+            |event_loop| run_coroutine_threadsafe(async { sleep(3600).await }, event_loop),
             Some(0.0),
         );
         assert!(fails_with::<TimeoutError, _>(result.await));

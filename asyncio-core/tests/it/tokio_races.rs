@@ -4,16 +4,17 @@
 use std::future::Future as _;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_core::{
-    Exception, Result, Task, TaskGroupCancelled, ValueError, create_task, current_task, gather,
-    gather_iter, sleep, staggered_race, task_group,
+    Exception, FIRST_COMPLETED, InvalidStateError, Result, Task, TaskGroupCancelled, ValueError,
+    as_completed, create_task, current_task, gather, gather_iter, shield, sleep, staggered_race,
+    task_group, timeout, wait,
 };
 
-use crate::support::{error_of, on_threads, on_tokio};
+use crate::support::{Alive, Counted, error_of, on_threads, on_tokio};
 
 /// Children that end while the gather is still being made.
 #[test]
@@ -239,6 +240,207 @@ fn requests_from_several_threads_are_counted_one_by_one() -> Result<()> {
         let mut never = pin!(sleep(3600));
         let polled = std::future::poll_fn(|cx| Poll::Ready(never.as_mut().poll(cx).is_pending()));
         assert!(polled.await);
+        Ok(())
+    })
+}
+
+/// A small generator of numbers: the same ones for the same seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap_or(0)
+    }
+}
+
+/// One of a crowd: waits for some of those before it, in one of the ways there are.
+async fn member(before: Vec<Task<usize>>, way: usize, held: Counted) -> Result<usize> {
+    let mut sum = 1;
+    let mut before = before.into_iter();
+    match way {
+        0 => {
+            for task in before {
+                sum += task.await.unwrap_or(0);
+            }
+        }
+        1 => {
+            let results = gather_iter(before).return_exceptions().await?;
+            sum += results.into_iter().flatten().sum::<usize>();
+        }
+        2 => {
+            let first: Vec<_> = before.collect();
+            if !first.is_empty() {
+                let (done, _) = wait(&first).return_when(FIRST_COMPLETED).await?;
+                sum += done.len();
+            }
+        }
+        3 => {
+            if let Some(task) = before.next() {
+                sum += timeout(0.0005, shield(task)).await.unwrap_or(0);
+            }
+        }
+        4 => {
+            sum += task_group(async |group| {
+                for task in before {
+                    group.create_task(async move { shield(task).await.or(Ok(0)) });
+                }
+                sleep(0).await.map(|()| 1)
+            })
+            .await?;
+        }
+        5 => {
+            for next in as_completed(before.map(shield)) {
+                sum += next.await.unwrap_or(0);
+            }
+        }
+        6 => {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+        _ => sleep(0.0002).await?,
+    }
+    held.touch();
+    Ok(sum)
+}
+
+/// Crowds whose members await, shield, gather and group each other, while others cancel them: every one
+/// of them ends, nothing is left, and nobody has more requests than were made.
+#[test]
+fn crowds_that_await_and_cancel_each_other_end() -> Result<()> {
+    let seed = std::env::var("ASYNCIO_SEED").ok();
+    let seed = seed.and_then(|seed| seed.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| {
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(1)
+    });
+    let alive = Alive::default();
+    let watched = alive.clone();
+    for threads in [2, 4] {
+        let alive = alive.clone();
+        let ended = on_threads(threads, async move {
+            let mut numbers = Numbers(seed | 1);
+            for _ in 0..300 {
+                let mut crowd: Vec<Task<usize>> = Vec::new();
+                for _ in 0..20 {
+                    let mut before = Vec::new();
+                    for _ in 0..numbers.below(4).min(crowd.len()) {
+                        before.push(crowd[numbers.below(crowd.len())].clone());
+                    }
+                    crowd.push(create_task(member(before, numbers.below(8), alive.one())));
+                }
+                let mut requests = Vec::new();
+                for _ in 0..4 {
+                    let victim = crowd[numbers.below(crowd.len())].clone();
+                    let turns = numbers.below(3);
+                    requests.push(create_task(async move {
+                        for _ in 0..turns {
+                            sleep(0).await?;
+                        }
+                        Ok(victim.cancel())
+                    }));
+                }
+                for request in requests {
+                    request.await?;
+                }
+                for task in crowd {
+                    match task.await {
+                        Ok(_) => {}
+                        Err(error) => assert!(error.is_cancelled(), "{error:?}"),
+                    }
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = ended {
+            panic!("with ASYNCIO_SEED={seed}: {error:?}");
+        }
+    }
+    assert_eq!(watched.count(), 0, "with ASYNCIO_SEED={seed}");
+    Ok(())
+}
+
+/// A value that is copied by one thread at a time, which takes a while.
+struct Slow<'a> {
+    copying: &'a AtomicBool,
+    copies: &'a AtomicUsize,
+    panics: bool,
+}
+
+impl Clone for Slow<'_> {
+    fn clone(&self) -> Self {
+        assert!(
+            !self.copying.swap(true, Ordering::SeqCst),
+            "two copy at once"
+        );
+        std::thread::sleep(Duration::from_micros(50));
+        self.copies.fetch_add(1, Ordering::SeqCst);
+        self.copying.store(false, Ordering::SeqCst);
+        assert!(!self.panics, "this one cannot be copied");
+        Self { ..*self }
+    }
+}
+
+/// Several threads ask for the result of one task at the same time, and each of them gets it.
+#[test]
+fn a_value_is_copied_for_everybody_who_asks_at_once() -> Result<()> {
+    static COPYING: AtomicBool = AtomicBool::new(false);
+    static COPIES: AtomicUsize = AtomicUsize::new(0);
+    on_threads(4, async {
+        for _ in 0..200 {
+            COPIES.store(0, Ordering::SeqCst);
+            let task = create_task(async {
+                Ok(Slow {
+                    copying: &COPYING,
+                    copies: &COPIES,
+                    panics: false,
+                })
+            });
+            let asks: Vec<Task<()>> = (0..8)
+                .map(|_| {
+                    let theirs = task.clone();
+                    create_task(async move { theirs.await.map(drop) })
+                })
+                .collect();
+            for ask in asks {
+                ask.await?;
+            }
+            assert_eq!(COPIES.load(Ordering::SeqCst), 8);
+        }
+        Ok(())
+    })
+}
+
+/// A copy that panics is the panic of who asked; nobody else waits for the value for ever.
+#[test]
+fn a_value_whose_copying_panics_is_gone() -> Result<()> {
+    static COPYING: AtomicBool = AtomicBool::new(false);
+    static COPIES: AtomicUsize = AtomicUsize::new(0);
+    on_threads(4, async {
+        let task = create_task(async {
+            Ok(Slow {
+                copying: &COPYING,
+                copies: &COPIES,
+                panics: true,
+            })
+        });
+        let asks: Vec<Task<()>> = (0..8)
+            .map(|_| {
+                let theirs = task.clone();
+                create_task(async move { theirs.await.map(drop) })
+            })
+            .collect();
+        let mut panics = 0;
+        for ask in asks {
+            let error = error_of(ask.await);
+            panics += usize::from(error.is_panic());
+            assert!(
+                error.is_panic() || error.is::<InvalidStateError>(),
+                "{error:?}"
+            );
+        }
+        assert_eq!(panics, 1);
         Ok(())
     })
 }

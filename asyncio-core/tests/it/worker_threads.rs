@@ -13,7 +13,7 @@ use asyncio_core::{
     try_all_tasks,
 };
 
-use crate::support::{Alive, error_of, fails_with};
+use crate::support::{Alive, begun, error_of, fails_with, until};
 
 fn runner(threads: usize) -> Result<MultiThreadRunner> {
     Runner::builder().worker_threads(threads).build()
@@ -60,16 +60,6 @@ impl Reports {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().expect("not poisoned"))
     }
-}
-
-/// Waits, in real time, until something is so.
-async fn until(mut is_so: impl FnMut() -> bool) -> Result<()> {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it never is");
-        sleep(0.001).await?;
-    }
-    Ok(())
 }
 
 #[test]
@@ -169,14 +159,14 @@ fn tasks_that_are_left_are_cancelled_and_awaited() -> Result<()> {
         for _ in 0..50 {
             let (held, cleaned) = (alive.one(), Arc::clone(&cleaned));
             runner.run(async {
-                drop(create_task(async move {
+                let left = begun(|| async move {
                     let slept = sleep(3600).await;
                     sleep(0.001).await?;
                     cleaned.fetch_add(1, Ordering::SeqCst);
                     held.touch();
                     slept
-                }));
-                sleep(0.001).await
+                });
+                left.await.map(drop)
             })?;
         }
         assert_eq!(alive.count(), 50, "they live on from run to run");
@@ -192,12 +182,11 @@ fn errors_of_what_is_left_are_reported() -> Result<()> {
     let reports = Reports::default();
     let runner = reports.runner(2)?;
     let left = runner.run(async {
-        let left: Task<()> = create_task(async {
+        let left = begun(|| async {
             let _ = sleep(3600).await;
-            Err(ValueError::new("on the way out").into())
+            Err::<(), _>(ValueError::new("on the way out").into())
         });
-        sleep(0.005).await?;
-        Ok(left)
+        left.await
     })?;
     runner.close()?;
     assert_eq!(
@@ -520,12 +509,14 @@ fn the_tasks_of_another_runner_are_not_counted() -> Result<()> {
 #[test]
 fn eager_tasks_are_counted_while_they_run() -> Result<()> {
     on_runner(|| async {
+        let (release, released) = tokio::sync::oneshot::channel();
         let eager = Task::builder().eager_start(true).spawn(async {
             let counted = all_tasks().len();
-            sleep(0.02).await?;
+            released.await?;
             Ok(counted)
         });
         assert_eq!(all_tasks().len(), 2);
+        let _ = release.send(());
         assert_eq!(eager.await?, 2);
         let at_once = Task::builder().eager_start(true).spawn(async { Ok(()) });
         assert!(at_once.done());

@@ -315,6 +315,9 @@ struct Members<K, V> {
     /// How many different ones are not done, or not known to be.
     left: usize,
     cancel_requested: bool,
+    /// How many requests are on their way through the children. A child that ends of one may say so at
+    /// once, on a tokio runtime, but the end is another when a request was accepted.
+    asking: u32,
     /// Those that were done from the start, until they are counted: so long it may be said that their
     /// exceptions are wanted as results.
     unsettled: Vec<CellRef>,
@@ -341,6 +344,7 @@ fn start<K: Tasks, V: 'static>(
         fails,
         left,
         cancel_requested,
+        asking: 0,
         unsettled: Vec::new(),
         is_open: false,
         key: Key::NONE,
@@ -405,9 +409,11 @@ fn settle<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>) {
 fn count<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>, child: &CellRef) {
     let counted = outer.with(|members| {
         members.left -= 1;
-        (members.left, members.fails)
+        (members.is_over(), members.fails)
     });
-    let Some((left, fails)) = counted else { return };
+    let Some((is_over, fails)) = counted else {
+        return;
+    };
     if outer.cell().is_done() {
         if !child.has(CANCELLED) {
             cell::mark_retrieved(child);
@@ -415,8 +421,14 @@ fn count<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>, child: &CellRef) {
     } else if fails && let Some(error) = failure(child) {
         outer.fail(error);
     }
-    if left == 0 {
+    if is_over {
         finish(outer);
+    }
+}
+
+impl<K, V> Members<K, V> {
+    const fn is_over(&self) -> bool {
+        self.left == 0 && self.asking == 0
     }
 }
 
@@ -445,8 +457,19 @@ impl<K: Tasks, V: 'static> Part for Members<K, V> {
         Some(cells)
     }
 
-    fn accepted(&mut self) {
-        self.cancel_requested = true;
+    fn asked(&mut self) {
+        self.asking += 1;
+    }
+
+    fn answered(outer: &Outer<Self>, accepted: bool) {
+        let is_over = outer.with(|members| {
+            members.asking -= 1;
+            members.cancel_requested |= accepted;
+            members.is_over()
+        });
+        if is_over == Some(true) {
+            finish(outer);
+        }
     }
 
     fn cancelled(_: &Outer<Self>) {}
