@@ -102,6 +102,9 @@ mod futures;
 mod init;
 mod loop_cell;
 mod memory;
+#[cfg(asyncio_loom)]
+#[doc(hidden)]
+pub mod models;
 mod mutex;
 mod primitives;
 mod ready;

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::primitives::{
-    AtomicBool, const_fn, sleep_in_model, spin_loop, wake_in_model, yield_now,
+    AtomicBool, Cell, const_fn, sleep_in_model, spin_loop, wake_in_model, yield_now,
 };
 
 /// A value that one thread at a time uses, for a moment.
@@ -51,6 +51,8 @@ pub struct MutexGuard<'a, T> {
 #[derive(Default)]
 pub(crate) struct Latch {
     locked: AtomicBool,
+    /// What holders do one after the other, for loom to check that; nothing at all elsewhere.
+    turn: Cell<()>,
 }
 
 /// Gives a [`Latch`] back, also when what was done under it panics.
@@ -145,6 +147,7 @@ impl Latch {
         pub(crate) fn new() -> Self {
             Self {
                 locked: AtomicBool::new(false),
+                turn: Cell::new(()),
             }
         }
     }
@@ -154,12 +157,18 @@ impl Latch {
         if !self.take() {
             self.wait();
         }
-        Unlock(self)
+        self.taken()
     }
 
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Unlock<'_>> {
-        self.take().then(|| Unlock(self))
+        self.take().then(|| self.taken())
+    }
+
+    #[inline(always)]
+    fn taken(&self) -> Unlock<'_> {
+        self.turn.set(());
+        Unlock(self)
     }
 
     #[inline(always)]
@@ -214,6 +223,7 @@ impl Drop for Unlock<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         // Release: see `take`.
+        self.0.turn.set(());
         self.0.locked.store(false, Ordering::Release);
         wake_in_model(self.0.address());
     }

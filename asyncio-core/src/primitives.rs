@@ -19,7 +19,7 @@ pub(crate) use {
     loom::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32},
     loom::sync::{Mutex, MutexGuard},
     loom::thread::yield_now,
-    loomed::{Cell, Local, sleep_in_model, thread_local, wake_in_model},
+    loomed::{Cell, Local, Turn, sleep_in_model, thread_local, wake_in_model},
 };
 
 /// Sleeps until `wake_in_model` is called for the lock with this address, but in a model only, where a

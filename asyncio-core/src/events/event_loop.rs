@@ -43,7 +43,7 @@ use crate::time::Delay;
 /// ```
 #[derive(Clone)]
 pub struct EventLoop {
-    pub(super) cell: Arc<LoopCell>,
+    pub(crate) cell: Arc<LoopCell>,
 }
 
 /// The loop that runs on this thread (`asyncio.get_running_loop`).

@@ -2,7 +2,8 @@
 //!
 //! The cells, mailboxes and loops are the real ones, and so are the futures and tasks. Only tokio's
 //! part is played by the threads of the model: each polls one task as a tokio worker does, and sleeps
-//! until that one's waker is used.
+//! until that one's waker is used. Each model says what it would catch; that was seen, by breaking the
+//! code in that way.
 
 #[cfg(test)]
 mod home;
@@ -12,13 +13,12 @@ mod shared;
 use std::backtrace::Backtrace;
 use std::future::Future as StdFuture;
 use std::panic::{self, Location, PanicHookInfo};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::task::{Context as PollContext, Poll, Wake, Waker};
 
-use loom::cell::UnsafeCell;
-use loom::sync::Notify;
+use loom::sync::atomic::AtomicBool;
 use loom::thread::JoinHandle;
 
 use crate::base_events::Driver;
@@ -28,7 +28,7 @@ use crate::current::Frame;
 use crate::events::EventLoop;
 use crate::exceptions::Result;
 use crate::loop_cell::LoopCell;
-use crate::primitives::Cell;
+use crate::primitives::{Cell, Turn, sleep_in_model, wake_in_model};
 use crate::tasks::{self, Task};
 use crate::time::Clock;
 
@@ -57,7 +57,6 @@ pub fn check(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + S
     let started = std::time::Instant::now();
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        NOTES.lock().unwrap().clear(); //TEMP
         let model = Arc::clone(&model);
         spawn(move || model()).join().expect("the model's thread");
     });
@@ -76,9 +75,6 @@ pub fn check(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + S
 fn fail(panic: &PanicHookInfo<'_>) {
     #[expect(clippy::print_stderr, reason = "nobody else says what has failed")]
     {
-        for n in NOTES.lock().unwrap().iter() {
-            eprintln!("NOTE {n}");
-        } //TEMP
         eprintln!("{panic}\n{}", Backtrace::capture());
     }
     std::process::exit(FAILED);
@@ -95,25 +91,42 @@ pub fn spawn<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -
 
 /// Polls a future as a runtime's worker does: whenever its waker was used.
 pub fn block_on<F: StdFuture>(future: F) -> F::Output {
-    struct Woken(Notify);
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            note("wake");
-            self.0.notify();
-        }
-    }
     let mut future = pin!(future);
-    let woken = Arc::new(Woken(Notify::new()));
+    let woken = Arc::new(Woken(AtomicBool::new(false)));
     let waker = Waker::from(Arc::clone(&woken));
     let mut context = PollContext::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            note("ready");
             return output;
         }
-        note("pending");
-        woken.0.wait();
-        note("woken");
+        woken.wait();
+    }
+}
+
+/// A worker that sleeps until there is something to poll. What is done before a wake is seen by the
+/// poll that follows, and nothing else is ordered by it.
+struct Woken(AtomicBool);
+
+impl Woken {
+    fn wait(self: &Arc<Self>) {
+        while !self.0.swap(false, Ordering::AcqRel) {
+            sleep_in_model(self.address());
+        }
+    }
+
+    fn address(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.swap(true, Ordering::AcqRel);
+        wake_in_model(self.address());
     }
 }
 
@@ -157,11 +170,18 @@ where
     F: StdFuture<Output = Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    let (task, driven) = Task::builder().driven(future);
-    (
-        task,
-        driven.expect("a task that is not eager has not ended"),
-    )
+    Task::builder().undriven(future)
+}
+
+/// What a tokio runtime was given to poll, after the first poll; the wake that comes next is lost, as
+/// that of a worker that has looked elsewhere meanwhile, and `block_on` polls anew.
+pub fn begun<F: StdFuture<Output = ()>>(future: F) -> Pin<Box<F>> {
+    let mut future = Box::pin(future);
+    let polled = future
+        .as_mut()
+        .poll(&mut PollContext::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "there is something to wait for");
+    future
 }
 
 /// How many of what was made here are still there.
@@ -175,7 +195,7 @@ impl Alive {
         // Relaxed, here and below: only the sum matters, and it is looked at when all have ended.
         self.0.fetch_add(1, Ordering::Relaxed);
         Counted {
-            content: UnsafeCell::new(()),
+            turn: Turn::new(),
             alive: self.clone(),
         }
     }
@@ -190,20 +210,20 @@ impl Alive {
 /// Something that one thread at a time may use, which loom checks, and that is dropped once.
 #[derive(Debug)]
 pub struct Counted {
-    content: UnsafeCell<()>,
+    turn: Turn,
     alive: Alive,
 }
 
 impl Counted {
     /// Uses it as its only user.
     pub fn touch(&self) {
-        self.content.with_mut(|_| ());
+        self.turn.take();
     }
 }
 
 impl Clone for Counted {
     fn clone(&self) -> Self {
-        self.content.with(|_| ());
+        self.turn.look();
         self.alive.one()
     }
 }
@@ -214,11 +234,3 @@ impl Drop for Counted {
         self.alive.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-pub static NOTES: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new()); //TEMP
-pub fn note(s: impl Into<String>) {
-    NOTES
-        .lock()
-        .unwrap()
-        .push(format!("{:?} {}", loom::thread::current().id(), s.into()));
-} //TEMP

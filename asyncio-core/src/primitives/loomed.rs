@@ -60,6 +60,31 @@ impl<T: Default> Default for Cell<T> {
     }
 }
 
+/// Nothing, but loom checks who uses it: two uses that nothing orders fail the model.
+#[derive(Debug)]
+pub(crate) struct Turn(UnsafeCell<()>);
+
+// SAFETY: there is nothing to share.
+unsafe impl Sync for Turn {}
+
+impl Turn {
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(()))
+    }
+
+    /// Counts as a change.
+    #[track_caller]
+    pub(crate) fn take(&self) {
+        self.0.with_mut(|_| ());
+    }
+
+    /// Counts as a look.
+    #[track_caller]
+    pub(crate) fn look(&self) {
+        self.0.with(|_| ());
+    }
+}
+
 /// A thread-local of a model's threads, which loom runs on one thread of the system.
 pub(crate) struct Local<T: 'static>(pub(crate) LocalKey<T>);
 

@@ -44,6 +44,18 @@ impl TaskBuilder {
         Task::of(inner)
     }
 
+    /// A task that nothing polls yet, and what is to be polled.
+    #[cfg(asyncio_loom)]
+    pub(crate) fn undriven<T, F>(self, future: F) -> (Task<T>, impl StdFuture<Output = ()> + Send)
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+        T: 'static,
+    {
+        let inner = Typed::task(None, future, self.parts(Numbering::None, true));
+        let driven = inner.as_task().map(|task| Driven(task.clone_new()));
+        (Task::of(inner), driven.expect("it is a task"))
+    }
+
     /// Starts a task on the threads of a runner, which knows of it. `is_main`: the runner takes its
     /// exception as it comes, whatever it is.
     pub(crate) fn start_on_workers<T, F>(
