@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything a change must pass, in stages.
 
+mod models;
 mod tidy;
 
 use std::env;
@@ -13,14 +14,18 @@ use crate::{Failure, parity};
 const USAGE: &str = "\
 cargo xtask test [STAGE…]
 
-Runs all stages, or those named: fmt clippy test doc tidy conformance";
+Runs all stages, or those named: fmt clippy test loom doc tidy conformance; and valgrind, which runs
+only when it is named";
 
 /// The programs generated for each profile in the conformance stage.
 const FUZZ: &str = "300";
 
+/// These need what cargo does not bring, or a long time.
+const ON_REQUEST: [&str; 1] = ["valgrind"];
+
 type Stage = (&'static str, fn() -> Result<bool, Failure>);
 
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 8] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || {
         cargo(&[
@@ -36,6 +41,8 @@ const STAGES: [Stage; 6] = [
     ("test", || {
         cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
     }),
+    ("loom", || models::loom(&root())),
+    ("valgrind", || models::valgrind(&root())),
     ("doc", doc),
     ("tidy", || {
         Ok(tidy::check(&root())? & parity::check(&root())?)
@@ -59,7 +66,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fai
     }
     let mut results = Vec::new();
     for (stage, run) in STAGES {
-        if wanted.is_empty() || wanted.iter().any(|name| name == stage) {
+        let by_default = wanted.is_empty() && !ON_REQUEST.contains(&stage);
+        if by_default || wanted.iter().any(|name| name == stage) {
             say!("\n== {stage}");
             let started = Instant::now();
             let passed = run().unwrap_or_else(|error| {

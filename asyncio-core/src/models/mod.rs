@@ -130,9 +130,13 @@ impl Wake for Woken {
     }
 }
 
-/// A loop of this thread, which has no tokio runtime: it is for [`run`] alone.
+/// A loop of this thread, which has no tokio runtime: it is for [`run`] alone. What it would report is
+/// what the models are about.
 pub fn event_loop() -> EventLoop {
-    EventLoop::of(LoopCell::make(Clock::virtual_()))
+    let event_loop = EventLoop::of(LoopCell::make(Clock::virtual_()));
+    let set = event_loop.set_exception_handler(Some(Box::new(|_, _| ())));
+    set.expect("this is its thread");
+    event_loop
 }
 
 /// As `EventLoop::run_until_complete` does it, but for tokio's part.
