@@ -9,9 +9,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use asyncio_core::{
-    Exception, FIRST_COMPLETED, InvalidStateError, Result, Task, TaskGroupCancelled, ValueError,
-    as_completed, create_task, current_task, gather, gather_iter, shield, sleep, staggered_race,
-    task_group, timeout, wait,
+    Exception, FIRST_COMPLETED, Result, Task, TaskGroupCancelled, ValueError, as_completed,
+    create_task, current_task, gather, gather_iter, shield, sleep, staggered_race, task_group,
+    timeout, wait,
 };
 
 use crate::support::{Alive, Counted, error_of, on_threads, on_tokio};
