@@ -8,7 +8,7 @@ use std::task::{Context as PollContext, Poll};
 use crate::cell::{self, CellRef, Failure, Typed};
 use crate::contextvars::{Context, Slot};
 use crate::current;
-use crate::events::CallbackResult;
+use crate::events::{CallbackResult, with_running};
 use crate::exceptions::{Exception, InvalidStateError, Result, RuntimeError};
 
 /// A result that is not there yet and that somebody will set (`asyncio.Future`).
@@ -41,7 +41,7 @@ use crate::exceptions::{Exception, InvalidStateError, Result, RuntimeError};
 ///
 /// As in Python a future belongs to its loop's thread: elsewhere only [`done`](Self::done),
 /// [`cancelled`](Self::cancelled) and [`cancel`](Self::cancel) work, the latter as a request that
-/// the loop carries out.
+/// the loop carries out. One that was made where no loop ran belongs to all threads.
 pub struct Future<T> {
     inner: Typed<T>,
 }
@@ -53,6 +53,27 @@ pub struct CallbackId(pub(crate) u64);
 impl<T: 'static> Future<T> {
     pub(crate) const fn of(inner: Typed<T>) -> Self {
         Self { inner }
+    }
+
+    /// A future for the loop that runs here (`asyncio.Future()`), and where none does, as on a tokio
+    /// runtime, one that every thread may set.
+    ///
+    /// ```
+    /// use asyncio_core::{Future, Result, create_task};
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> Result<()> {
+    ///     let future = Future::new();
+    ///     let setter = future.clone();
+    ///     create_task(async move { Ok(setter.set_result(7)?) });
+    ///     assert_eq!(future.await?, 7);
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        let on_loop = with_running(|core| Typed::future(Some(core)));
+        Self::of(on_loop.unwrap_or_else(|| Typed::future(None)))
     }
 
     /// Sets the value and wakes all who wait, in the order in which they came
@@ -262,6 +283,12 @@ impl<T: Clone + 'static> Future<T> {
     /// its loop's.
     pub fn result(&self) -> Result<T> {
         self.inner.result()
+    }
+}
+
+impl<T: 'static> Default for Future<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

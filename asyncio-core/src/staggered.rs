@@ -7,8 +7,6 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::cell::Typed;
-use crate::events::with_running;
 use crate::exceptions::{Exception, Result};
 use crate::futures::Future;
 use crate::tasks::{Task, TaskBuilder, wait, wait_for};
@@ -198,9 +196,7 @@ where
             state.race.exceptions.push(None);
             function
         };
-        let this_failed = Future::<()>::of(
-            with_running(|core| Typed::future(Some(core))).unwrap_or_else(|| Typed::future(None)),
-        );
+        let this_failed = Future::<()>::new();
         this.start(index + 1, Some(this_failed.clone()));
         match function().await {
             Err(error) if error.escapes_the_loop() => return Err(error),

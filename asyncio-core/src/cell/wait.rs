@@ -332,6 +332,16 @@ pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
     ended.message
 }
 
+/// Ends a wait that has no future, wherever it is dropped; whether somebody had ended it before, as far
+/// as can be told from this thread.
+pub(crate) fn end_unawaited(task: TaskRef, id: SlotId) -> bool {
+    if task.cell().is_reachable() {
+        return end_quietly(&task, id).woken;
+    }
+    end_anywhere(task, id);
+    false
+}
+
 #[inline]
 fn end_quietly(task: &TaskRef, id: SlotId) -> Ended {
     let mut ended = Ended::default();

@@ -6,7 +6,7 @@ use std::task::{Context as PollContext, Poll, Waker};
 
 use super::refs::TaskRef;
 use super::step::{is_task_waker, wake_slot};
-use super::wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
+use super::wait::{began, begin, end, end_unawaited, refresh_waker, slot_state, take_delivery};
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::CancelledError;
@@ -151,16 +151,19 @@ impl Waiter {
         }
     }
 
-    /// Ends the wait without its outcome.
-    pub fn give_up(&mut self) {
+    /// Ends the wait without its outcome; whether it had been woken by then, as far as can be told on
+    /// this thread. Whoever passes a wake on asks this, and not [`is_woken`](Self::is_woken) before it:
+    /// on a tokio runtime a wake may come in between.
+    pub fn give_up(&mut self) -> bool {
         match std::mem::take(&mut self.state) {
-            Registration::None => {}
-            Registration::Slot { task, id } => end_anywhere(task, id),
+            Registration::None => false,
+            Registration::Slot { task, id } => end_unawaited(task, id),
             Registration::Outside(outside) => {
                 let mut outside = lock(&outside);
                 if outside.state == State::Pending {
                     outside.state = State::Cancelled;
                 }
+                outside.state == State::Woken
             }
         }
     }

@@ -135,6 +135,7 @@ impl Waits {
         ended.target = slot.target.take();
         ended.token = slot.token;
         ended.asked = slot.asked && slot.state == State::Pending;
+        ended.woken = slot.woken;
         ended.message = slot.message.take();
         slot.state = State::Free;
         slot.generation = slot.generation.wrapping_add(1);
@@ -180,6 +181,8 @@ pub(crate) struct Ended {
     pub(crate) message: Message,
     /// The awaited future has been asked to end, and its end was not waited for.
     pub(crate) asked: bool,
+    /// Somebody had ended the wait before.
+    pub(crate) woken: bool,
     waker: Option<Waker>,
 }
 
