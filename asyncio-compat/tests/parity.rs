@@ -154,8 +154,6 @@ const _: fn() = || {
     let _ = asyncio_core::Runner::close; // asyncio.Runner.close
     let _ = asyncio_core::Runner::get_loop; // asyncio.Runner.get_loop
     let _ = asyncio_core::Runner::new; // asyncio.Runner.__enter__
-    let _ = asyncio_core::to_thread::<(), fn() -> asyncio_core::Result<()>>; // asyncio.to_thread
-    let _ = |it: &asyncio_core::EventLoop| asyncio_core::run_coroutine_threadsafe(async { Ok(()) }, it); // asyncio.run_coroutine_threadsafe
     use asyncio_core::get_running_loop as _; // asyncio.get_running_loop
     use asyncio_core::new_event_loop as _; // asyncio.new_event_loop
     use asyncio_core::EventLoop as _; // asyncio.AbstractEventLoop
@@ -183,13 +181,94 @@ const _: fn() = || {
     let _ = asyncio_core::EventLoop::call_exception_handler; // asyncio.AbstractEventLoop.call_exception_handler
     let _ = asyncio_core::EventLoop::get_debug; // asyncio.AbstractEventLoop.get_debug
     let _ = asyncio_core::EventLoop::set_debug; // asyncio.AbstractEventLoop.set_debug
-    let _ = asyncio_core::EventLoop::slow_callback_duration; // asyncio.AbstractEventLoop.slow_callback_duration
     let _ = |it: &asyncio_core::EventLoop| it.call_soon_threadsafe(|| ()); // asyncio.AbstractEventLoop.call_soon_threadsafe
-    let _ = |it: &asyncio_core::EventLoop| it.run_in_executor(None, || Ok(())); // asyncio.AbstractEventLoop.run_in_executor
-    let _ = asyncio_core::EventLoop::set_default_executor; // asyncio.AbstractEventLoop.set_default_executor
-    let _ = async |it: asyncio_core::EventLoop| it.shutdown_default_executor(1).await; // asyncio.AbstractEventLoop.shutdown_default_executor
-    let _ = |it: &asyncio_core::EventLoop| it.add_signal_handler(15, || ()); // asyncio.AbstractEventLoop.add_signal_handler
-    let _ = asyncio_core::EventLoop::remove_signal_handler; // asyncio.AbstractEventLoop.remove_signal_handler
+    let _ = || asyncio_net::getaddrinfo("localhost", 80); // asyncio.AbstractEventLoop.getaddrinfo
+    let _ = |to: asyncio_net::OpenConnection| asyncio_net::create_connection(|| {}, to); // asyncio.AbstractEventLoop.create_connection
+    let _ = || asyncio_net::create_server(|| {}, "", 0); // asyncio.AbstractEventLoop.create_server
+    let _ = || asyncio_net::create_unix_server(|| {}, ""); // asyncio.AbstractEventLoop.create_unix_server
+    let _ = |it: std::net::TcpStream| asyncio_net::connect_accepted_socket(|| {}, it); // asyncio.AbstractEventLoop.connect_accepted_socket
+    let _ = || asyncio_net::create_datagram_endpoint(|| {}); // asyncio.AbstractEventLoop.create_datagram_endpoint
+    let _ = asyncio_net::StreamWriter::start_tls; // asyncio.AbstractEventLoop.start_tls
+    let _ = asyncio_net::StreamWriter::sendfile; // asyncio.AbstractEventLoop.sendfile
+    let _ = |it: std::io::PipeReader| asyncio_net::connect_read_pipe(it); // asyncio.AbstractEventLoop.connect_read_pipe
+    let _ = |it: std::io::PipeWriter| asyncio_net::connect_write_pipe(it); // asyncio.AbstractEventLoop.connect_write_pipe
+    let _ = |it: std::io::PipeReader| asyncio_net::add_reader(it, || Ok(())); // asyncio.AbstractEventLoop.add_reader
+    let _ = asyncio_net::Watch::remove; // asyncio.AbstractEventLoop.remove_reader
+    let _ = |it: std::io::PipeWriter| asyncio_net::add_writer(it, || Ok(())); // asyncio.AbstractEventLoop.add_writer
+    let _ = asyncio_net::AsyncSocket::sock_recv; // asyncio.AbstractEventLoop.sock_recv
+    let _ = asyncio_net::AsyncSocket::sock_recv_into; // asyncio.AbstractEventLoop.sock_recv_into
+    let _ = asyncio_net::AsyncSocket::sock_recvfrom; // asyncio.AbstractEventLoop.sock_recvfrom
+    let _ = asyncio_net::AsyncSocket::sock_recvfrom_into; // asyncio.AbstractEventLoop.sock_recvfrom_into
+    let _ = asyncio_net::AsyncSocket::sock_sendall; // asyncio.AbstractEventLoop.sock_sendall
+    let _ = asyncio_net::AsyncSocket::sock_sendto; // asyncio.AbstractEventLoop.sock_sendto
+    let _ = |it: asyncio_net::AsyncSocket, to: std::net::SocketAddr| async move { it.sock_connect(to).await }; // asyncio.AbstractEventLoop.sock_connect
+    let _ = asyncio_net::AsyncSocket::sock_accept; // asyncio.AbstractEventLoop.sock_accept
+    let _ = || asyncio_net::create_subprocess_exec(""); // asyncio.AbstractEventLoop.subprocess_exec
+    let _ = || asyncio_net::create_subprocess_shell(""); // asyncio.AbstractEventLoop.subprocess_shell
+    use asyncio_net::Server as _; // asyncio.AbstractServer
+    let _ = asyncio_net::Server::close; // asyncio.AbstractServer.close
+    let _ = asyncio_net::Server::close_clients; // asyncio.AbstractServer.close_clients
+    let _ = asyncio_net::Server::abort_clients; // asyncio.AbstractServer.abort_clients
+    let _ = asyncio_net::Server::get_loop; // asyncio.AbstractServer.get_loop
+    let _ = asyncio_net::Server::is_serving; // asyncio.AbstractServer.is_serving
+    let _ = asyncio_net::Server::start_serving; // asyncio.AbstractServer.start_serving
+    let _ = asyncio_net::Server::serve_forever; // asyncio.AbstractServer.serve_forever
+    let _ = asyncio_net::Server::wait_closed; // asyncio.AbstractServer.wait_closed
+    let _ = asyncio_net::Server::sockets; // asyncio.Server.sockets
+    use asyncio_net::Transport as _; // asyncio.BaseTransport
+    let _ = asyncio_net::Transport::get_extra_info; // asyncio.BaseTransport.get_extra_info
+    let _ = asyncio_net::Transport::is_closing; // asyncio.BaseTransport.is_closing
+    let _ = asyncio_net::Transport::close; // asyncio.BaseTransport.close
+    let _ = asyncio_net::Transport::is_reading; // asyncio.ReadTransport.is_reading
+    let _ = asyncio_net::Transport::pause_reading; // asyncio.ReadTransport.pause_reading
+    let _ = asyncio_net::Transport::resume_reading; // asyncio.ReadTransport.resume_reading
+    let _ = asyncio_net::Transport::set_write_buffer_limits; // asyncio.WriteTransport.set_write_buffer_limits
+    let _ = asyncio_net::Transport::get_write_buffer_size; // asyncio.WriteTransport.get_write_buffer_size
+    let _ = asyncio_net::Transport::get_write_buffer_limits; // asyncio.WriteTransport.get_write_buffer_limits
+    let _ = asyncio_net::Transport::write; // asyncio.WriteTransport.write
+    let _ = |it: &asyncio_net::Transport| it.writelines([""]); // asyncio.WriteTransport.writelines
+    let _ = asyncio_net::Transport::write_eof; // asyncio.WriteTransport.write_eof
+    let _ = asyncio_net::Transport::can_write_eof; // asyncio.WriteTransport.can_write_eof
+    let _ = asyncio_net::Transport::abort; // asyncio.WriteTransport.abort
+    use asyncio_net::DatagramTransport as _; // asyncio.DatagramTransport
+    let _ = asyncio_net::DatagramTransport::sendto; // asyncio.DatagramTransport.sendto
+    let _ = asyncio_net::DatagramTransport::abort; // asyncio.DatagramTransport.abort
+    let _ = asyncio_net::DatagramTransport::sockname; // asyncio.DatagramTransport.get_extra_info
+    let _ = asyncio_net::DatagramTransport::is_closing; // asyncio.DatagramTransport.is_closing
+    let _ = asyncio_net::DatagramTransport::close; // asyncio.DatagramTransport.close
+    use asyncio_net::Process as _; // asyncio.SubprocessTransport
+    let _ = asyncio_net::subprocess::Process::pid; // asyncio.SubprocessTransport.get_pid
+    let _ = asyncio_net::subprocess::Process::returncode; // asyncio.SubprocessTransport.get_returncode
+    let _ = asyncio_net::subprocess::Process::stdin; // asyncio.SubprocessTransport.get_pipe_transport
+    let _ = asyncio_net::subprocess::Process::send_signal; // asyncio.SubprocessTransport.send_signal
+    let _ = asyncio_net::subprocess::Process::terminate; // asyncio.SubprocessTransport.terminate
+    let _ = asyncio_net::subprocess::Process::kill; // asyncio.SubprocessTransport.kill
+    use asyncio_net::Protocol as _; // asyncio.BaseProtocol
+    let _ = |it: &mut dyn asyncio_net::Protocol, to: &asyncio_net::Transport| it.connection_made(to); // asyncio.BaseProtocol.connection_made
+    let _ = |it: &mut dyn asyncio_net::Protocol| it.connection_lost(None); // asyncio.BaseProtocol.connection_lost
+    let _ = |it: &mut dyn asyncio_net::Protocol| it.pause_writing(); // asyncio.BaseProtocol.pause_writing
+    let _ = |it: &mut dyn asyncio_net::Protocol| it.resume_writing(); // asyncio.BaseProtocol.resume_writing
+    let _ = |it: &mut dyn asyncio_net::Protocol, to: &asyncio_net::Transport| it.data_received(to, b""); // asyncio.Protocol.data_received
+    let _ = |it: &mut dyn asyncio_net::Protocol, to: &asyncio_net::Transport| it.eof_received(to); // asyncio.Protocol.eof_received
+    use asyncio_net::BufferedProtocol as _; // asyncio.BufferedProtocol
+    let _ = |it: &mut dyn asyncio_net::BufferedProtocol| it.get_buffer(1).len(); // asyncio.BufferedProtocol.get_buffer
+    let _ = |it: &mut dyn asyncio_net::BufferedProtocol, to: &asyncio_net::Transport| it.buffer_updated(to, 1); // asyncio.BufferedProtocol.buffer_updated
+    let _ = |it: &mut dyn asyncio_net::BufferedProtocol, to: &asyncio_net::Transport| it.eof_received(to); // asyncio.BufferedProtocol.eof_received
+    let _ = |it: &mut dyn asyncio_net::BufferedProtocol, to: &asyncio_net::Transport| it.connection_made(to); // asyncio.BufferedProtocol.connection_made
+    let _ = |it: &mut dyn asyncio_net::BufferedProtocol| it.connection_lost(None); // asyncio.BufferedProtocol.connection_lost
+    let _ = |it: &mut dyn asyncio_net::BufferedProtocol| it.pause_writing(); // asyncio.BufferedProtocol.pause_writing
+    let _ = |it: &mut dyn asyncio_net::BufferedProtocol| it.resume_writing(); // asyncio.BufferedProtocol.resume_writing
+    use asyncio_net::DatagramProtocol as _; // asyncio.DatagramProtocol
+    let _ = |it: &mut dyn asyncio_net::DatagramProtocol, to: &asyncio_net::DatagramTransport, from: std::net::SocketAddr| it.datagram_received(to, b"", from); // asyncio.DatagramProtocol.datagram_received
+    let _ = |it: &mut dyn asyncio_net::DatagramProtocol| it.error_received(asyncio_core::CancelledError::new().into()); // asyncio.DatagramProtocol.error_received
+    let _ = |it: &mut dyn asyncio_net::DatagramProtocol, to: &asyncio_net::DatagramTransport| it.connection_made(to); // asyncio.DatagramProtocol.connection_made
+    let _ = |it: &mut dyn asyncio_net::DatagramProtocol| it.connection_lost(None); // asyncio.DatagramProtocol.connection_lost
+    let _ = |it: &mut dyn asyncio_net::DatagramProtocol| it.pause_writing(); // asyncio.DatagramProtocol.pause_writing
+    let _ = |it: &mut dyn asyncio_net::DatagramProtocol| it.resume_writing(); // asyncio.DatagramProtocol.resume_writing
+    let _ = || asyncio_net::open_connection("", 1); // asyncio.open_connection
+    let _ = || asyncio_net::start_server(|_: asyncio_net::StreamReader, _: asyncio_net::StreamWriter| async { Ok(()) }, "", 0); // asyncio.start_server
+    let _ = || asyncio_net::open_unix_connection(""); // asyncio.open_unix_connection
+    let _ = || asyncio_net::start_unix_server(|_: asyncio_net::StreamReader, _: asyncio_net::StreamWriter| async { Ok(()) }, ""); // asyncio.start_unix_server
     use asyncio_net::StreamReader as _; // asyncio.StreamReader
     let _ = asyncio_net::StreamReader::read; // asyncio.StreamReader.read
     let _ = asyncio_net::StreamReader::readline; // asyncio.StreamReader.readline
@@ -201,4 +280,21 @@ const _: fn() = || {
     let _ = asyncio_net::StreamReader::exception; // asyncio.StreamReader.exception
     let _ = |it: &asyncio_net::StreamReader| it.set_exception(asyncio_core::CancelledError::new()); // asyncio.StreamReader.set_exception
     let _ = asyncio_net::StreamReader::next_line; // asyncio.StreamReader.__aiter__
+    use asyncio_net::StreamWriter as _; // asyncio.StreamWriter
+    let _ = asyncio_net::StreamWriter::write; // asyncio.StreamWriter.write
+    let _ = |it: &asyncio_net::StreamWriter| it.writelines([""]); // asyncio.StreamWriter.writelines
+    let _ = asyncio_net::StreamWriter::write_eof; // asyncio.StreamWriter.write_eof
+    let _ = asyncio_net::StreamWriter::can_write_eof; // asyncio.StreamWriter.can_write_eof
+    let _ = asyncio_net::StreamWriter::close; // asyncio.StreamWriter.close
+    let _ = asyncio_net::StreamWriter::is_closing; // asyncio.StreamWriter.is_closing
+    let _ = asyncio_net::StreamWriter::wait_closed; // asyncio.StreamWriter.wait_closed
+    let _ = asyncio_net::StreamWriter::drain; // asyncio.StreamWriter.drain
+    let _ = asyncio_net::StreamWriter::get_extra_info; // asyncio.StreamWriter.get_extra_info
+    let _ = asyncio_net::subprocess::PIPE; // asyncio.subprocess.PIPE
+    let _ = asyncio_net::subprocess::STDOUT; // asyncio.subprocess.STDOUT
+    let _ = asyncio_net::subprocess::DEVNULL; // asyncio.subprocess.DEVNULL
+    let _ = asyncio_net::subprocess::Process::wait; // asyncio.subprocess.Process.wait
+    let _ = asyncio_net::subprocess::Process::communicate; // asyncio.subprocess.Process.communicate
+    let _ = asyncio_net::subprocess::Process::stdout; // asyncio.subprocess.Process.stdout
+    let _ = asyncio_net::subprocess::Process::stderr; // asyncio.subprocess.Process.stderr
 };

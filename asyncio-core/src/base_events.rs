@@ -2,9 +2,9 @@
 //! tokio runtime drives, and what is reported to the exception handler.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::fmt;
 use std::future::Future as StdFuture;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context as PollContext, Poll};
@@ -13,15 +13,18 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep as TokioSleep;
 use tracing::subscriber::NoSubscriber;
 
-use crate::cell::{self, CellRef};
-use crate::contextvars::Slot;
-use crate::current::Frame;
+use crate::cell::{self, CellRef, TaskRef};
+use crate::contextvars::{Context, Slot};
+use crate::current::{self, Frame};
 use crate::debug;
 use crate::events::{EventLoop, ExceptionContext};
 use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
+use crate::primitives::Cell;
 use crate::ready::{Call, Ready};
 use crate::runners::workers;
+use crate::shuffle::Shuffle;
+use crate::tasks::TaskHandle;
 use crate::time::{Clock, due_before};
 use crate::timeouts;
 
@@ -53,17 +56,19 @@ impl<'a> Driver<'a> {
     /// Runs what is left of the iteration under way; false when it was time to give way.
     fn run_batch(&self, started: Instant, handles: &mut u32) -> bool {
         let core = self.core;
-        let debug = core.debug();
+        let debug = self.cell.debug();
         while let Some(left) = core.batch.get().checked_sub(1) {
-            let Some(ready) = core.ready.borrow_mut().pop_front() else {
+            let Some(next) = core.ready.borrow_mut().pop() else {
                 core.batch.set(0);
                 break;
             };
             core.batch.set(left);
-            if debug {
-                debug::run(core, ready, run_ready);
-            } else {
-                run_ready(core, ready);
+            match next {
+                Some(task) if !debug => {
+                    cell::step(core, &task);
+                    task.into_cell().drop_here();
+                }
+                step => run_next(core, step, debug),
             }
             if core.has_escaped.get() {
                 // The rest of the batch runs when the loop is run again.
@@ -94,7 +99,10 @@ impl<'a> Driver<'a> {
         } else if core.ready.borrow().is_empty() && !core.stopping.get() {
             return Poll::Pending;
         }
-        core.batch.set(core.ready.borrow().len());
+        core.batch.set(match core.shuffle.get() {
+            None => core.ready.borrow().len(),
+            Some(shuffle) => deal(core, shuffle),
+        });
         core.turn.set(core.turn.get() + 1);
         Poll::Ready(())
     }
@@ -108,7 +116,7 @@ impl<'a> Driver<'a> {
         if next.is_some() {
             let end = due_before(core.now());
             while let Some(action) = { core.timers.borrow_mut().pop_before(end) } {
-                core.ready.borrow_mut().push_back(action.into());
+                core.ready.borrow_mut().push(action.into());
             }
         }
         Poll::Ready(())
@@ -178,13 +186,25 @@ impl StdFuture for Driver<'_> {
     }
 }
 
+/// Lets chance decide what the iteration runs, and in which order.
+#[cold]
+fn deal(core: &Core, mut shuffle: Shuffle) -> usize {
+    let mut queue = core.ready.borrow_mut();
+    let mut entries = queue.take_all();
+    let dealt = shuffle.deal(&mut entries);
+    queue.extend(entries);
+    core.shuffle.set(Some(shuffle));
+    dealt
+}
+
 /// Does what another thread has asked for; on the loop's own thread.
 pub(crate) fn read(core: &Core, mail: Mail) {
     match mail {
         Mail::Release(released) => released.release(),
         Mail::Wake(task) => {
-            // Release, with the AcqRel in the sender: who sends after this is read again.
-            task.wake_sent.store(false, Ordering::Release);
+            // Acquire, with the Release in the sender: one that found the flag set sends nothing, so that
+            // this step has to see what it woke for. A plain store would not: it reads nothing.
+            task.base.wake_sent.swap(false, Ordering::Acquire);
             cell::schedule(&task);
         }
         Mail::WakeSlot(task, id) => {
@@ -221,7 +241,22 @@ pub(crate) fn read_closed(mail: Mail) {
     }
 }
 
+/// Runs an entry that was taken out of the ready queue just now.
+#[inline(never)]
+fn run_next(core: &Core, step: Option<TaskRef>, debug: bool) {
+    let other = || core.ready.borrow_mut().take_other();
+    let Some(ready) = step.map(Ready::Step).or_else(other) else {
+        return;
+    };
+    if debug {
+        debug::run(core, ready, run_ready);
+    } else {
+        run_ready(core, ready);
+    }
+}
+
 /// Runs one entry of the ready queue (`Handle._run`).
+#[inline(never)]
 fn run_ready(core: &Core, ready: Ready) {
     match ready {
         Ready::Step(task) => cell::step(core, &task),
@@ -235,7 +270,9 @@ fn run_ready(core: &Core, ready: Ready) {
             }
         }
         Ready::Done(cell, call) => run_done(core, || call.call(cell)),
-        Ready::Family(outer, child) => run_done(core, || cell::tell(&outer, &child)),
+        Ready::Family(outer, child, number) => {
+            run_done(core, || cell::tell(&outer, &child, number));
+        }
         Ready::Watch(watcher, child, number) => run_done(core, || watcher.done(&child, number)),
         Ready::Timeout(key) => timeouts::fire(core, key),
         Ready::Wake(waker) => run_done(core, || waker.wake()),
@@ -257,29 +294,30 @@ fn run_call(core: &Core, call: Call) {
             .unwrap_or_else(|panic| Err(Exception::from_panic(panic)))
     });
     if let Err(exception) = result {
-        failed_callback(Some(core), exception);
+        failed_callback(Some(core), exception, Some(context.take().share()));
     }
 }
 
 /// Runs something that brings its own context along and reports its own errors.
 fn run_done(core: &Core, function: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
-        failed_callback(Some(core), Exception::from_panic(panic));
+        failed_callback(Some(core), Exception::from_panic(panic), None);
     }
 }
 
-/// An exception left a callback: it is reported and the loop goes on, or it leaves the loop too.
-pub(crate) fn failed_callback(core: Option<&Core>, exception: Exception) {
+/// An exception left a callback, which ran in this context: it is reported and the loop goes on, or it
+/// leaves the loop too.
+pub(crate) fn failed_callback(core: Option<&Core>, exception: Exception, context: Option<Context>) {
     match core {
         Some(core) if exception.escapes_the_loop() => core.escape(exception),
-        Some(core) => call_exception_handler(core, &in_callback(exception)),
-        None => workers::failed_callback(exception),
+        Some(core) => call_exception_handler(core, &in_callback(exception, context)),
+        None => workers::failed_callback(exception, context),
     }
 }
 
 /// What is told of an exception that left a callback.
-pub(crate) fn in_callback(exception: Exception) -> ExceptionContext {
-    ExceptionContext::new("Exception in callback", Some(exception))
+pub(crate) fn in_callback(exception: Exception, context: Option<Context>) -> ExceptionContext {
+    ExceptionContext::new("Exception in callback", Some(exception)).in_context(context)
 }
 
 /// Tells the loop's handler, or the default one (`BaseEventLoop.call_exception_handler`).
@@ -289,11 +327,15 @@ pub(crate) fn call_exception_handler(core: &Core, context: &ExceptionContext) {
         return default_exception_handler(context);
     };
     let event_loop = EventLoop::of(core.shared());
-    let place = Cell::new(Slot::default());
-    let called = catch_unwind(AssertUnwindSafe(|| {
-        Frame::run(core.loop_cell().as_ptr(), None, &place, |_| {
-            handler(&event_loop, context)
-        });
+    let handle = || handler(&event_loop, context);
+    let is_current = std::ptr::eq(current::loop_cell(), core.loop_cell().as_ptr());
+    let called = catch_unwind(AssertUnwindSafe(|| match context.context().cloned() {
+        Some(context) if is_current => current::in_context(Slot::shared(context), handle),
+        None if is_current => handle(),
+        context => {
+            let place = Cell::new(context.map_or_else(Slot::default, Slot::shared));
+            Frame::run(core.loop_cell().as_ptr(), None, &place, |_| handle());
+        }
     }));
     if let Err(panic) = called {
         let exception = Exception::from_panic(panic);
@@ -310,35 +352,46 @@ pub(crate) fn call_exception_handler(core: &Core, context: &ExceptionContext) {
 pub(crate) fn default_exception_handler(context: &ExceptionContext) {
     // That of this thread: another thread's collector hears nothing of what happens here.
     let collected = tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>());
-    if collected {
-        tracing::error!(target: "asyncio", "{context}");
+    if !collected {
+        print(context);
         return;
     }
-    #[expect(
-        clippy::print_stderr,
-        reason = "an error must not vanish where nothing collects events"
-    )]
-    {
-        eprintln!("{context}");
+    // A collector is anybody's code.
+    let tell = AssertUnwindSafe(|| tracing::error!(target: "asyncio", "{context}"));
+    if let Err(panic) = catch_unwind(tell) {
+        // It has been printed where it happened, and dropping it may be no better.
+        drop(Exception::from_panic(panic));
+        print("Exception in default exception handler");
+        print(context);
     }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "an error must not vanish where nothing collects events"
+)]
+fn print(text: impl fmt::Display) {
+    // It panics where nobody reads what is printed, and then nobody can be told.
+    let _ = catch_unwind(AssertUnwindSafe(|| eprintln!("{text}")));
 }
 
 /// The last reference to a failed future or task is gone and nobody has asked for its exception.
 pub(crate) fn report_never_retrieved(
     home: &LoopCell,
-    is_task: bool,
-    task_name: Option<String>,
+    task: Option<(String, Context, &'static Location<'static>)>,
     exception: Option<Exception>,
 ) {
-    let message = if is_task {
+    let message = if task.is_some() {
         "Task exception was never retrieved"
     } else {
         "Future exception was never retrieved"
     };
-    report(
-        home,
-        &ExceptionContext::new(message, exception).with_task_name(task_name),
-    );
+    let mut context = ExceptionContext::new(message, exception);
+    if let Some((name, place, spawned_at)) = task {
+        let created_at = debug::is_on(home).then_some(spawned_at);
+        context = context.of_task(name, Some(place), created_at);
+    }
+    report(home, &context);
 }
 
 /// A panic where there is nobody it could be raised to.
@@ -361,8 +414,8 @@ pub(crate) fn empty(core: &Core) {
     // Dropping may make new work (a destructor may spawn), which is dropped in turn. What never
     // comes to an end is cut off, so that closing always does.
     for _ in 0..MAX_ROUNDS {
-        let mut tasks = core.tasks.borrow_mut().take_all();
-        let ready: Vec<Ready> = core.ready.borrow_mut().drain(..).collect();
+        let tasks = core.tasks.borrow_mut().take_all();
+        let ready = core.ready.borrow_mut().take_all();
         let calls = core.calls.borrow_mut().take_all();
         let timers = core.timers.borrow_mut().take_all();
         let timeouts = core.timeouts.borrow_mut().take_all();
@@ -374,7 +427,6 @@ pub(crate) fn empty(core: &Core) {
             && families.is_empty();
         families.iter().for_each(cell::let_go);
         drop((ready, calls, timers, timeouts, families));
-        tasks.sort_unstable_by_key(|task| task.number);
         for task in tasks {
             report_destroyed(core, task.cell());
             cell::drop_unfinished(Some(core), &task);
@@ -394,7 +446,7 @@ fn report_destroyed(core: &Core, cell: &CellRef) {
     }
     if let Some(task) = cell.as_task() {
         let context = ExceptionContext::new("Task was destroyed but it is pending!", None)
-            .with_task_name(Some(task.name()));
+            .with_task(&TaskHandle::of(task.clone()));
         call_exception_handler(core, &context);
         debug::never_started(core, task);
     }

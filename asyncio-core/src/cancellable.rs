@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 
 use crate::cell::{self, SlotId, State, TaskRef};
 use crate::current::{self, Frame};
+use crate::debug;
 use crate::exceptions::CancelledError;
 
 /// What every future gains: [`cancellable`](Self::cancellable).
@@ -78,6 +79,7 @@ pub trait FutureExt: StdFuture {
         Cancellable {
             inner: Some(self),
             wait: Wait(None),
+            is_new: true,
         }
     }
 }
@@ -92,6 +94,15 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         wait: Wait,
+        is_new: bool,
+    }
+
+    impl<F> PinnedDrop for Cancellable<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.is_new {
+                debug::never_awaited("cancellable", None);
+            }
+        }
     }
 }
 
@@ -105,6 +116,7 @@ impl<F: StdFuture> StdFuture for Cancellable<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        *this.is_new = false;
         let mark = current::with(|frame| frame.map(|frame| frame.delivery.mark()));
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(CancelledError::with_message(
@@ -122,7 +134,7 @@ impl<F: StdFuture> StdFuture for Cancellable<F> {
             else {
                 return Poll::Pending;
             };
-            if this.wait.is_called_off(task) && frame.delivery.is_stuck_since(mark) {
+            if this.wait.is_called_off(task, mark) && frame.delivery.is_stuck_since(mark) {
                 // Nothing inside took the request: here is the innermost scope.
                 this.wait.end();
                 this.inner.set(None);
@@ -136,10 +148,11 @@ impl<F: StdFuture> StdFuture for Cancellable<F> {
 }
 
 impl Wait {
-    /// Whether a request has reached this wait.
-    fn is_called_off(&self, current: &TaskRef) -> bool {
+    /// Whether a request has reached this wait. One that begins is not reached by what was raised
+    /// before it in the same step.
+    fn is_called_off(&self, current: &TaskRef, (taken, _): (u32, u32)) -> bool {
         let Some((task, id)) = &self.0 else {
-            return true;
+            return taken == 0;
         };
         task != current
             || matches!(

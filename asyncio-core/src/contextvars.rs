@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::current;
@@ -107,22 +107,15 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
     /// for a thread that runs no loop.
     pub fn set(&self, value: T) -> Result<Token<T>, RuntimeError> {
         let id = self.id();
-        let old = current::with_context_mut(|values| {
-            let old = self.find(values);
-            values.insert(id, Arc::new(value));
-            old
-        });
-        match old {
-            Some(old) => Ok(Token {
-                id,
-                old,
-                used: false,
-            }),
-            None => Err(RuntimeError::new(format!(
+        let context = current::context().ok_or_else(|| {
+            RuntimeError::new(format!(
                 "context variable {:?} was set outside of any context",
                 self.name
-            ))),
-        }
+            ))
+        })?;
+        let old = context.replace(id, Some(Arc::new(value)));
+        let old = old.and_then(|old| old.downcast_ref::<T>().cloned());
+        Ok(Token { id, old, context })
     }
 
     /// Puts the value back that was there before the `set` that returned the token.
@@ -142,22 +135,24 @@ impl<T: Clone + Send + Sync + 'static> ContextVar<T> {
     ///
     /// # Errors
     ///
-    /// [`ValueError`] when the token is another variable's, [`RuntimeError`]'s text in it when there
-    /// is no current context.
-    pub fn reset(&self, mut token: Token<T>) -> Result<(), ValueError> {
+    /// [`ValueError`] when the token is another variable's, and when it was made in another context than
+    /// the current one, such as in a callback or in another task.
+    pub fn reset(&self, token: Token<T>) -> Result<(), ValueError> {
         let id = self.id();
         if token.id != id {
             return Err(ValueError::new(
                 "the token was created by a different ContextVar",
             ));
         }
-        token.used = true;
-        let old = token.old.take();
-        current::with_context_mut(|values| match old {
-            Some(value) => values.insert(id, Arc::new(value)),
-            None => values.remove(id),
-        })
-        .ok_or_else(|| ValueError::new("the token was created in a different Context"))
+        let context = current::context().filter(|context| context.same_as(&token.context));
+        let Some(context) = context else {
+            return Err(ValueError::new(
+                "the token was created in a different Context",
+            ));
+        };
+        let value = token.old.map(|value| -> Value { Arc::new(value) });
+        drop(context.replace(id, value));
+        Ok(())
     }
 
     fn find(&self, values: &Values) -> Option<T> {
@@ -193,12 +188,12 @@ impl<T> fmt::Debug for ContextVar<T> {
     }
 }
 
-/// What [`ContextVar::set`] returns and [`ContextVar::reset`] takes.
+/// What [`ContextVar::set`] returns and [`ContextVar::reset`] takes, in the same context.
 #[must_use = "a token is only good for `reset`; drop it with `let _ =` when it is not wanted"]
 pub struct Token<T> {
     id: usize,
     old: Option<T>,
-    used: bool,
+    context: Context,
 }
 
 impl<T> Token<T> {
@@ -210,9 +205,7 @@ impl<T> Token<T> {
 
 impl<T> fmt::Debug for Token<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("used", &self.used)
-            .finish_non_exhaustive()
+        f.debug_struct("Token").finish_non_exhaustive()
     }
 }
 
@@ -230,10 +223,16 @@ impl<T> fmt::Debug for Token<T> {
 /// ```
 #[derive(Clone)]
 pub struct Context {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Shared>,
 }
 
 struct Shared {
+    /// Whether there were ever values, so that who finds none need not lock to see.
+    had_values: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
     values: Values,
     entered: bool,
 }
@@ -276,10 +275,20 @@ impl Context {
     /// # Errors
     ///
     /// [`RuntimeError`] when the context is already current somewhere, here or on another thread.
+    ///
+    /// ```
+    /// # use asyncio_core::Context;
+    /// let context = Context::new();
+    /// let within = context.clone();
+    /// assert!(context.run(|| within.run(|| ())).is_ok_and(|within| within.is_err()));
+    /// ```
     pub fn run<R>(&self, function: impl FnOnce() -> R) -> Result<R, RuntimeError> {
         let entered = self.enter()?;
-        let result = current::in_context(Slot::Shared(self.clone()), function);
-        drop(entered);
+        // That of a callback cannot be seen any more once another one is current.
+        let outer = current::shared_context();
+        let left = outer.as_ref().and_then(Self::mark);
+        let result = current::in_context(Slot::shared(self.clone()), function);
+        drop((left, entered));
         Ok(result)
     }
 
@@ -291,30 +300,57 @@ impl Context {
 
     fn of(values: Values) -> Self {
         Self {
-            shared: Arc::new(Mutex::new(Shared {
-                values,
-                entered: false,
-            })),
+            shared: Arc::new(Shared {
+                had_values: AtomicBool::new(values.0.is_some()),
+                state: Mutex::new(State {
+                    values,
+                    entered: false,
+                }),
+            }),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let state = &self.shared.state;
+        state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn values(&self) -> Values {
+        // Relaxed: who sees the flag locks; and who learned of a value that was set has learned of the
+        // flag as well, because that came before it on the same thread.
+        if !self.shared.had_values.load(Ordering::Relaxed) {
+            return Values::default();
+        }
         self.lock().values.clone()
     }
 
-    fn enter(&self) -> Result<Entered<'_>, RuntimeError> {
-        let mut shared = self.lock();
-        if shared.entered {
-            return Err(RuntimeError::new(
-                "cannot enter context: it is already entered",
-            ));
+    /// Sets a variable's value, or removes it; what was there comes back, to be dropped by the caller,
+    /// because that may call anything.
+    fn replace(&self, id: usize, value: Option<Value>) -> Option<Value> {
+        let mut state = self.lock();
+        match value {
+            Some(value) => {
+                // Relaxed: see `values`.
+                self.shared.had_values.store(true, Ordering::Relaxed);
+                state.values.insert(id, value)
+            }
+            None => state.values.remove(id),
         }
-        shared.entered = true;
-        Ok(Entered(self))
+    }
+
+    fn enter(&self) -> Result<Entered<'_>, RuntimeError> {
+        let entered = if current::is_entered(self) {
+            None
+        } else {
+            self.mark()
+        };
+        entered.ok_or_else(|| RuntimeError::new("cannot enter context: it is already entered"))
+    }
+
+    /// Says that the context is entered, unless that is said already.
+    fn mark(&self) -> Option<Entered<'_>> {
+        let was_entered = std::mem::replace(&mut self.lock().entered, true);
+        (!was_entered).then_some(Entered(self))
     }
 }
 
@@ -357,85 +393,115 @@ impl Drop for Entered<'_> {
 /// An immutable map from variables to values: copying it copies a pointer, and an empty one owns
 /// nothing, so that programs without context variables pay nothing for them.
 #[derive(Clone, Default)]
-pub(crate) struct Values(Option<Arc<Vec<(usize, Value)>>>);
+pub(crate) struct Values(Option<Arc<Node>>);
 
 type Value = Arc<dyn Any + Send + Sync>;
 
-impl Values {
-    fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |entries| entries.len())
-    }
-
-    fn get(&self, id: usize) -> Option<&Value> {
-        let entries = self.0.as_ref()?;
-        let at = entries.binary_search_by_key(&id, |(key, _)| *key).ok()?;
-        Some(&entries[at].1)
-    }
-
-    fn insert(&mut self, id: usize, value: Value) {
-        let entries = Arc::make_mut(self.0.get_or_insert_default());
-        match entries.binary_search_by_key(&id, |(key, _)| *key) {
-            Ok(at) => entries[at].1 = value,
-            Err(at) => entries.insert(at, (id, value)),
-        }
-    }
-
-    fn remove(&mut self, id: usize) {
-        if let Some(entries) = &mut self.0
-            && let Ok(at) = entries.binary_search_by_key(&id, |(key, _)| *key)
-        {
-            Arc::make_mut(entries).remove(at);
-        }
-    }
-}
-
-/// The context that a task or a callback runs in.
-///
-/// Most contexts belong to one task alone; a `Context` object is made of one only when somebody
-/// asks for it.
-pub(crate) enum Slot {
-    Own(Values),
+/// What the pointers of [`Values`] and [`Slot`] lead to.
+#[derive(Clone)]
+enum Node {
+    /// By increasing variable.
+    Entries(Vec<(usize, Value)>),
+    /// For a slot only.
     Shared(Context),
 }
 
-impl Slot {
-    #[inline]
-    pub(crate) fn values(&self) -> Values {
-        match self {
-            Self::Own(values) => values.clone(),
-            Self::Shared(context) => context.values(),
+impl Default for Node {
+    fn default() -> Self {
+        Self::Entries(Vec::new())
+    }
+}
+
+impl Values {
+    fn entries(&self) -> &[(usize, Value)] {
+        match self.0.as_deref() {
+            Some(Node::Entries(entries)) => entries,
+            Some(Node::Shared(_)) | None => &[],
         }
     }
 
-    pub(crate) fn with_mut<R>(&mut self, f: impl FnOnce(&mut Values) -> R) -> R {
-        match self {
-            Self::Own(values) => f(values),
-            Self::Shared(context) => {
-                // Changed on a copy and put back, so that no value is dropped under the lock.
-                let mut values = context.values();
-                let result = f(&mut values);
-                let old = std::mem::replace(&mut context.lock().values, values);
-                drop(old);
-                result
+    fn entries_mut(&mut self) -> Option<&mut Vec<(usize, Value)>> {
+        match Arc::make_mut(self.0.get_or_insert_default()) {
+            Node::Entries(entries) => Some(entries),
+            Node::Shared(_) => None,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.entries().len()
+    }
+
+    fn find(&self, id: usize) -> Result<usize, usize> {
+        self.entries().binary_search_by_key(&id, |(key, _)| *key)
+    }
+
+    fn get(&self, id: usize) -> Option<&Value> {
+        Some(&self.entries()[self.find(id).ok()?].1)
+    }
+
+    fn insert(&mut self, id: usize, value: Value) -> Option<Value> {
+        let place = self.find(id);
+        let entries = self.entries_mut()?;
+        match place {
+            Ok(at) => Some(std::mem::replace(&mut entries[at].1, value)),
+            Err(at) => {
+                entries.insert(at, (id, value));
+                None
             }
+        }
+    }
+
+    fn remove(&mut self, id: usize) -> Option<Value> {
+        let at = self.find(id).ok()?;
+        Some(self.entries_mut()?.remove(at).1)
+    }
+}
+
+/// The context that a task or a callback runs in, a pointer wide.
+///
+/// Most contexts belong to one task alone; a `Context` object is made of one only when somebody
+/// asks for it, or when a variable is set there, whose token has to know the context again.
+#[derive(Default)]
+pub(crate) struct Slot(Option<Arc<Node>>);
+
+impl Slot {
+    /// A context of its own.
+    #[inline]
+    pub(crate) fn own(values: Values) -> Self {
+        Self(values.0)
+    }
+
+    /// A context that others have too.
+    pub(crate) fn shared(context: Context) -> Self {
+        Self(Some(Arc::new(Node::Shared(context))))
+    }
+
+    #[inline]
+    pub(crate) fn values(&self) -> Values {
+        match &self.0 {
+            None => Values(None),
+            Some(node) => match &**node {
+                Node::Entries(_) => Values(Some(Arc::clone(node))),
+                Node::Shared(context) => context.values(),
+            },
+        }
+    }
+
+    /// The context, where others have it too.
+    pub(crate) fn context(&self) -> Option<&Context> {
+        match self.0.as_deref() {
+            Some(Node::Shared(context)) => Some(context),
+            Some(Node::Entries(_)) | None => None,
         }
     }
 
     /// The context as an object; from then on it is shared with whoever holds it.
     pub(crate) fn share(&mut self) -> Context {
-        match self {
-            Self::Own(values) => {
-                let context = Context::of(std::mem::take(values));
-                *self = Self::Shared(context.clone());
-                context
-            }
-            Self::Shared(context) => context.clone(),
+        if let Some(context) = self.context() {
+            return context.clone();
         }
-    }
-}
-
-impl Default for Slot {
-    fn default() -> Self {
-        Self::Own(Values::default())
+        let context = Context::of(Values(self.0.take()));
+        *self = Self::shared(context.clone());
+        context
     }
 }

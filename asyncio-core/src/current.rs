@@ -8,16 +8,17 @@
     reason = "the thread-local holds a pointer to a frame of this thread's stack"
 )]
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
+use std::task::Waker;
 
 use tokio::runtime::Runtime;
 
-use crate::cell::TaskRef;
-use crate::contextvars::{Slot, Values};
+use crate::cell::{CellRef, SlotId, TaskRef};
+use crate::contextvars::{Context, Slot, Values};
 use crate::exceptions::{Message, RuntimeError};
 use crate::loop_cell::{Core, LoopCell};
+use crate::primitives::{Cell, thread_local};
 
 thread_local! {
     static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
@@ -26,11 +27,17 @@ thread_local! {
 
 /// One level of "what is running here".
 pub(crate) struct Frame {
+    /// The frame further out, which is current again when this one is left; or null.
+    outer: *const Self,
     loop_cell: *const LoopCell,
     /// The task, kept by whoever runs the frame.
     task: Option<NonNull<TaskRef>>,
+    /// What the task, if there is one, is polled with; null when it is not being polled.
+    waker: Cell<*const Waker>,
     /// The context's place: a task's own, or one on the stack further out than the frame.
     context: Cell<*const Cell<Slot>>,
+    /// The wait of the task that its step has ended when it began.
+    pub(crate) ended: Cell<SlotId>,
     /// The request to be cancelled that this step has to deliver.
     pub(crate) delivery: Delivery,
 }
@@ -48,6 +55,9 @@ pub(crate) struct Delivery {
     pub(crate) begun: Cell<u32>,
     /// The step before left the same request over.
     pub(crate) rearmed: Cell<bool>,
+    /// A scope has made a request of its own and did not poll what could have raised the one that is
+    /// due: both are for the next step.
+    pub(crate) put_off: Cell<bool>,
     message: Cell<Message>,
 }
 
@@ -74,6 +84,7 @@ impl Delivery {
         let (taken, begun) = mark;
         // What keeps beginning to wait anew without ever raising the request is in the way too.
         self.due.get()
+            && !self.put_off.get()
             && self.taken.get() == taken
             && (self.begun.get() == begun || self.rearmed.get())
     }
@@ -88,12 +99,16 @@ impl Frame {
         function: impl FnOnce(&Self) -> R,
     ) -> R {
         let frame = Self {
+            outer: CURRENT.get(),
             loop_cell,
             task: task.map(NonNull::from),
+            waker: Cell::new(ptr::null()),
             context: Cell::new(context),
+            ended: Cell::new(SlotId::NONE),
             delivery: Delivery::default(),
         };
-        let _restore = Restore(CURRENT.replace(&raw const frame));
+        CURRENT.set(&raw const frame);
+        let _restore = Restore(&frame);
         function(&frame)
     }
 
@@ -114,6 +129,28 @@ impl Frame {
         self.task.map(|task| unsafe { task.as_ref() })
     }
 
+    /// Runs a function as the poll of the frame's task with this waker.
+    #[inline]
+    pub(crate) fn polling<R>(&self, waker: &Waker, function: impl FnOnce() -> R) -> R {
+        self.waker.set(waker);
+        // A panic on the way leaves the frame as well, and with it the pointer.
+        let result = function();
+        self.waker.set(ptr::null());
+        result
+    }
+
+    /// Whether a waker wakes what polls the frame's task.
+    pub(crate) fn is_polled_with(&self, waker: &Waker) -> bool {
+        // SAFETY: null, or borrowed by `polling`, which resets it, for longer than it is there.
+        unsafe { self.waker.get().as_ref() }.is_some_and(|known| known.will_wake(waker))
+    }
+
+    /// Whether this frame's loop is the home of a cell.
+    #[inline]
+    pub(crate) fn is_home_of(&self, cell: &CellRef) -> bool {
+        ptr::eq(self.loop_cell, cell.home_ptr().as_ptr())
+    }
+
     fn context(&self) -> &Cell<Slot> {
         // SAFETY: set to a place that outlives the frame, by `run`, or for the length of a call,
         // by `in_context`.
@@ -122,9 +159,15 @@ impl Frame {
 
     #[inline]
     fn values(&self) -> Values {
-        // SAFETY: the place is this thread's own, and what reads it here changes nothing and calls
-        // nothing: copying values copies a pointer.
-        unsafe { &*self.context().as_ptr() }.values()
+        // Copying values copies a pointer.
+        self.slot().values()
+    }
+
+    /// The slot, to be looked at: nothing that is called with it may change it.
+    #[inline]
+    fn slot(&self) -> &Slot {
+        // SAFETY: the place is this thread's own, and what reads it changes nothing and calls nothing.
+        unsafe { &*self.context().as_ptr() }
     }
 }
 
@@ -180,6 +223,7 @@ pub(crate) fn may_block_on(runtime: &Runtime) -> Result<(), RuntimeError> {
 }
 
 /// The values of the current context; none outside of any.
+#[inline]
 pub(crate) fn values() -> Values {
     with(|frame| frame.map_or_else(Values::default, Frame::values))
 }
@@ -191,15 +235,37 @@ pub(crate) fn with_context<R>(f: impl FnOnce(&Values) -> R) -> Option<R> {
     Some(f(&values))
 }
 
-/// Lets a function change the values of the current context; `None` outside of any.
-pub(crate) fn with_context_mut<R>(f: impl FnOnce(&mut Values) -> R) -> Option<R> {
+/// The current context as an object; `None` outside of any.
+pub(crate) fn context() -> Option<Context> {
     with(|frame| {
         let frame = frame?;
         let mut slot = frame.context().take();
-        let result = slot.with_mut(f);
+        let context = slot.share();
         frame.context().set(slot);
-        Some(result)
+        Some(context)
     })
+}
+
+/// The current context, where it is an object already.
+pub(crate) fn shared_context() -> Option<Context> {
+    with(|frame| frame?.slot().context().cloned())
+}
+
+/// Whether something on this thread's stack runs in a context.
+pub(crate) fn is_entered(context: &Context) -> bool {
+    let mut next = CURRENT.get();
+    // SAFETY: null or a frame further out on this thread's stack, which lives longer.
+    while let Some(frame) = unsafe { next.as_ref() } {
+        let is_it = |slot: &Slot| slot.context().is_some_and(|known| known.same_as(context));
+        // SAFETY: the place is this thread's own while its task is running, and what reads it here
+        // changes nothing and calls nothing.
+        let task = frame.task().map(|task| unsafe { &*task.context.as_ptr() });
+        if is_it(frame.slot()) || task.is_some_and(is_it) {
+            return true;
+        }
+        next = frame.outer;
+    }
+    false
 }
 
 /// Runs a function in another context, with the same loop and task as now.
@@ -230,10 +296,10 @@ impl Drop for ContextBack<'_> {
     }
 }
 
-struct Restore(*const Frame);
+struct Restore<'a>(&'a Frame);
 
-impl Drop for Restore {
+impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT.set(self.0.outer);
     }
 }

@@ -5,14 +5,16 @@
 
 use std::any::type_name;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use crate::cell::{self, CellRef, TaskRef};
 use crate::current;
 use crate::events::{CallbackResult, with_running};
 use crate::exceptions::Result;
-use crate::loop_cell::{Core, SLOW};
+use crate::loop_cell::{Core, LoopCell, SLOW};
 use crate::ready::{Function, Ready};
+use crate::runners::workers;
 use crate::tasks::TaskHandle;
 
 /// Whether a loop is in debug mode from its start: the environment says so (`ASYNCIO_DEBUG`).
@@ -57,17 +59,52 @@ fn watch<R>(what: What, slow: Duration, run: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Whether debug mode is on for what has this home, or where this is a thread of a runner with many.
+pub(crate) fn is_on(home: &LoopCell) -> bool {
+    home.debug() || workers::here().is_some_and(|workers| workers.debug)
+}
+
 /// A future was handed to us and dropped before anything polled it.
 #[cold]
-pub(crate) fn never_awaited(what: &str) {
-    let is_on = with_running(|core| core.debug()).unwrap_or(false);
-    if is_on {
+pub(crate) fn never_awaited(what: &str, created_at: Option<&Location<'_>>) {
+    let is_on = with_running(|core| core.debug());
+    if is_on.unwrap_or_else(|| workers::here().is_some_and(|workers| workers.debug)) {
+        let mut place = String::new();
+        if let Some(created_at) = created_at {
+            place += &format!(", created at {created_at}");
+        }
         let task = current::with(|frame| frame.and_then(|frame| frame.task().cloned()));
-        let place = match task.map(TaskHandle::of) {
-            Some(task) => format!(", in {task:?}"),
-            None => String::new(),
-        };
-        tracing::warn!(target: "asyncio", "coroutine {what} was never awaited{place}");
+        if let Some(task) = task.map(TaskHandle::of) {
+            place += &format!(", in {task:?}");
+        }
+        tracing::warn!(target: "asyncio", "coroutine '{what}' was never awaited{place}");
+    }
+}
+
+/// Says so when it is dropped with a coroutine that nothing has polled.
+pub(crate) struct Unpolled {
+    what: &'static &'static str,
+    created_at: &'static Location<'static>,
+}
+
+impl Unpolled {
+    #[track_caller]
+    pub(crate) const fn new(what: &'static &'static str) -> Self {
+        Self {
+            what,
+            created_at: Location::caller(),
+        }
+    }
+
+    /// The first step of the coroutine.
+    pub(crate) const fn polled(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unpolled {
+    fn drop(&mut self) {
+        never_awaited(self.what, Some(self.created_at));
     }
 }
 

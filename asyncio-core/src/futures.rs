@@ -8,7 +8,7 @@ use std::task::{Context as PollContext, Poll};
 use crate::cell::{self, CellRef, Failure, Typed};
 use crate::contextvars::{Context, Slot};
 use crate::current;
-use crate::events::{CallbackResult, with_running};
+use crate::events::{CallbackResult, EventLoop, with_running};
 use crate::exceptions::{Exception, InvalidStateError, Result, RuntimeError};
 
 /// A result that is not there yet and that somebody will set (`asyncio.Future`).
@@ -39,9 +39,9 @@ use crate::exceptions::{Exception, InvalidStateError, Result, RuntimeError};
 ///
 /// # asyncio
 ///
-/// As in Python a future belongs to its loop's thread: elsewhere only [`done`](Self::done),
+/// As in Python a future of a loop belongs to its thread: elsewhere only [`done`](Self::done),
 /// [`cancelled`](Self::cancelled) and [`cancel`](Self::cancel) work, the latter as a request that
-/// the loop carries out. One that was made where no loop ran belongs to all threads.
+/// the loop carries out.
 pub struct Future<T> {
     inner: Typed<T>,
 }
@@ -50,13 +50,11 @@ pub struct Future<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackId(pub(crate) u64);
 
-impl<T: 'static> Future<T> {
-    pub(crate) const fn of(inner: Typed<T>) -> Self {
-        Self { inner }
-    }
-
-    /// A future for the loop that runs here (`asyncio.Future()`), and where none does, as on a tokio
-    /// runtime, one that every thread may set.
+impl<T: Send + 'static> Future<T> {
+    /// A future that is pending (`asyncio.Future`): of the loop that runs here, or of none.
+    ///
+    /// One of no loop, as on a tokio runtime, may be set and asked on any thread. For a value that must
+    /// stay on its thread there is [`EventLoop::create_future`](crate::EventLoop::create_future).
     ///
     /// ```
     /// use asyncio_core::{Future, Result, create_task};
@@ -65,15 +63,21 @@ impl<T: 'static> Future<T> {
     /// async fn main() -> Result<()> {
     ///     let future = Future::new();
     ///     let setter = future.clone();
-    ///     create_task(async move { Ok(setter.set_result(7)?) });
-    ///     assert_eq!(future.await?, 7);
+    ///     create_task(async move { Ok(setter.set_result(42)?) });
+    ///     assert_eq!(future.await?, 42);
     ///     Ok(())
     /// }
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        let on_loop = with_running(|core| Typed::future(Some(core)));
-        Self::of(on_loop.unwrap_or_else(|| Typed::future(None)))
+        let made = with_running(|core| Typed::future(Some(core)));
+        Self::of(made.unwrap_or_else(|| Typed::future(None)))
+    }
+}
+
+impl<T: 'static> Future<T> {
+    pub(crate) const fn of(inner: Typed<T>) -> Self {
+        Self { inner }
     }
 
     /// Sets the value and wakes all who wait, in the order in which they came
@@ -157,7 +161,7 @@ impl<T: 'static> Future<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         CallbackId(
             self.inner
-                .add_done_callback(Slot::Own(current::values()), call),
+                .add_done_callback(Slot::own(current::values()), call),
         )
     }
 
@@ -170,7 +174,7 @@ impl<T: 'static> Future<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         CallbackId(
             self.inner
-                .add_done_callback(Slot::Shared(context.clone()), call),
+                .add_done_callback(Slot::shared(context.clone()), call),
         )
     }
 
@@ -187,7 +191,7 @@ impl<T: 'static> Future<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         let added = self
             .inner
-            .add_local_done_callback(Slot::Own(current::values()), call);
+            .add_local_done_callback(Slot::own(current::values()), call);
         added.map(CallbackId).ok_or_else(callback_elsewhere)
     }
 
@@ -252,6 +256,25 @@ impl<T> Future<T> {
         remove_done_callback(self.inner.cell(), id)
     }
 
+    /// The loop that the future belongs to (`Future.get_loop`); `None` for one that belongs to none,
+    /// as on a tokio runtime.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let event_loop = get_running_loop()?;
+    /// let future = event_loop.create_future::<()>();
+    /// assert_eq!(future.get_loop(), Some(event_loop));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn get_loop(&self) -> Option<EventLoop> {
+        self.inner.cell().home().handle().map(EventLoop::of)
+    }
+
     /// Whether two handles are of the same future.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
@@ -286,7 +309,7 @@ impl<T: Clone + 'static> Future<T> {
     }
 }
 
-impl<T: 'static> Default for Future<T> {
+impl<T: Send + 'static> Default for Future<T> {
     fn default() -> Self {
         Self::new()
     }

@@ -58,19 +58,20 @@
 //! | `asyncio.timeouts` | [`timeout`], [`timeout_at`], [`Timeout`] |
 //! | `asyncio.taskgroups` | [`task_group`], [`TaskGroup`] |
 //! | `asyncio.staggered` | [`staggered_race`] |
-//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`run_coroutine_threadsafe`], [`Executor`], [`ThreadPoolExecutor`], [`Job`] |
+//! | `asyncio.threads`, `concurrent.futures` | [`to_thread`], [`run_coroutine_threadsafe`], [`Executor`], [`ThreadPoolExecutor`], [`Job`]; `ProcessPoolExecutor` |
 //! | `asyncio.exceptions`, `ExceptionGroup`, `except*` | [`Exception`], [`CancelledError`], [`InvalidStateError`], [`TimeoutError`], [`ExceptionGroup`], [`except_star!`] |
 //! | `contextvars` | [`ContextVar`], [`Context`], [`copy_context`] |
 //!
 //! Not from Python: [`FutureExt::cancellable`], which makes a foreign future an await that cancellation
 //! can be caught at; [`scope`], a task group whose tasks borrow; [`Delay`], which lets delays be seconds or a [`Duration`](std::time::Duration);
-//! [`RunnerBuilder::virtual_clock`] and [`ClockHold`], a clock that jumps instead of waiting.
+//! [`RunnerBuilder::virtual_clock`] and [`ClockHold`], a clock that jumps instead of waiting;
+//! [`RunnerBuilder::shuffle`], another order than CPython's.
 //!
 //! # What it does not do
 //!
 //! - It does no I/O of its own and opens no files; that is tokio's part, and that of the crates above
 //!   this one.
-//! - It runs no work in other processes, and cannot show who awaits whom, yet.
+//! - It cannot show who awaits whom, yet.
 //! - It keeps nothing global. Any number of loops may exist, one running per thread, and nothing is
 //!   left in a thread when its loop has ended.
 //! - It does not panic where there is nothing to run on: the task that is returned has failed. And a
@@ -79,6 +80,8 @@
 //! # Features
 //!
 //! - `macros`, on by default: the attributes [`main`](macro@main) and [`test`](macro@test).
+//! - `process-pool`: `ProcessPoolExecutor`, which runs functions in processes of their own, on Unix;
+//!   their arguments and values go there by [serde](https://docs.rs/serde).
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
@@ -96,12 +99,16 @@ mod exceptions;
 mod executors;
 mod exit;
 mod futures;
+mod init;
 mod loop_cell;
 mod memory;
+mod mutex;
+mod primitives;
 mod ready;
 mod runners;
 mod scope;
 mod scoped;
+mod shuffle;
 #[cfg(unix)]
 mod signals;
 mod slab;
@@ -129,9 +136,27 @@ pub mod waiting;
 /// }
 /// ```
 ///
-/// In parentheses there may be `debug = true` for [debug mode](EventLoop::set_debug), `virtual_clock =
-/// true` for a clock that jumps, and `crate = path` where this crate goes by another name. For many
-/// threads use `#[tokio::main]`: everything but local tasks works there too.
+/// In parentheses there may be
+///
+/// - `debug = true` for [debug mode](EventLoop::set_debug),
+/// - `virtual_clock = true` for [a clock that jumps](RunnerBuilder::virtual_clock),
+/// - `seed = 7`, or another number, for [an order that chance decides](RunnerBuilder::shuffle),
+/// - `flavor = "multi_thread"` for [many threads](MultiThreadRunner) in the place of an event loop,
+///   which is `flavor = "loop"`,
+/// - `worker_threads = 4` for as many threads; as many as there are processors by default,
+/// - `crate = path` where this crate goes by another name.
+///
+/// ```
+/// use asyncio_core::{Result, create_task};
+///
+/// #[asyncio_core::main(worker_threads = 2)]
+/// async fn main() -> Result<()> {
+///     assert_eq!(create_task(async { Ok(7) }).await?, 7);
+///     Ok(())
+/// }
+/// ```
+///
+/// A program that has a `ProcessPoolExecutor` is made ready for it; see [`init`].
 #[cfg(feature = "macros")]
 pub use asyncio_core_macros::main;
 /// Runs an `async fn` on an event loop of its own, as a test.
@@ -151,7 +176,8 @@ pub use asyncio_core_macros::main;
 /// # fn main() {}
 /// ```
 ///
-/// In parentheses there may be the same as for [`main`](macro@main).
+/// In parentheses there may be the same as for [`main`](macro@main). A test with a seed says nothing
+/// of other orders; a loop over [`RunnerBuilder::shuffle`] tries many.
 #[cfg(feature = "macros")]
 pub use asyncio_core_macros::test;
 pub use cancellable::{Cancellable, FutureExt};
@@ -166,9 +192,14 @@ pub use exceptions::{
     CancelledError, Exception, InvalidStateError, KeyboardInterrupt, PanicError, Result,
     RuntimeError, SystemExit, TimeoutError, ValueError,
 };
+#[cfg(all(feature = "process-pool", unix))]
+pub use executors::{
+    BrokenProcess, BrokenProcessPool, ProcessPoolBuilder, ProcessPoolExecutor, TransferError,
+};
 pub use executors::{BrokenThreadPool, Executor, Job, ThreadPoolBuilder, ThreadPoolExecutor, Work};
 pub use exit::exit_code;
 pub use futures::{CallbackId, Future};
+pub use init::init;
 pub use runners::{MultiThreadRunner, MultiThreadRunnerBuilder, Runner, RunnerBuilder, run};
 pub use scope::{BorrowScope, ScopedTask, scope};
 pub use staggered::{Race, staggered_race};

@@ -5,22 +5,23 @@
 )]
 
 use std::alloc::Layout;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::cell::{CellRef, Released, SendCallback, SlotId, TaskRef, Token};
+use crate::cell::{CellRef, Registry, Released, SendCallback, SlotId, TaskRef, Token};
 use crate::current;
 use crate::events::ExceptionHandler;
 use crate::exceptions::{Exception, Message};
 use crate::executors::ThreadPoolExecutor;
 use crate::memory::FreeList;
-use crate::ready::{Call, Ready, TimerAction};
+use crate::primitives::{AtomicBool, Cell, Mutex, MutexGuard, const_fn, global};
+use crate::ready::{Call, Ready, ReadyQueue, TimerAction};
+use crate::shuffle::Shuffle;
 #[cfg(unix)]
 use crate::signals::Signals;
 use crate::slab::Slab;
@@ -79,14 +80,16 @@ const LAZY_MAIL: usize = 256;
 
 /// What a loop consists of; touched on its own thread only.
 pub(crate) struct Core {
-    pub(crate) ready: RefCell<VecDeque<Ready>>,
+    pub(crate) ready: RefCell<ReadyQueue>,
     /// How many entries of `ready` belong to the iteration under way.
     pub(crate) batch: Cell<usize>,
+    /// Draws another order than that of the queue, in tests that ask for it.
+    pub(crate) shuffle: Cell<Option<Shuffle>>,
     /// Counts the iterations.
     pub(crate) turn: Cell<u64>,
     pub(crate) timers: RefCell<Timers<TimerAction>>,
     pub(crate) calls: RefCell<Slab<Call>>,
-    pub(crate) tasks: RefCell<Slab<TaskRef>>,
+    pub(crate) tasks: RefCell<Registry>,
     /// Futures that wait for children, which may be kept alive by each other alone.
     pub(crate) families: RefCell<Slab<CellRef>>,
     /// Timeouts that have been entered and not left.
@@ -109,7 +112,7 @@ pub(crate) struct Core {
     pub(crate) escaped: RefCell<Option<Exception>>,
     pub(crate) has_escaped: Cell<bool>,
     pub(crate) handler: RefCell<Option<Rc<ExceptionHandler>>>,
-    pub(crate) tasks_made: Cell<u64>,
+    pub(crate) tasks_named: Cell<u64>,
     pub(crate) tasks_numbered: Cell<u64>,
     pub(crate) runtime: RefCell<Option<tokio::runtime::Runtime>>,
     /// The loop is inside its poll, so that it will see what is pushed.
@@ -126,8 +129,9 @@ pub(crate) struct Core {
 /// The home of cells that were made where no loop of ours runs: on a tokio runtime, or nowhere at
 /// all. It has no thread and was closed from the start.
 pub(crate) fn nowhere() -> NonNull<LoopCell> {
-    static NOWHERE: LoopCell = LoopCell::new(0, true, Clock::virtual_());
-    NonNull::from(&NOWHERE)
+    NonNull::from(global!(
+        LoopCell = LoopCell::new(0, true, Clock::virtual_())
+    ))
 }
 
 impl LoopCell {
@@ -137,60 +141,69 @@ impl LoopCell {
         this
     }
 
-    const fn new(owner: u64, closed: bool, clock: Clock) -> Self {
-        Self {
-            owner,
-            closed: AtomicBool::new(closed),
-            mailbox: Mutex::new(Mailbox {
-                mail: Vec::new(),
-                closed,
-                waker: None,
-                cells: 0,
-                itself: None,
-            }),
-            debug: AtomicBool::new(false),
-            has_mail: AtomicBool::new(false),
-            core: Core {
-                ready: RefCell::new(VecDeque::new()),
-                batch: Cell::new(0),
-                turn: Cell::new(0),
-                timers: RefCell::new(Timers::new()),
-                calls: RefCell::new(Slab::new()),
-                tasks: RefCell::new(Slab::new()),
-                families: RefCell::new(Slab::new()),
-                timeouts: RefCell::new(Slab::new()),
-                task_factory: RefCell::new(None),
-                executor: RefCell::new(None),
-                executor_is_shut: Cell::new(false),
-                #[cfg(unix)]
-                signals: RefCell::new(None),
-                clock: Cell::new(clock),
-                holds: Cell::new(0),
-                running: Cell::new(false),
-                stopping: Cell::new(false),
-                close_at_end: Cell::new(false),
-                slow_callback_duration: Cell::new(SLOW),
-                escaped: RefCell::new(None),
-                has_escaped: Cell::new(false),
-                handler: RefCell::new(None),
-                tasks_made: Cell::new(0),
-                tasks_numbered: Cell::new(0),
-                runtime: RefCell::new(None),
-                polling: Cell::new(false),
-                kicked: Cell::new(false),
-                waker: RefCell::new(None),
-                cells: Cell::new(0),
-                memory: FreeList::new(),
-                itself: Cell::new(std::ptr::null()),
-            },
+    const_fn! {
+        fn new(owner: u64, closed: bool, clock: Clock) -> Self {
+            Self {
+                owner,
+                closed: AtomicBool::new(closed),
+                mailbox: Mutex::new(Mailbox {
+                    mail: Vec::new(),
+                    closed,
+                    waker: None,
+                    cells: 0,
+                    itself: None,
+                }),
+                debug: AtomicBool::new(false),
+                has_mail: AtomicBool::new(false),
+                core: Core {
+                    ready: RefCell::new(ReadyQueue::new()),
+                    batch: Cell::new(0),
+                    shuffle: Cell::new(None),
+                    turn: Cell::new(0),
+                    timers: RefCell::new(Timers::new()),
+                    calls: RefCell::new(Slab::new()),
+                    tasks: RefCell::new(Registry::new()),
+                    families: RefCell::new(Slab::new()),
+                    timeouts: RefCell::new(Slab::new()),
+                    task_factory: RefCell::new(None),
+                    executor: RefCell::new(None),
+                    executor_is_shut: Cell::new(false),
+                    #[cfg(unix)]
+                    signals: RefCell::new(None),
+                    clock: Cell::new(clock),
+                    holds: Cell::new(0),
+                    running: Cell::new(false),
+                    stopping: Cell::new(false),
+                    close_at_end: Cell::new(false),
+                    slow_callback_duration: Cell::new(SLOW),
+                    escaped: RefCell::new(None),
+                    has_escaped: Cell::new(false),
+                    handler: RefCell::new(None),
+                    tasks_named: Cell::new(0),
+                    tasks_numbered: Cell::new(0),
+                    runtime: RefCell::new(None),
+                    polling: Cell::new(false),
+                    kicked: Cell::new(false),
+                    waker: RefCell::new(None),
+                    cells: Cell::new(0),
+                    memory: FreeList::new(),
+                    itself: Cell::new(std::ptr::null()),
+                },
+            }
         }
     }
 
     /// Whether this thread may touch what belongs to the loop.
     #[inline]
     pub(crate) fn is_here(&self) -> bool {
+        self.is_running_here() || self.is_here_though_not_running()
+    }
+
+    /// Whether this thread is running the loop.
+    #[inline]
+    pub(crate) fn is_running_here(&self) -> bool {
         // A frame of the loop is only ever entered on the owner's thread, and left before the end.
-        std::ptr::eq(current::loop_cell(), self) || self.is_here_though_not_running()
+        std::ptr::eq(current::loop_cell(), self)
     }
 
     #[cold]
@@ -214,6 +227,18 @@ impl LoopCell {
     /// Whether this is the thread that made the loop.
     pub(crate) fn is_owner(&self) -> bool {
         self.owner == current::thread_id()
+    }
+
+    /// A counted handle, for who holds the loop or a cell of it; `None` for no loop at all.
+    pub(crate) fn handle(&self) -> Option<Arc<Self>> {
+        if self.is_nowhere() {
+            return None;
+        }
+        // SAFETY: every other loop was made by `make`, in an `Arc`, and is kept by its handles while it
+        // is open and by its cells afterwards; the caller has one of them.
+        unsafe { Arc::increment_strong_count(self) };
+        // SAFETY: the count was raised just now for this handle.
+        Some(unsafe { Arc::from_raw(self) })
     }
 
     #[inline]
@@ -308,32 +333,12 @@ impl LoopCell {
         std::mem::take(&mut mailbox.mail)
     }
 
-    /// Memory for a cell of this loop.
-    ///
-    /// # Safety
-    ///
-    /// The pointer is that of a living loop, or of `nowhere()`.
-    pub(crate) unsafe fn allocate(this: NonNull<Self>, layout: Layout) -> NonNull<u8> {
-        // SAFETY: the caller's promise.
-        let this = unsafe { this.as_ref() };
-        match this.core() {
-            Some(core) => {
-                core.cells.set(core.cells.get() + 1);
-                core.memory.allocate(layout)
-            }
-            None => {
-                // On a loop of another thread, or a closed one, nothing is made.
-                debug_assert!(this.is_nowhere(), "a cell is made at home or nowhere");
-                FreeList::allocate_plainly(layout)
-            }
-        }
-    }
-
     /// Takes a cell's memory back; the last cell of a closed loop takes the loop along.
     ///
     /// # Safety
     ///
-    /// The memory came from `allocate` of the same loop with the same layout, and is not used again.
+    /// The memory came from `Core::allocate` of this loop, or for `nowhere()` from the allocator itself,
+    /// with the same layout, and is not used again.
     pub(crate) unsafe fn free(this: NonNull<Self>, memory: NonNull<u8>, layout: Layout) {
         // SAFETY: a loop outlives its cells.
         let this = unsafe { this.as_ref() };
@@ -369,6 +374,13 @@ impl LoopCell {
 }
 
 impl Core {
+    /// Memory for a cell of this loop.
+    #[inline]
+    pub(crate) fn allocate(&self, layout: Layout) -> NonNull<u8> {
+        self.cells.set(self.cells.get() + 1);
+        self.memory.allocate(layout)
+    }
+
     pub(crate) fn loop_cell(&self) -> NonNull<LoopCell> {
         // `make` has set it, and `nowhere()` gives its core to nobody.
         NonNull::new(self.itself.get().cast_mut()).unwrap_or_else(nowhere)
@@ -404,9 +416,17 @@ impl Core {
     }
 
     /// Appends to the ready queue.
-    #[inline]
     pub(crate) fn push(&self, ready: Ready) {
-        self.ready.borrow_mut().push_back(ready);
+        self.ready.borrow_mut().push(ready);
+        if !self.polling.get() {
+            self.kick();
+        }
+    }
+
+    /// Appends a task's step to the ready queue.
+    #[inline]
+    pub(crate) fn push_step(&self, task: TaskRef) {
+        self.ready.borrow_mut().push_step(task);
         if !self.polling.get() {
             self.kick();
         }

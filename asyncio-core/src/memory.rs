@@ -23,8 +23,8 @@ struct Block {
 }
 
 /// Sizes are rounded up to this, so that a class holds blocks of one size.
-const STEP: usize = 32;
-const CLASSES: usize = 32;
+const STEP: usize = 8;
+const CLASSES: usize = 128;
 /// How many bytes a class keeps at the most.
 const KEEP: usize = 1024 * 1024;
 

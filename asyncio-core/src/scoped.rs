@@ -20,12 +20,16 @@ pin_project! {
     pub(crate) struct Scoped<F> {
         #[pin]
         body: Option<F>,
+        polled: bool,
     }
 }
 
 impl<F> Scoped<F> {
     pub(crate) const fn new(body: F) -> Self {
-        Self { body: Some(body) }
+        Self {
+            body: Some(body),
+            polled: false,
+        }
     }
 
     /// Drops the body.
@@ -41,7 +45,9 @@ impl<F: StdFuture> Scoped<F> {
     /// The request has found no wait of ours to raise it (`Delivery::is_stuck_since`), so that this,
     /// the innermost scope, is where it is raised.
     pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Polled<F::Output> {
-        let mut body = self.project().body;
+        let this = self.project();
+        let mut body = this.body;
+        let begins = !std::mem::replace(this.polled, true);
         let mark = current::with(|frame| frame.map(|frame| frame.delivery.mark()));
         let Some(inner) = body.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(CancelledError::new()));
@@ -53,7 +59,9 @@ impl<F: StdFuture> Scoped<F> {
         let message = current::with(|frame| {
             let frame = frame?;
             let task = frame.task()?;
-            if !frame.delivery.is_stuck_since(mark?) {
+            // What was raised before this scope began, in the same step, is not for it.
+            let settled = begins && mark?.0 > 0;
+            if settled || !frame.delivery.is_stuck_since(mark?) {
                 return None;
             }
             cell::take_delivery(task);

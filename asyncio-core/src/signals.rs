@@ -277,7 +277,7 @@ fn handle(event_loop: &EventLoop, signal: c_int) -> bool {
 fn push(core: &Core, function: Rc<dyn Fn() -> Result<()>>, context: Context) {
     let call = Call {
         function: Box::new(UserCall::new(move || function())),
-        context: Slot::Shared(context),
+        context: Slot::shared(context),
     };
     let key = core.calls.borrow_mut().insert(call);
     core.push(Ready::Call(key));

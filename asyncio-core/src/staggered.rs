@@ -7,6 +7,9 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::cell::Typed;
+use crate::debug::Unpolled;
+use crate::events::with_running;
 use crate::exceptions::{Exception, Result};
 use crate::futures::Future;
 use crate::tasks::{Task, TaskBuilder, wait, wait_for};
@@ -70,7 +73,9 @@ where
             is_over: false,
         }),
     });
+    let unpolled = Unpolled::new(&"staggered_race");
     async move {
+        unpolled.polled();
         let running = Running(attempts);
         let attempts = &running.0;
         attempts.start(0, None);
@@ -196,7 +201,9 @@ where
             state.race.exceptions.push(None);
             function
         };
-        let this_failed = Future::<()>::new();
+        let this_failed = Future::<()>::of(
+            with_running(|core| Typed::future(Some(core))).unwrap_or_else(|| Typed::future(None)),
+        );
         this.start(index + 1, Some(this_failed.clone()));
         match function().await {
             Err(error) if error.escapes_the_loop() => return Err(error),

@@ -4,19 +4,19 @@ use std::fmt;
 use std::future::{Future as StdFuture, poll_fn};
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as PollContext, Poll, Waker};
+use std::task::{Context as PollContext, Poll};
 
-use crate::base_events;
-use crate::cell::{self, Callback, CellRef, FAILED, TaskRef, Waiter, Wakeup, Watcher};
+use self::members::Members;
+use crate::cell::{self, Outer, TaskRef, Waiter};
 use crate::contextvars::Context;
 use crate::current::{self, Frame};
-use crate::events::ExceptionContext;
-use crate::exception_group::{ExceptionGroup, Origin};
+use crate::exception_group::ExceptionGroup;
 use crate::exceptions::{CancelledError, Exception, Result, RuntimeError};
-use crate::runners::workers;
+use crate::loop_cell::{Core, Mail};
 use crate::scoped::Scoped;
 use crate::tasks::{Task, TaskBuilder, uncancel};
+
+mod members;
 
 /// Runs a function with a group of tasks, and ends when they all have ended
 /// (`async with asyncio.TaskGroup()`).
@@ -93,10 +93,14 @@ where
 
 /// A group of tasks that is open; see [`task_group`]. Clones are the same group.
 ///
-/// A clone may be given to the tasks, which may start more of them as long as some are running.
+/// A clone may be given to the tasks, which may start more of them as long as some are running. The
+/// group of a task of an event loop starts tasks on that loop's thread only; on a tokio runtime any
+/// thread may.
 #[derive(Clone)]
 pub struct TaskGroup {
-    shared: Arc<Shared>,
+    members: Outer<Members>,
+    /// `None`: the group was entered by something that is no task of ours.
+    parent: Option<TaskRef>,
 }
 
 /// A group was cancelled by [`TaskGroup::cancel`] and its function, interrupted by that, has no value.
@@ -229,27 +233,35 @@ impl TaskGroup {
     /// # }
     /// ```
     pub fn cancel(&self) {
+        if !self.members.cell().is_reachable() {
+            let group = self.clone();
+            // A loop that is closed has no groups any more.
+            let cancel = Mail::Run(Box::new(move |_: &Core| group.cancel()));
+            drop(self.members.cell().home().post(cancel));
+            return;
+        }
         // Held open meanwhile, so that the parent is not cancelled when it has left the group.
         let Some(_open) = self.hold() else { return };
-        self.lock().aborting = true;
-        self.shared.cancel_children();
-        self.shared.cancel_parent();
+        self.members.with(|members| members.aborting = true);
+        members::cancel_children(&self.members);
+        members::cancel_parent(&self.members);
     }
 
     /// A group whose parent is the task that runs here, or what polls us where that is no task of ours.
     pub(crate) fn enter() -> Result<Self, RuntimeError> {
-        let parent = current::with(|frame| frame.and_then(Frame::task).cloned());
+        let (parent, members) = current::with(|frame| {
+            let parent = frame.and_then(Frame::task).cloned();
+            // Who is no task of ours may poll from any thread.
+            let core = frame.and_then(Frame::core).filter(|_| parent.is_some());
+            let members = Outer::new(core, Members::of(parent.clone()));
+            (parent, members)
+        });
         if parent.is_none() && tokio::runtime::Handle::try_current().is_err() {
             return Err(RuntimeError::new(
                 "TaskGroup cannot determine the parent task",
             ));
         }
-        Ok(Self {
-            shared: Arc::new(Shared {
-                parent,
-                state: Mutex::default(),
-            }),
-        })
+        Ok(Self { members, parent })
     }
 
     /// Runs the function that the group was made for, to the end of the group.
@@ -261,10 +273,6 @@ impl TaskGroup {
             poll_fn(|cx| group.poll_body(body.as_mut(), cx)).await
         };
         group.exit(outcome).await
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.lock()
     }
 
     fn start<T, F>(
@@ -294,7 +302,7 @@ impl TaskGroup {
         };
         if child.base.is_done() {
             // It ran to its end at once.
-            self.shared.child_ended(child.cell());
+            members::child_ended(&self.members, child.cell());
             return Ok(task);
         }
         place.adopt(&child);
@@ -303,23 +311,28 @@ impl TaskGroup {
 
     /// A place for a task that is about to be started, or why none can be.
     pub(crate) fn place(&self) -> Result<Place<'_>, RuntimeError> {
-        let why = {
-            let mut state = self.lock();
-            if state.is_finished() {
-                "is finished"
-            } else if state.aborting {
-                "is shutting down"
+        let reserved = self.members.with(|members| {
+            if members.is_finished() {
+                Err("is finished")
+            } else if members.aborting {
+                Err("is shutting down")
             } else {
-                return Ok(Place::new(&self.shared, &mut state));
+                Ok(members.reserve())
             }
-        };
-        Err(RuntimeError::new(format!("{self:?} {why}")))
+        });
+        match reserved {
+            Some(Ok(number)) => Ok(Place::new(&self.members, number)),
+            Some(Err(why)) => Err(RuntimeError::new(format!("{self:?} {why}"))),
+            None => Err(elsewhere()),
+        }
     }
 
     /// Holds the group open; `None` when it is finished.
     fn hold(&self) -> Option<Place<'_>> {
-        let mut state = self.lock();
-        (!state.is_finished()).then(|| Place::new(&self.shared, &mut state))
+        let reserved = self
+            .members
+            .with(|members| (!members.is_finished()).then(|| members.reserve()));
+        Some(Place::new(&self.members, reserved??))
     }
 
     /// Polls the function that the group was made for; a panic is an exception too.
@@ -331,17 +344,17 @@ impl TaskGroup {
     where
         B: StdFuture<Output = Result<T>>,
     {
-        if self.shared.parent.is_none() {
+        if self.parent.is_none() {
             // There is no task to be cancelled: the body is dropped, as Rust does.
-            let mut state = self.lock();
-            if state.parent_cancel_requested {
-                drop(state);
+            let waker = cx.waker().clone();
+            let old = self.members.with(|members| {
+                let cancelled = members.parent_cancel_requested;
+                (!cancelled).then(|| members.body_waker.replace(waker))
+            });
+            if let Some(None) = old {
                 body.as_mut().clear();
                 return Poll::Ready(Err(CancelledError::new().into()));
             }
-            let old = state.body_waker.replace(cx.waker().clone());
-            drop(state);
-            drop(old);
         }
         match body.poll_caught(cx) {
             Ok(Poll::Pending) => Poll::Pending,
@@ -358,28 +371,29 @@ impl TaskGroup {
             if error.is_cancelled() {
                 propagate = Some(error.clone());
             }
-            let aborting = {
-                let mut state = self.lock();
-                state.exiting = true;
-                state.note_base_error(error);
-                std::mem::replace(&mut state.aborting, true)
-            };
-            if !aborting {
-                self.shared.cancel_children();
+            let aborting = self.members.with(|members| {
+                members.exiting = true;
+                members.note_base_error(error);
+                std::mem::replace(&mut members.aborting, true)
+            });
+            if aborting == Some(false) {
+                members::cancel_children(&self.members);
             }
         } else {
-            self.lock().exiting = true;
+            self.members.with(|members| members.exiting = true);
         }
         let mut swallowed = None;
         let mut join = Join::default();
-        while let Err(cancelled) = poll_fn(|cx| join.poll(&self.shared, cx)).await {
-            let aborting = std::mem::replace(&mut self.lock().aborting, true);
-            if aborting {
+        while let Err(cancelled) = poll_fn(|cx| join.poll(&self.members, cx)).await {
+            let aborting = self
+                .members
+                .with(|members| std::mem::replace(&mut members.aborting, true));
+            if aborting != Some(false) {
                 // The tasks are being cancelled already: the wait for them goes on.
                 swallowed.get_or_insert(cancelled);
             } else {
                 propagate = Some(cancelled.into());
-                self.shared.cancel_children();
+                members::cancel_children(&self.members);
             }
         }
         self.conclude(outcome, propagate, swallowed)
@@ -392,16 +406,18 @@ impl TaskGroup {
         mut propagate: Option<Exception>,
         swallowed: Option<CancelledError>,
     ) -> Result<T> {
-        let (base_error, mut errors, parent_cancel_requested) = {
-            let mut state = self.lock();
-            state.concluded = true;
+        let state = self.members.with(|members| {
+            members.concluded = true;
             (
-                state.base_error.take(),
-                std::mem::take(&mut state.errors),
-                state.parent_cancel_requested,
+                members.base_error.take(),
+                std::mem::take(&mut members.errors),
+                members.parent_cancel_requested,
             )
+        });
+        let Some((base_error, mut errors, parent_cancel_requested)) = state else {
+            return Err(elsewhere().into());
         };
-        let parent = self.shared.parent.as_ref();
+        let parent = self.parent.as_ref();
         if let Some(error) = base_error {
             return Err(error);
         }
@@ -442,17 +458,53 @@ impl TaskGroup {
     }
 }
 
+impl TaskGroup {
+    /// Ends the tasks with the group, unless it has told its outcome.
+    fn take_along(&self) {
+        let left = self.members.with(|members| {
+            if members.concluded {
+                return None;
+            }
+            members.concluded = true;
+            members.exiting = true;
+            members.aborting = true;
+            Some((members.children(), members.parent_cancel_requested))
+        });
+        let Some(Some((children, ours))) = left else {
+            return;
+        };
+        if let Some(parent) = &self.parent
+            && ours
+        {
+            uncancel(parent);
+        }
+        for child in children {
+            cell::kill(&child);
+        }
+    }
+}
+
+fn elsewhere() -> RuntimeError {
+    RuntimeError::new("a task group is of use on the thread of its event loop only")
+}
+
 impl fmt::Debug for TaskGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        let state = self
+            .members
+            .with(|members| (members.live, members.errors.len(), members.aborting));
         f.write_str("<TaskGroup")?;
-        if state.live > 0 {
-            write!(f, " tasks={}", state.live)?;
+        // Another thread than its loop's is not told.
+        let Some((live, errors, aborting)) = state else {
+            return f.write_str(" elsewhere>");
+        };
+        if live > 0 {
+            write!(f, " tasks={live}")?;
         }
-        if !state.errors.is_empty() {
-            write!(f, " errors={}", state.errors.len())?;
+        if errors > 0 {
+            write!(f, " errors={errors}")?;
         }
-        f.write_str(if state.aborting {
+        f.write_str(if aborting {
             " cancelling>"
         } else {
             " entered>"
@@ -516,61 +568,38 @@ struct Scope(TaskGroup);
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        let (children, ours) = {
-            let mut state = self.0.lock();
-            if state.concluded {
-                return;
-            }
-            state.concluded = true;
-            state.exiting = true;
-            state.aborting = true;
-            (state.children(), state.parent_cancel_requested)
-        };
-        if let Some(parent) = &self.0.shared.parent
-            && ours
-        {
-            uncancel(parent);
+        let group = &self.0;
+        if group.members.cell().is_reachable() {
+            group.take_along();
+            return;
         }
-        for child in children {
-            cell::kill(&child);
-        }
+        let group = group.clone();
+        // A loop that is closed has no tasks any more.
+        let take_along = Mail::Run(Box::new(move |_: &Core| group.take_along()));
+        drop(self.0.members.cell().home().post(take_along));
     }
 }
 
 /// Where a task is going to be in its group. While somebody has it the group does not end, whichever
 /// threads its other tasks end on.
 pub(crate) struct Place<'a> {
-    shared: &'a Arc<Shared>,
+    group: &'a Outer<Members>,
     /// Until a task has taken it.
     number: Option<u32>,
 }
 
 impl<'a> Place<'a> {
-    fn new(shared: &'a Arc<Shared>, state: &mut State) -> Self {
+    const fn new(group: &'a Outer<Members>, number: u32) -> Self {
         Self {
-            shared,
-            number: Some(state.reserve()),
+            group,
+            number: Some(number),
         }
     }
 
     /// Has a task belong to the group that is not done.
     pub(crate) fn adopt(mut self, child: &TaskRef) {
-        let Some(number) = self.number.take() else {
-            return;
-        };
-        let (aborting, concluded) = {
-            let mut state = self.shared.lock();
-            state.fill(number, child.clone());
-            (state.aborting, state.concluded)
-        };
-        let watcher = Arc::clone(self.shared) as Arc<dyn Watcher>;
-        cell::add_callback(child.cell(), Callback::Watch(watcher, number));
-        if concluded {
-            // The group was dropped meanwhile, with its other tasks.
-            cell::kill(child);
-        } else if aborting {
-            // Its first steps have ended the group, or another thread has.
-            cell::cancel(child.cell(), &None);
+        if let Some(number) = self.number.take() {
+            members::adopt(self.group, number, child);
         }
     }
 }
@@ -578,7 +607,7 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.shared.leave(number);
+            members::leave(self.group, number);
         }
     }
 }
@@ -590,7 +619,11 @@ struct Join {
 }
 
 impl Join {
-    fn poll(&mut self, shared: &Shared, cx: &PollContext<'_>) -> Poll<Result<(), CancelledError>> {
+    fn poll(
+        &mut self,
+        group: &Outer<Members>,
+        cx: &PollContext<'_>,
+    ) -> Poll<Result<(), CancelledError>> {
         loop {
             if self.waiter.is_waiting() {
                 match self.waiter.poll(cx) {
@@ -599,193 +632,23 @@ impl Join {
                     Poll::Ready(Err(cancelled)) => return Poll::Ready(Err(cancelled)),
                 }
             }
-            if shared.lock().live == 0 {
+            // Elsewhere than at home there is nothing to be found out: `conclude` says so.
+            if group.with(|members| members.live).unwrap_or(0) == 0 {
                 return Poll::Ready(Ok(()));
             }
-            let wakeup = self.waiter.begin(cx);
-            let mut state = shared.lock();
-            if state.live > 0 {
-                state.on_completed = Some(wakeup);
+            let mut wakeup = Some(self.waiter.begin(cx));
+            let waits = group.with(|members| {
+                let waits = members.live > 0;
+                if waits {
+                    std::mem::swap(&mut members.on_completed, &mut wakeup);
+                }
+                waits
+            });
+            drop(wakeup);
+            if waits == Some(true) {
                 return Poll::Pending;
             }
-            drop(state);
             self.waiter.give_up();
-        }
-    }
-}
-
-struct Shared {
-    /// `None`: the group was entered by something that is no task of ours.
-    parent: Option<TaskRef>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    exiting: bool,
-    aborting: bool,
-    parent_cancel_requested: bool,
-    /// The outcome has been told, which has settled the parent's count, or the scope was dropped.
-    concluded: bool,
-    /// The tasks that are not done, each at the number of its callback, with the order of creation.
-    tasks: Vec<(u64, Option<TaskRef>)>,
-    free: Vec<u32>,
-    made: u64,
-    /// How many tasks are not done, or are being started.
-    live: usize,
-    errors: Vec<(Exception, Option<Origin>)>,
-    /// The first KeyboardInterrupt or SystemExit.
-    base_error: Option<Exception>,
-    on_completed: Option<Wakeup>,
-    /// Who polls the body, where that is no task of ours.
-    body_waker: Option<Waker>,
-}
-
-impl State {
-    /// Whether nothing can be added any more.
-    const fn is_finished(&self) -> bool {
-        self.exiting && self.live == 0
-    }
-
-    fn reserve(&mut self) -> u32 {
-        self.live += 1;
-        self.made += 1;
-        if let Some(number) = self.free.pop() {
-            self.tasks[number as usize] = (self.made, None);
-            return number;
-        }
-        self.tasks.push((self.made, None));
-        u32::try_from(self.tasks.len() - 1).unwrap_or(u32::MAX)
-    }
-
-    fn fill(&mut self, number: u32, task: TaskRef) {
-        if let Some((_, place)) = self.tasks.get_mut(number as usize) {
-            *place = Some(task);
-        }
-    }
-
-    fn remove(&mut self, number: u32) -> Option<TaskRef> {
-        let removed = self.tasks.get_mut(number as usize)?.1.take();
-        self.free.push(number);
-        self.live -= 1;
-        removed
-    }
-
-    /// The tasks that are not done, in the order of their creation.
-    fn children(&self) -> Vec<TaskRef> {
-        let started = |(made, task): &(u64, Option<TaskRef>)| Some((*made, task.clone()?));
-        let mut children: Vec<_> = self.tasks.iter().filter_map(started).collect();
-        children.sort_unstable_by_key(|(made, _)| *made);
-        children.into_iter().map(|(_, task)| task).collect()
-    }
-
-    fn note_base_error(&mut self, error: &Exception) {
-        if error.escapes_the_loop() {
-            self.base_error.get_or_insert_with(|| error.clone());
-        }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Cancels every task of the group, which is aborting (`_abort`).
-    fn cancel_children(&self) {
-        let children = self.lock().children();
-        for child in children {
-            if !child.base.is_done() {
-                cell::cancel(child.cell(), &None);
-            }
-        }
-    }
-
-    fn cancel_parent(&self) {
-        let (first, waker) = {
-            let mut state = self.lock();
-            let first = !std::mem::replace(&mut state.parent_cancel_requested, true);
-            (first, state.body_waker.take())
-        };
-        if !first {
-            return;
-        }
-        if let Some(parent) = &self.parent {
-            cell::cancel(parent.cell(), &None);
-        }
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Gives a place up. The last one that does ends the wait for them.
-    fn leave(&self, number: u32) {
-        let (removed, wakeup) = {
-            let mut state = self.lock();
-            let removed = state.remove(number);
-            let wakeup = (state.live == 0).then(|| state.on_completed.take());
-            (removed, wakeup.flatten())
-        };
-        drop(removed);
-        if let Some(wakeup) = wakeup {
-            wakeup.wake();
-        }
-    }
-
-    /// A task of the group has ended (`_on_task_done`).
-    fn child_ended(&self, child: &CellRef) {
-        if !child.has(FAILED) {
-            return;
-        }
-        let Ok(Some(error)) = cell::error(child) else {
-            return;
-        };
-        let aborts = {
-            let mut state = self.lock();
-            if state.concluded {
-                // Dropped: nobody collects the errors any more.
-                return;
-            }
-            state.note_base_error(&error);
-            let origin = child.as_task().map(|task| Origin {
-                name: task.name(),
-                spawned_at: task.spawned_at,
-            });
-            state.errors.push((error.clone(), origin));
-            let aborts = !state.aborting && !state.parent_cancel_requested;
-            state.aborting |= aborts;
-            aborts
-        };
-        if let Some(parent) = &self.parent
-            && parent.base.is_done()
-        {
-            let message = "Task has errored out but its parent task is already completed";
-            let name = child.as_task().map(|task| task.name());
-            let context = ExceptionContext::new(message, Some(error)).with_task_name(name);
-            match child.home().core() {
-                Some(core) => base_events::call_exception_handler(core, &context),
-                None => workers::call_exception_handler(&context),
-            }
-            return;
-        }
-        if aborts {
-            self.cancel_children();
-            self.cancel_parent();
-        }
-    }
-}
-
-impl Watcher for Shared {
-    fn done(&self, child: &CellRef, number: u32) {
-        let parent = self.parent.as_ref();
-        if parent.is_some_and(|parent| parent.cell().is_here()) {
-            // In CPython's order: the parent is woken, and runs in a later turn.
-            self.leave(number);
-            self.child_ended(child);
-        } else {
-            // Once it is woken the parent may conclude at once, on another thread.
-            self.child_ended(child);
-            self.leave(number);
         }
     }
 }

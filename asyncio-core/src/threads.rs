@@ -1,9 +1,12 @@
 //! `to_thread`: a blocking function on another thread (`asyncio/threads.py`).
 
+use std::future::Future as StdFuture;
+
 use tokio::runtime::Handle as Runtime;
 
 use crate::contextvars::Slot;
 use crate::current;
+use crate::debug::Unpolled;
 use crate::events::with_running;
 use crate::exceptions::{Result, RuntimeError};
 use crate::executors::{Executor, Work, default_executor, submit};
@@ -36,21 +39,26 @@ use crate::executors::{Executor, Work, default_executor, submit};
 ///
 /// When the task is cancelled, or the future dropped, a function that no thread has begun never
 /// begins. One that has runs to its end, and its result is dropped.
-pub async fn to_thread<T, F>(function: F) -> Result<T>
+#[track_caller]
+pub fn to_thread<T, F>(function: F) -> impl StdFuture<Output = Result<T>> + Send
 where
     F: FnOnce() -> Result<T> + Send + 'static,
     T: Send + 'static,
 {
-    let values = current::values();
-    let function = move || current::in_context(Slot::Own(values), function);
-    let job = match with_running(default_executor) {
-        Some(executor) => submit(&executor?, function),
-        None => match Runtime::try_current() {
-            Ok(runtime) => submit(&Blocking(runtime), function),
-            Err(_) => return Err(RuntimeError::new("no running event loop").into()),
-        },
-    };
-    job.cancelled_on_drop().await
+    let unpolled = Unpolled::new(&"to_thread");
+    async move {
+        unpolled.polled();
+        let values = current::values();
+        let function = move || current::in_context(Slot::own(values), function);
+        let job = match with_running(default_executor) {
+            Some(executor) => submit(&executor?, function),
+            None => match Runtime::try_current() {
+                Ok(runtime) => submit(&Blocking(runtime), function),
+                Err(_) => return Err(RuntimeError::new("no running event loop").into()),
+            },
+        };
+        job.cancelled_on_drop().await
+    }
 }
 
 /// The threads of a tokio runtime.

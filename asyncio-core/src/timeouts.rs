@@ -261,7 +261,7 @@ pin_project! {
             this.body.clear();
             match *this.stage {
                 Stage::Inside => this.place.with(Inner::give_up),
-                Stage::New => debug::never_awaited("timeout"),
+                Stage::New => debug::never_awaited("timeout", None),
                 Stage::Left => {}
             }
         }
@@ -302,8 +302,10 @@ impl<T, F: StdFuture<Output = Result<T>>> StdFuture for TimeoutScope<F> {
         match this.place.with(|inner| inner.look_at_clock(cx)) {
             Before::Poll => {}
             Before::Cancel(task) => {
-                // Delivered in the task's next step, and there it has to come by here.
+                // Delivered in the task's next step, and there it has to come by here; together with
+                // one that is due already, for they are one request by then.
                 cell::cancel(task.cell(), &None);
+                cell::put_off();
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -254,7 +254,7 @@ mod unix {
         assert_eq!(ended.status.code(), Some(0), "{}", ended.error);
     }
 
-    /// `test_unix_events.SelectorEventLoopSignalTests.test_remove_signal_handler`,
+    /// `test_unix_events.SelectorEventLoopSignalTests.test_remove_signal_handler`, `test_remove_signal_handler_2`,
     /// `test_remove_signal_handler_2`
     fn handler_removed_again() {
         let program = Running::start("handler_removed");

@@ -1,60 +1,124 @@
-//! asyncio's streams, servers, transports and subprocesses for Rust, and an HTTP client and server.
+//! asyncio's streams, servers, transports, datagrams and subprocesses for Rust.
 //!
-//! **Being built: only [`StreamReader`] and its errors are here yet;** whoever has the bytes feeds them
-//! to it. This page says what the crate is for and what it will hold.
+//! **Being built: the HTTP client and server are not here yet.**
 //!
 //! ```
 //! use asyncio_core::{Result, run};
-//! use asyncio_net::StreamReader;
+//! use asyncio_net::{open_connection, start_server};
 //!
 //! # fn main() -> Result<()> {
 //! run(async {
-//!     let reader = StreamReader::new();
-//!     reader.feed_data(b"one line\nand the rest")?;
-//!     reader.feed_eof();
-//!     assert_eq!(reader.readline().await?, b"one line\n");
-//!     assert_eq!(reader.read(-1).await?, b"and the rest");
+//!     let server = start_server(
+//!         async |reader, writer| {
+//!             while let Some(line) = reader.next_line().await? {
+//!                 writer.write(&line);
+//!                 writer.drain().await?;
+//!             }
+//!             Ok(())
+//!         },
+//!         "127.0.0.1",
+//!         0,
+//!     )
+//!     .await?;
+//!     let (reader, writer) = open_connection("127.0.0.1", server.port()).await?;
+//!     writer.write(b"there and back\n");
+//!     assert_eq!(reader.readline().await?, b"there and back\n");
 //!     Ok(())
 //! })
 //! # }
 //! ```
 //!
-//! Streams, servers and subprocesses follow `asyncio.streams`, `asyncio.base_events` and
-//! `asyncio.subprocess` of CPython 3.13; the HTTP client takes its names from httpx and aiohttp. Sockets,
-//! pipes and child processes are tokio's.
+//! All of it follows CPython 3.13, and runs on an event loop of
+//! [`asyncio_core`] and on any tokio runtime. Sockets, pipes and child processes are tokio's, TLS is
+//! rustls'.
 //!
 //! # Vocabulary
 //!
-//! - A **stream** is a pair of [`StreamReader`] and `StreamWriter`. Both own their buffers, so that a
+//! - A **stream** is a pair of [`StreamReader`] and [`StreamWriter`]. Both own their buffers, so that a
 //!   cancelled read leaves its bytes in the reader (one until the end loses them, as in Python) and a
-//!   cancelled drain its bytes in the writer.
-//! - A **transport** moves bytes and calls a **protocol** when some have come; streams stand on them.
+//!   cancelled drain its bytes in the writer. The task that reads is the one that takes bytes from the
+//!   socket; a stream has no task of its own, but while there is something left to be written.
+//! - A **transport** ([`Transport`]) is a connection that a **protocol** ([`Protocol`]) is called for,
+//!   by a task of its own, when some bytes have come.
 //! - To **drain** is to wait until the other side has taken enough for more to be written.
-//! - A **server** accepts connections and starts a task for each.
+//! - A **server** ([`Server`]) accepts connections and starts a task for each.
+//! - What are keyword arguments in Python are methods, and the await does it:
+//!   `open_connection(host, 443).limit(1 << 20).await?`.
+//! - An **error** of a socket is a [`std::io::Error`] within the
+//!   [`Exception`](asyncio_core::Exception): Python's `ConnectionResetError` is one whose kind is
+//!   [`ConnectionReset`](std::io::ErrorKind::ConnectionReset).
 //!
 //! # Map
 //!
 //! | CPython's module | here | to come |
 //! | --- | --- | --- |
-//! | `asyncio.streams` | [`StreamReader`] | `open_connection`, `start_server`, their Unix pair, `StreamWriter` |
-//! | `asyncio.exceptions` | [`IncompleteReadError`], [`LimitOverrunError`] | |
-//! | `asyncio.transports`, `asyncio.protocols` | | the transports and protocols, and the loop's methods that make them |
-//! | `asyncio.base_events` | | `Server`, `sock_recv` and its family, `getaddrinfo` |
-//! | `asyncio.subprocess` | | `create_subprocess_exec`, `create_subprocess_shell`, `Process` |
+//! | `asyncio.streams` | [`open_connection`], [`start_server`], [`open_unix_connection`], [`start_unix_server`], [`StreamReader`], [`StreamWriter`] | |
+//! | `asyncio.exceptions` | [`IncompleteReadError`], [`LimitOverrunError`] | `SendfileNotAvailableError` |
+//! | `asyncio.base_events` | [`Server`], [`getaddrinfo`], [`create_connection`], [`create_server`], [`create_unix_server`], [`connect_accepted_socket`], [`create_datagram_endpoint`], [`StreamWriter::sendfile`] | `getnameinfo` |
+//! | `asyncio.transports`, `asyncio.protocols` | [`Transport`], [`Protocol`], [`BufferedProtocol`], [`DatagramTransport`], [`DatagramProtocol`], [`ExtraInfo`] | `set_protocol`, `SubprocessProtocol` |
+//! | `asyncio.selector_events` | [`AsyncSocket`], [`add_reader`], [`add_writer`] | |
+//! | `asyncio.unix_events` | [`connect_read_pipe`], [`connect_write_pipe`] | |
+//! | `asyncio.sslproto`, `ssl` | with `tls`: `TlsClient`, `TlsServer`, `StreamWriter::start_tls`, `TlsError`; [`TlsTruncated`] | |
+//! | `asyncio.subprocess` | [`create_subprocess_exec`], [`create_subprocess_shell`], [`Process`] | |
 //! | none: httpx, aiohttp | | the HTTP client and server |
 //!
 //! # What it does not do
 //!
-//! It opens no connections yet. It will drive no sockets itself: whatever it wraps can be taken out
-//! again, and tokio's `AsyncRead` and `AsyncWrite` are the traits that its streams speak. The virtual clock does not reach it: the network
-//! takes its real time.
+//! - It reads nothing ahead: what nobody reads stays with the operating system, and so does the news
+//!   that the other side has gone.
+//! - The virtual clock does not reach it: the network takes its real time. Only the delays between
+//!   attempts to connect are the loop's.
+//! - It starts no session for a child (`start_new_session`), only a process group; and has no text mode.
+//! - Windows has the streams over TCP, with and without TLS, transports and datagrams, no more; nothing
+//!   was tried there yet.
 //!
 //! # Features
 //!
-//! None.
+//! - `tls`, on by default: TLS by rustls with ring.
 
+mod base_events;
+mod connections;
+mod datagram;
 mod exceptions;
+mod protocols;
+#[cfg(unix)]
+mod selector_events;
+#[cfg(unix)]
+mod sendfile;
+mod server;
+#[cfg(feature = "tls")]
+mod ssl;
+#[cfg(feature = "tls")]
+mod sslproto;
 mod streams;
+#[cfg(unix)]
+pub mod subprocess;
+mod transports;
+#[cfg(unix)]
+mod unix_events;
+mod waiters;
 
-pub use exceptions::{IncompleteReadError, LimitOverrunError};
-pub use streams::StreamReader;
+pub use base_events::getaddrinfo;
+#[cfg(unix)]
+pub use connections::create_unix_server;
+pub use connections::{Calls, connect_accepted_socket, create_connection, create_server};
+pub use datagram::{CreateDatagramEndpoint, DatagramTransport, create_datagram_endpoint};
+#[cfg(feature = "tls")]
+pub use exceptions::TlsError;
+pub use exceptions::{ConnectError, IncompleteReadError, LimitOverrunError, TlsTruncated};
+pub use protocols::{Buffered, BufferedProtocol, DatagramProtocol, Protocol};
+#[cfg(unix)]
+pub use selector_events::{AsyncSocket, Watch, add_reader, add_writer};
+pub use server::{Server, ShutdownReport};
+#[cfg(feature = "tls")]
+pub use ssl::{TlsClient, TlsClientBuilder, TlsInfo, TlsServer};
+pub use streams::{
+    Lines, OpenConnection, StartServer, StreamReader, StreamWriter, open_connection, start_server,
+};
+#[cfg(unix)]
+pub use streams::{open_unix_connection, start_unix_server};
+#[cfg(unix)]
+pub use subprocess::{Process, create_subprocess_exec, create_subprocess_shell};
+pub use transports::{ExtraInfo, Transport};
+#[cfg(unix)]
+pub use unix_events::{connect_read_pipe, connect_write_pipe};

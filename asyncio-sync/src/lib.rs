@@ -49,8 +49,9 @@
 //! | `asyncio.queues` | [`Queue`], [`PriorityQueue`], [`LifoQueue`], [`QueueEmpty`], [`QueueFull`], [`QueueShutDown`] |
 //! | `asyncio.exceptions` | [`BrokenBarrierError`] |
 //!
-//! Not from Python: a lock may hold a value, which its guard gives access to; a queue can be read as a
-//! stream ([`Queue::items`]) and written as a sink ([`Queue::sink`]).
+//! Not from Python: a lock may hold a value, which its guard gives access to; a guard may have a clone of
+//! its lock or semaphore, and so go to another task ([`Lock::guard_owned`], [`Semaphore::guard_owned`]);
+//! a queue can be read as a stream ([`Queue::items`]) and written as a sink ([`Queue::sink`]).
 //!
 //! # What it does not do
 //!
@@ -68,5 +69,8 @@ mod queues;
 mod waiters;
 
 pub use exceptions::{BrokenBarrierError, QueueEmpty, QueueFull, QueueShutDown};
-pub use locks::{Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, Permit, Semaphore};
+pub use locks::{
+    Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, OwnedLockGuard, OwnedPermit,
+    Permit, Semaphore,
+};
 pub use queues::{Get, LifoQueue, PriorityQueue, Put, Queue, QueueItems, QueueSink};

@@ -2,19 +2,20 @@
 //!
 //! A [`WaitList`] stands in the state of a primitive, under the primitive's own mutex. A task that
 //! waits has a [`Place`] in it until it leaves, and the list knows for each whether it was woken: that
-//! record, not what the waiting task can tell, decides who is owed what was handed over. Wake-ups are
+//! record, not what the waiting task can tell, decides who is owed what was handed over. A task that
+//! waits by itself, on the loop that is running here, is woken on the spot. All other wake-ups are
 //! collected in [`Wakes`] and carried out once the mutex is free again, because a wake may run a waker
 //! that is somebody else's.
 //!
 //! [`Waiting`] is the future of all waits. A [`Request`] tells it what is waited for: how it is taken,
 //! in which list one waits, and what is to be done when a wait is given up.
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use asyncio_core::CancelledError;
-use asyncio_core::waiting::{Waiter, Wakeup};
+use asyncio_core::waiting::{Mutex, Untold, Waiter, Wakeup};
 
 /// A first-in-first-out list of waits.
 #[derive(Debug)]
@@ -29,15 +30,15 @@ pub(crate) struct WaitList {
     len: usize,
 }
 
-/// A wait's number in its list. Given back by [`WaitList::leave`], and by nothing else.
+/// A wait's number in its list, counted from 1. Given back by [`WaitList::leave`], and by nothing else.
 #[derive(Debug)]
-pub(crate) struct Place(u32);
+pub(crate) struct Place(NonZeroU32);
 
 #[derive(Debug)]
 struct Node {
-    /// None once it is woken: whoever woke it has taken it.
-    wakeup: Option<Wakeup>,
-    in_line: bool,
+    /// That of no wait once it is woken: whoever woke it has taken it.
+    wakeup: Wakeup,
+    /// `LEFT` for a wait that is not in line any more.
     previous: u32,
     next: u32,
 }
@@ -46,14 +47,20 @@ struct Node {
 #[derive(Debug, Default)]
 #[must_use = "nobody is woken unless the wakes are carried out"]
 pub(crate) struct Wakes {
-    first: Option<Wakeup>,
-    more: Vec<Wakeup>,
-    /// Places that were left without having been woken: they are dropped where no lock is held.
-    left: Option<Wakeup>,
+    first: Wake,
+    more: Vec<Wake>,
+}
+
+#[derive(Debug, Default)]
+struct Wake {
+    wakeup: Wakeup,
+    /// What is left of it, where the wait has been ended already.
+    untold: Option<Untold>,
 }
 
 /// Nobody's number.
 const NOBODY: u32 = u32::MAX;
+const LEFT: u32 = NOBODY - 1;
 
 impl WaitList {
     pub(crate) const fn new() -> Self {
@@ -83,7 +90,7 @@ impl WaitList {
     pub(crate) fn all_cancelled(&self) -> bool {
         let mut at = self.first;
         while let Some(node) = self.nodes.get(at as usize) {
-            if !node.wakeup.as_ref().is_some_and(Wakeup::is_cancelled) {
+            if node.wakeup.is_none() || !node.wakeup.is_cancelled() {
                 return false;
             }
             at = node.next;
@@ -91,27 +98,20 @@ impl WaitList {
         true
     }
 
-    /// Joins the end of the line.
-    pub(crate) fn push(&mut self, wakeup: Wakeup) -> Place {
-        let node = Node {
-            wakeup: Some(wakeup),
-            in_line: true,
-            previous: self.last,
-            next: NOBODY,
-        };
-        let at = match self.nodes.get_mut(self.free as usize) {
-            Some(free) => {
-                let at = self.free;
-                self.free = free.next;
-                *free = node;
-                at
-            }
-            None => {
-                self.nodes.push(node);
-                // More waits than fit into the memory of any machine would be needed to overflow.
-                u32::try_from(self.nodes.len() - 1).unwrap_or(NOBODY)
-            }
-        };
+    /// Joins the end of the line, with the wake-up that a function fills in; if it does.
+    #[inline]
+    pub(crate) fn push_with(&mut self, fill: impl FnOnce(&mut Wakeup) -> bool) -> Option<Place> {
+        if self.free == NOBODY {
+            self.add_node();
+        }
+        let at = self.free;
+        let node = self.nodes.get_mut(at as usize)?;
+        if !fill(&mut node.wakeup) {
+            return None;
+        }
+        self.free = node.next;
+        node.previous = self.last;
+        node.next = NOBODY;
         match self.nodes.get_mut(self.last as usize) {
             Some(last) => last.next = at,
             None => self.first = at,
@@ -121,42 +121,58 @@ impl WaitList {
             self.waiting = at;
         }
         self.len += 1;
-        Place(at)
+        Some(Place(NonZeroU32::MIN.saturating_add(at)))
+    }
+
+    /// Joins the end of the line.
+    pub(crate) fn push(&mut self, wakeup: Wakeup) -> Option<Place> {
+        self.push_with(|place| {
+            *place = wakeup;
+            true
+        })
+    }
+
+    #[cold]
+    fn add_node(&mut self) {
+        // Only with more waits than fit into the memory of any machine would it overflow.
+        self.free = u32::try_from(self.nodes.len()).unwrap_or(NOBODY);
+        self.nodes.push(Node {
+            wakeup: Wakeup::none(),
+            previous: LEFT,
+            next: NOBODY,
+        });
     }
 
     /// Whether somebody woke this wait.
+    #[inline]
     pub(crate) fn is_woken(&self, place: &Place) -> bool {
-        self.nodes[place.0 as usize].wakeup.is_none()
+        self.nodes[place.index()].wakeup.is_none()
     }
 
     /// Has another wake-up used for a wait that keeps its place; the former one is handed back.
-    pub(crate) fn renew(&mut self, place: &Place, wakeup: Wakeup) -> Option<Wakeup> {
+    pub(crate) fn renew(&mut self, place: &Place, wakeup: Wakeup) -> Wakeup {
         // Whoever looked at the former wake-up may have passed it by.
         self.waiting = self.first;
-        self.nodes[place.0 as usize].wakeup.replace(wakeup)
+        std::mem::replace(&mut self.nodes[place.index()].wakeup, wakeup)
     }
 
-    /// Leaves the line for good; whether the wait had been woken.
-    pub(crate) fn leave(&mut self, place: Place, wakes: &mut Wakes) -> bool {
-        self.step_out(place.0);
-        let node = &mut self.nodes[place.0 as usize];
-        node.next = self.free;
-        self.free = place.0;
-        match node.wakeup.take() {
-            None => true,
-            Some(wakeup) => {
-                wakes.left = Some(wakeup);
-                false
-            }
-        }
+    /// Leaves the line for good. The wake-up comes back, to be dropped where no lock is held: that of no
+    /// wait, if somebody woke this one.
+    #[inline]
+    pub(crate) fn leave(&mut self, place: Place) -> Wakeup {
+        let index = place.index();
+        self.step_out(index);
+        let free = self.free;
+        self.free = place.0.get() - 1;
+        let node = &mut self.nodes[index];
+        node.next = free;
+        std::mem::take(&mut node.wakeup)
     }
 
     /// Wakes the first in line, unless that one is woken or cancelled already.
     pub(crate) fn wake_first(&mut self, wakes: &mut Wakes) {
-        if let Some(first) = self.nodes.get_mut(self.first as usize)
-            && first.is_pending()
-        {
-            wakes.add(first.wakeup.take());
+        if let Some(first) = self.nodes.get_mut(self.first as usize) {
+            first.wake(wakes);
         }
     }
 
@@ -164,8 +180,7 @@ impl WaitList {
     pub(crate) fn wake_next(&mut self, wakes: &mut Wakes) -> bool {
         while let Some(node) = self.nodes.get_mut(self.waiting as usize) {
             self.waiting = node.next;
-            if node.is_pending() {
-                wakes.add(node.wakeup.take());
+            if node.wake(wakes) {
                 return true;
             }
         }
@@ -178,13 +193,17 @@ impl WaitList {
     }
 
     /// As [`wake_next`](Self::wake_next), but who is looked at leaves the line.
+    #[inline]
     pub(crate) fn pop_next(&mut self, wakes: &mut Wakes) -> bool {
+        !self.is_empty() && self.pop_first(wakes)
+    }
+
+    #[inline(never)]
+    fn pop_first(&mut self, wakes: &mut Wakes) -> bool {
         while self.first != NOBODY {
-            let at = self.first;
+            let at = self.first as usize;
             self.step_out(at);
-            let node = &mut self.nodes[at as usize];
-            if node.is_pending() {
-                wakes.add(node.wakeup.take());
+            if self.nodes[at].wake(wakes) {
                 return true;
             }
         }
@@ -196,13 +215,15 @@ impl WaitList {
         while self.pop_next(wakes) {}
     }
 
-    fn step_out(&mut self, at: u32) {
-        let node = &mut self.nodes[at as usize];
-        if !std::mem::take(&mut node.in_line) {
+    #[inline]
+    fn step_out(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let (previous, next) = (node.previous, node.next);
+        if previous == LEFT {
             return;
         }
-        let (previous, next) = (node.previous, node.next);
-        if self.waiting == at {
+        node.previous = LEFT;
+        if self.waiting as usize == at {
             self.waiting = next;
         }
         match self.nodes.get_mut(previous as usize) {
@@ -217,34 +238,78 @@ impl WaitList {
     }
 }
 
+impl Place {
+    #[inline]
+    const fn index(&self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
 impl Node {
-    /// Whether it can be woken (`not future.done()`).
-    fn is_pending(&self) -> bool {
-        self.wakeup.as_ref().is_some_and(Wakeup::is_pending)
+    /// Wakes it, if it can be woken (`not future.done()`); whether it could.
+    #[inline]
+    fn wake(&mut self, wakes: &mut Wakes) -> bool {
+        // Who comes after one that cannot be woken on the spot waits for that one, so that the order
+        // stays.
+        wakes.is_empty() && self.wakeup.wake_plain() || self.wake_later(wakes)
+    }
+
+    #[inline(never)]
+    fn wake_later(&mut self, wakes: &mut Wakes) -> bool {
+        let untold = self.wakeup.wake_untold();
+        if untold.is_none() && !self.wakeup.is_pending() {
+            return false;
+        }
+        let wake = wakes.next();
+        std::mem::swap(&mut wake.wakeup, &mut self.wakeup);
+        wake.untold = untold;
+        true
     }
 }
 
 impl Wakes {
-    fn add(&mut self, wakeup: Option<Wakeup>) {
-        if self.first.is_none() {
-            self.first = wakeup;
-        } else {
-            self.more.extend(wakeup);
+    #[inline]
+    const fn is_empty(&self) -> bool {
+        self.first.wakeup.is_none()
+    }
+
+    /// Room for one more.
+    fn next(&mut self) -> &mut Wake {
+        if self.is_empty() {
+            return &mut self.first;
         }
+        let at = self.more.len();
+        self.more.push(Wake::default());
+        &mut self.more[at]
     }
 
     /// Carries the wakes out, first come first served. No lock is held by now.
     ///
     /// Whoever is cancelled or dropped at this very moment finds in the list that it was woken, and
     /// passes on what it was given.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn carry_out(self) {
-        // Nearly always there is one or none.
-        if let Some(wakeup) = self.first {
-            wakeup.wake();
-            for wakeup in self.more {
-                wakeup.wake();
-            }
+        if self.is_empty() {
+            // So it is nearly always. There is nothing to drop; said so, because finding out takes longer.
+            std::mem::forget(self);
+        } else {
+            carry_out(&self.first, &self.more);
+        }
+    }
+}
+
+#[inline(never)]
+fn carry_out(first: &Wake, more: &[Wake]) {
+    first.carry_out();
+    more.iter().for_each(Wake::carry_out);
+}
+
+impl Wake {
+    fn carry_out(&self) {
+        match &self.untold {
+            Some(untold) => self.wakeup.tell(untold),
+            // False where it is over by now, and then the list says that it was woken all the same.
+            None => drop(self.wakeup.wake()),
         }
     }
 }
@@ -306,7 +371,7 @@ impl<'a, R: Request> Waiting<'a, R> {
     #[inline]
     pub(crate) fn try_now(&mut self) -> Option<R::Output> {
         let mut wakes = Wakes::default();
-        let taken = self.request.take_now(&mut lock(self.state), &mut wakes);
+        let taken = self.request.take_now(&mut self.state.lock(), &mut wakes);
         wakes.carry_out();
         taken
     }
@@ -314,22 +379,73 @@ impl<'a, R: Request> Waiting<'a, R> {
     /// What the first poll and every new beginning do.
     #[inline]
     fn start(&mut self, cx: &Context<'_>) -> Poll<R::Output> {
-        match self.try_now() {
+        let mut wakes = Wakes::default();
+        let taken = {
+            let mut state = self.state.lock();
+            let taken = self.request.take_now(&mut state, &mut wakes);
+            if taken.is_none() {
+                self.join_plain(&mut state, cx);
+            }
+            taken
+        };
+        self.taken_or_joined(taken, wakes, cx)
+    }
+
+    /// What a poll does that finds the wait ended.
+    #[inline]
+    fn end(&mut self, place: Place, cx: &Context<'_>) -> Poll<R::Output> {
+        let mut wakes = Wakes::default();
+        let taken = {
+            let mut state = self.state.lock();
+            let list = R::list(&mut state);
+            if !list.is_woken(&place) {
+                drop(state);
+                return self.go_on(place, cx);
+            }
+            let used = list.leave(place);
+            debug_assert!(used.is_none(), "it was woken");
+            let taken = self.request.take_woken(&mut state, &mut wakes);
+            if taken.is_none() {
+                self.join_plain(&mut state, cx);
+            }
+            taken
+        };
+        self.taken_or_joined(taken, wakes, cx)
+    }
+
+    /// Joins the line, unless that has to be begun where no lock is held.
+    #[inline]
+    fn join_plain(&mut self, state: &mut R::State, cx: &Context<'_>) {
+        let waiter = &mut self.waiter;
+        self.place = R::list(state).push_with(|wakeup| waiter.begin_plain(cx, wakeup));
+    }
+
+    #[inline]
+    fn taken_or_joined(
+        &mut self,
+        taken: Option<R::Output>,
+        wakes: Wakes,
+        cx: &Context<'_>,
+    ) -> Poll<R::Output> {
+        wakes.carry_out();
+        match taken {
             Some(output) => Poll::Ready(output),
+            None if self.place.is_some() => Poll::Pending,
             None => self.join(cx),
         }
     }
 
-    /// Joins the line, unless there is no need for that any more.
+    /// Joins the line with a waker that is somebody else's, unless there is no need for that any more.
+    #[inline(never)]
     fn join(&mut self, cx: &Context<'_>) -> Poll<R::Output> {
-        // Begun before the mutex is taken, for it may clone somebody else's waker.
+        // Begun before the mutex is taken, for it clones that waker.
         let wakeup = self.waiter.begin(cx);
         let mut wakes = Wakes::default();
         let taken = {
-            let mut state = lock(self.state);
+            let mut state = self.state.lock();
             let taken = self.request.take_now(&mut state, &mut wakes);
             if taken.is_none() {
-                self.place = Some(R::list(&mut state).push(wakeup));
+                self.place = R::list(&mut state).push(wakeup);
             }
             taken
         };
@@ -343,37 +459,18 @@ impl<'a, R: Request> Waiting<'a, R> {
         }
     }
 
+    #[inline]
     fn poll_place(
         &mut self,
-        mut place: Place,
-        cx: &mut Context<'_>,
+        place: Place,
+        cx: &Context<'_>,
     ) -> Poll<Result<R::Output, CancelledError>> {
-        let polled = self.waiter.poll(cx);
-        match polled {
+        match self.waiter.poll(cx) {
             Poll::Pending => {
                 self.place = Some(place);
                 Poll::Pending
             }
-            Poll::Ready(Ok(())) => {
-                if !R::list(&mut lock(self.state)).is_woken(&place) {
-                    // Polled elsewhere than where it began: it goes on here, in the same place.
-                    match self.go_on(place, cx) {
-                        None => return Poll::Pending,
-                        Some(woken) => place = woken,
-                    }
-                }
-                let mut wakes = Wakes::default();
-                let taken = {
-                    let mut state = lock(self.state);
-                    R::list(&mut state).leave(place, &mut wakes);
-                    self.request.take_woken(&mut state, &mut wakes)
-                };
-                wakes.carry_out();
-                match taken {
-                    Some(output) => Poll::Ready(Ok(output)),
-                    None => self.join(cx).map(Ok),
-                }
-            }
+            Poll::Ready(Ok(())) => self.end(place, cx).map(Ok),
             Poll::Ready(Err(error)) => {
                 self.leave(place, false);
                 Poll::Ready(Err(error))
@@ -381,34 +478,40 @@ impl<'a, R: Request> Waiting<'a, R> {
         }
     }
 
-    /// Begins the wait anew without losing its place; the place, where it was woken meanwhile.
-    fn go_on(&mut self, place: Place, cx: &Context<'_>) -> Option<Place> {
+    /// The wait has been polled elsewhere than where it began: it goes on here, in the same place.
+    #[inline(never)]
+    fn go_on(&mut self, place: Place, cx: &Context<'_>) -> Poll<R::Output> {
         // The former wait goes on until the new one is in its place, so that nobody passes it by.
         let mut waiter = Waiter::new();
         let wakeup = waiter.begin(cx);
         let former = {
-            let mut state = lock(self.state);
+            let mut state = self.state.lock();
             let list = R::list(&mut state);
             if list.is_woken(&place) {
-                return Some(place);
+                drop(state);
+                return self.end(place, cx);
             }
             list.renew(&place, wakeup)
         };
         drop(former);
         self.waiter = waiter;
         self.place = Some(place);
-        None
+        Poll::Pending
     }
 
+    #[cold]
     fn leave(&mut self, place: Place, dropped: bool) {
         let mut wakes = Wakes::default();
-        {
-            let mut state = lock(self.state);
-            let woken = R::list(&mut state).leave(place, &mut wakes);
+        let unused = {
+            let mut state = self.state.lock();
+            let unused = R::list(&mut state).leave(place);
+            let woken = unused.is_none();
             let end = End { woken, dropped };
             self.request.give_up(&mut state, end, &mut wakes);
-        }
+            unused
+        };
         wakes.carry_out();
+        drop(unused);
     }
 }
 
@@ -434,11 +537,4 @@ impl<R: Request> Drop for Waiting<'_, R> {
             self.leave(place, true);
         }
     }
-}
-
-/// Takes a primitive's mutex. A panic while it was held (a comparison of items can) has left the
-/// state as complete as it ever is.
-#[inline]
-pub(crate) fn lock<S>(state: &Mutex<S>) -> MutexGuard<'_, S> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

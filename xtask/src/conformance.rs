@@ -4,12 +4,12 @@
 //! are compared live as well. Our side runs in worker processes, so that a program that hangs or
 //! crashes is a finding like any other.
 
-mod corpus;
-mod faults;
-mod minimise;
-mod options;
-mod peer;
-mod python;
+pub(crate) mod corpus;
+pub(crate) mod faults;
+pub(crate) mod minimise;
+pub(crate) mod options;
+pub(crate) mod peer;
+pub(crate) mod python;
 mod record;
 mod report;
 mod run;
@@ -23,45 +23,11 @@ use self::corpus::Corpus;
 use self::options::Options;
 use self::python::Python;
 use crate::Failure;
-use crate::interp::SUPPORTED;
-use crate::program::Area;
 
-/// The profiles of `generate.py`, which are also the areas of the hand-written programs, with what
-/// their programs may use.
-pub(crate) const PROFILES: [(&str, &[Area]); 8] = [
-    ("core", &[Area::Core]),
-    ("combine", &[Area::Core, Area::Combine]),
-    ("scopes", &[Area::Core, Area::Scopes]),
-    (
-        "locks",
-        &[Area::Core, Area::Combine, Area::Scopes, Area::Locks],
-    ),
-    (
-        "queues",
-        &[Area::Core, Area::Combine, Area::Scopes, Area::Queues],
-    ),
-    ("eager", &[Area::Core, Area::Combine]),
-    (
-        "all",
-        &[
-            Area::Core,
-            Area::Combine,
-            Area::Scopes,
-            Area::Locks,
-            Area::Queues,
-        ],
-    ),
-    (
-        "streams",
-        &[Area::Core, Area::Combine, Area::Scopes, Area::Streams],
-    ),
+/// The profiles of `generate.py`, which are also the areas of the hand-written programs.
+pub(crate) const PROFILES: [&str; 8] = [
+    "core", "combine", "scopes", "locks", "queues", "eager", "all", "streams",
 ];
-
-/// Whether the crates cover all that a profile's programs may use.
-pub(crate) fn supported(profile: &str) -> bool {
-    let needs = PROFILES.iter().find(|(name, _)| *name == profile);
-    needs.is_some_and(|(_, needs)| needs.iter().all(|need| SUPPORTED.contains(need)))
-}
 
 /// Runs the command.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Failure> {
@@ -151,7 +117,7 @@ fn print_programs(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

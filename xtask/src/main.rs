@@ -16,6 +16,7 @@ mod program;
 mod pytext;
 mod suite;
 mod trace;
+mod workers;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -29,6 +30,7 @@ cargo xtask COMMAND
 
   trace          run scenario programs from standard input and write their traces
   conformance    compare traces with those of CPython's asyncio
+  workers        run generated programs on tokio's multi-thread runtime
   bench          ours beside what a user would pick instead
   parity         write, or check, the table of asyncio's names
   test           everything a change must pass
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_ref().and_then(|command| command.to_str()) {
         Some("trace") => trace::main().map(|()| ExitCode::SUCCESS),
         Some("conformance") => conformance::main(args),
+        Some("workers") => workers::main(args),
         Some("bench") => bench::main(args),
         Some("parity") => parity::main(args),
         Some("test") => suite::main(args),

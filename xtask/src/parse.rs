@@ -5,14 +5,14 @@ mod args;
 mod tests;
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use self::args::{Args, array, bytes, group, kind, object, one, shown, text};
 use crate::program::{
-    Action, Area, Body, Combine, CombineAction, Deferred, Function, FunctionId, Handler, Line,
-    Lock, LockAction, Name, Object, Program, Queue, QueueAction, QueueKind, ReturnWhen, Scope,
+    Action, Body, Combine, CombineAction, Deferred, Function, FunctionId, Handler, Line, Lock,
+    LockAction, Name, Object, Program, Queue, QueueAction, QueueKind, ReturnWhen, Scope,
     ScopeAction, Spec, Statement, Stream, StreamAction, Target,
 };
 
@@ -62,7 +62,6 @@ pub(crate) fn parse(json: &Json) -> Parsed<Program> {
             body: parser.body(body)?,
         });
     }
-    parser.objects_in_use(&objects);
     Ok(Program {
         name: name.to_owned(),
         objects,
@@ -70,7 +69,6 @@ pub(crate) fn parse(json: &Json) -> Parsed<Program> {
         main,
         names: parser.names,
         counters: parser.counters,
-        needs: parser.needs,
     })
 }
 
@@ -80,8 +78,6 @@ struct Parser {
     numbers: HashMap<String, Name>,
     names: Vec<String>,
     counters: Vec<String>,
-    needs: Vec<(Area, String)>,
-    used: Vec<Name>,
 }
 
 impl Parser {
@@ -97,7 +93,6 @@ impl Parser {
         let mut uses = Vec::new();
         let statement = self.statement(&mut args, &mut uses)?;
         args.end()?;
-        self.used.extend(&uses);
         Ok(Line { uses, statement })
     }
 
@@ -137,21 +132,15 @@ impl Parser {
         args: &mut Args<'_>,
         uses: &mut Vec<Name>,
     ) -> Parsed<Option<Statement>> {
-        let (area, statement) = match args.op {
-            "gather" => {
-                let specs = self.specs(args, uses)?;
-                (
-                    Area::Combine,
-                    Statement::Combine(Combine::Gather {
-                        specs,
-                        return_exceptions: args.boolean()?,
-                    }),
-                )
-            }
-            "wait" => {
-                let names = self.names(args, uses)?;
-                let timeout = args.optional_number()?;
-                let when = match args.text()? {
+        Ok(Some(match args.op {
+            "gather" => Statement::Combine(Combine::Gather {
+                specs: self.specs(args, uses)?,
+                return_exceptions: args.boolean()?,
+            }),
+            "wait" => Statement::Combine(Combine::Wait {
+                names: self.names(args, uses)?,
+                timeout: args.optional_number()?,
+                when: match args.text()? {
                     "FIRST_COMPLETED" => ReturnWhen::FirstCompleted,
                     "FIRST_EXCEPTION" => ReturnWhen::FirstException,
                     "ALL_COMPLETED" => ReturnWhen::AllCompleted,
@@ -160,178 +149,71 @@ impl Parser {
                             "unknown moment {other:?} of wait"
                         )));
                     }
-                };
-                (
-                    Area::Combine,
-                    Statement::Combine(Combine::Wait {
-                        names,
-                        timeout,
-                        when,
-                    }),
-                )
-            }
-            "as_completed" => {
-                let names = self.names(args, uses)?;
-                let timeout = args.optional_number()?;
-                let asynchronous = args.text()? != "iter";
-                (
-                    Area::Combine,
-                    Statement::Combine(Combine::AsCompleted {
-                        names,
-                        timeout,
-                        asynchronous,
-                    }),
-                )
-            }
-            "shield" => (
-                Area::Combine,
-                Statement::Combine(Combine::Shield(self.spec(args, uses)?)),
-            ),
-            "wait_for" => {
-                let spec = self.spec(args, uses)?;
-                (
-                    Area::Combine,
-                    Statement::Combine(Combine::WaitFor {
-                        spec,
-                        timeout: args.optional_number()?,
-                    }),
-                )
-            }
-            "timeout" => {
-                let (scope, delay) = (self.binds(args)?, args.optional_number()?);
-                (
-                    Area::Scopes,
-                    Statement::Scope(Scope::Timeout {
-                        scope,
-                        delay,
-                        body: self.block(args)?,
-                    }),
-                )
-            }
-            "timeout_at" => {
-                let (scope, when) = (self.binds(args)?, args.optional_number()?);
-                (
-                    Area::Scopes,
-                    Statement::Scope(Scope::TimeoutAt {
-                        scope,
-                        when,
-                        body: self.block(args)?,
-                    }),
-                )
-            }
-            "taskgroup" => {
-                let group = self.binds(args)?;
-                (
-                    Area::Scopes,
-                    Statement::Scope(Scope::TaskGroup {
-                        group,
-                        body: self.block(args)?,
-                    }),
-                )
-            }
-            "with" => {
-                let object = self.bound(args, uses)?;
-                (
-                    Area::Locks,
-                    Statement::Lock(Lock::With {
-                        object,
-                        body: self.block(args)?,
-                    }),
-                )
-            }
-            "cond_wait_for" => {
-                let (condition, counter) = (self.bound(args, uses)?, self.counter(args)?);
-                let least = args.integer()?;
-                (
-                    Area::Locks,
-                    Statement::Lock(Lock::CondWaitFor {
-                        condition,
-                        counter,
-                        least,
-                    }),
-                )
-            }
-            "acquire" => (
-                Area::Locks,
-                Statement::Lock(Lock::Acquire(self.bound(args, uses)?)),
-            ),
-            "wait_event" => (
-                Area::Locks,
-                Statement::Lock(Lock::WaitEvent(self.bound(args, uses)?)),
-            ),
-            "cond_wait" => (
-                Area::Locks,
-                Statement::Lock(Lock::CondWait(self.bound(args, uses)?)),
-            ),
-            "barrier_wait" => (
-                Area::Locks,
-                Statement::Lock(Lock::BarrierWait(self.bound(args, uses)?)),
-            ),
-            "barrier_reset" => (
-                Area::Locks,
-                Statement::Lock(Lock::BarrierReset(self.bound(args, uses)?)),
-            ),
-            "barrier_abort" => (
-                Area::Locks,
-                Statement::Lock(Lock::BarrierAbort(self.bound(args, uses)?)),
-            ),
-            "put" => {
-                let queue = self.bound(args, uses)?;
-                (
-                    Area::Queues,
-                    Statement::Queue(Queue::Put {
-                        queue,
-                        item: args.constant()?,
-                    }),
-                )
-            }
-            "get" => (
-                Area::Queues,
-                Statement::Queue(Queue::Get(self.bound(args, uses)?)),
-            ),
-            "join" => (
-                Area::Queues,
-                Statement::Queue(Queue::Join(self.bound(args, uses)?)),
-            ),
-            "read" => {
-                let reader = self.bound(args, uses)?;
-                (
-                    Area::Streams,
-                    Statement::Stream(Stream::Read {
-                        reader,
-                        count: args.integer()?,
-                    }),
-                )
-            }
-            "readline" => (
-                Area::Streams,
-                Statement::Stream(Stream::ReadLine(self.bound(args, uses)?)),
-            ),
-            "readexactly" => {
-                let reader = self.bound(args, uses)?;
-                (
-                    Area::Streams,
-                    Statement::Stream(Stream::ReadExactly {
-                        reader,
-                        count: args.integer()?,
-                    }),
-                )
-            }
-            "readuntil" => {
-                let reader = self.bound(args, uses)?;
-                let separators = array(args.next()?, "separators")?
+                },
+            }),
+            "as_completed" => Statement::Combine(Combine::AsCompleted {
+                names: self.names(args, uses)?,
+                timeout: args.optional_number()?,
+                asynchronous: args.text()? != "iter",
+            }),
+            "shield" => Statement::Combine(Combine::Shield(self.spec(args, uses)?)),
+            "wait_for" => Statement::Combine(Combine::WaitFor {
+                spec: self.spec(args, uses)?,
+                timeout: args.optional_number()?,
+            }),
+            "timeout" => Statement::Scope(Scope::Timeout {
+                scope: self.binds(args)?,
+                delay: args.optional_number()?,
+                body: self.block(args)?,
+            }),
+            "timeout_at" => Statement::Scope(Scope::TimeoutAt {
+                scope: self.binds(args)?,
+                when: args.optional_number()?,
+                body: self.block(args)?,
+            }),
+            "taskgroup" => Statement::Scope(Scope::TaskGroup {
+                group: self.binds(args)?,
+                body: self.block(args)?,
+            }),
+            "with" => Statement::Lock(Lock::With {
+                object: self.bound(args, uses)?,
+                body: self.block(args)?,
+            }),
+            "cond_wait_for" => Statement::Lock(Lock::CondWaitFor {
+                condition: self.bound(args, uses)?,
+                counter: self.counter(args)?,
+                least: args.integer()?,
+            }),
+            "acquire" => Statement::Lock(Lock::Acquire(self.bound(args, uses)?)),
+            "wait_event" => Statement::Lock(Lock::WaitEvent(self.bound(args, uses)?)),
+            "cond_wait" => Statement::Lock(Lock::CondWait(self.bound(args, uses)?)),
+            "barrier_wait" => Statement::Lock(Lock::BarrierWait(self.bound(args, uses)?)),
+            "barrier_reset" => Statement::Lock(Lock::BarrierReset(self.bound(args, uses)?)),
+            "barrier_abort" => Statement::Lock(Lock::BarrierAbort(self.bound(args, uses)?)),
+            "put" => Statement::Queue(Queue::Put {
+                queue: self.bound(args, uses)?,
+                item: args.constant()?,
+            }),
+            "get" => Statement::Queue(Queue::Get(self.bound(args, uses)?)),
+            "join" => Statement::Queue(Queue::Join(self.bound(args, uses)?)),
+            "read" => Statement::Stream(Stream::Read {
+                reader: self.bound(args, uses)?,
+                count: args.integer()?,
+            }),
+            "readline" => Statement::Stream(Stream::ReadLine(self.bound(args, uses)?)),
+            "readexactly" => Statement::Stream(Stream::ReadExactly {
+                reader: self.bound(args, uses)?,
+                count: args.integer()?,
+            }),
+            "readuntil" => Statement::Stream(Stream::ReadUntil {
+                reader: self.bound(args, uses)?,
+                separators: array(args.next()?, "separators")?
                     .iter()
                     .map(bytes)
-                    .collect::<Parsed<_>>()?;
-                (
-                    Area::Streams,
-                    Statement::Stream(Stream::ReadUntil { reader, separators }),
-                )
-            }
+                    .collect::<Parsed<_>>()?,
+            }),
             _ => return Ok(None),
-        };
-        self.need(area, args.op);
-        Ok(Some(statement))
+        }))
     }
 
     fn action(&mut self, args: &mut Args<'_>, uses: &mut Vec<Name>) -> Parsed<Action> {
@@ -387,111 +269,75 @@ impl Parser {
             "ctx_set" => Action::CtxSet(shown(args.constant()?)),
             "ctx_get" => Action::CtxGet,
             "incr" => Action::Incr(self.counter(args)?),
-            _ => {
-                let (area, action) = self.action_above(args, uses)?;
-                self.need(area, args.op);
-                action
-            }
+            _ => self.action_above(args, uses)?,
         })
     }
 
     /// The synchronous statements of the areas above the core.
-    fn action_above(
-        &mut self,
-        args: &mut Args<'_>,
-        uses: &mut Vec<Name>,
-    ) -> Parsed<(Area, Action)> {
-        let lock = |action| (Area::Locks, Action::Lock(action));
-        let queue = |action| (Area::Queues, Action::Queue(action));
-        let stream = |action| (Area::Streams, Action::Stream(action));
+    fn action_above(&mut self, args: &mut Args<'_>, uses: &mut Vec<Name>) -> Parsed<Action> {
         Ok(match args.op {
-            "gather_bg" => {
-                let (future, specs) = (self.binds(args)?, self.specs(args, uses)?);
-                let return_exceptions = args.boolean()?;
-                (
-                    Area::Combine,
-                    Action::Combine(CombineAction::GatherBg {
-                        future,
-                        specs,
-                        return_exceptions,
-                    }),
-                )
-            }
-            "shield_bg" => {
-                let (future, spec) = (self.binds(args)?, self.spec(args, uses)?);
-                (
-                    Area::Combine,
-                    Action::Combine(CombineAction::ShieldBg { future, spec }),
-                )
-            }
-            "reschedule" => {
-                let scope = self.bound(args, uses)?;
-                let delay = args.optional_number()?;
-                (
-                    Area::Scopes,
-                    Action::Scope(ScopeAction::Reschedule { scope, delay }),
-                )
-            }
-            "when" => (
-                Area::Scopes,
-                Action::Scope(ScopeAction::When(self.bound(args, uses)?)),
-            ),
-            "tg_spawn" => {
-                let (group, task) = (self.bound(args, uses)?, self.binds(args)?);
-                let function = self.function(args)?;
-                (
-                    Area::Scopes,
-                    Action::Scope(ScopeAction::Spawn {
-                        group,
-                        task,
-                        function,
-                    }),
-                )
-            }
-            "release" => lock(LockAction::Release(self.bound(args, uses)?)),
-            "locked" => lock(LockAction::Locked(self.bound(args, uses)?)),
-            "set" => lock(LockAction::Set(self.bound(args, uses)?)),
-            "clear" => lock(LockAction::Clear(self.bound(args, uses)?)),
-            "is_set" => lock(LockAction::IsSet(self.bound(args, uses)?)),
-            "notify" => lock(LockAction::Notify {
+            "gather_bg" => Action::Combine(CombineAction::GatherBg {
+                future: self.binds(args)?,
+                specs: self.specs(args, uses)?,
+                return_exceptions: args.boolean()?,
+            }),
+            "shield_bg" => Action::Combine(CombineAction::ShieldBg {
+                future: self.binds(args)?,
+                spec: self.spec(args, uses)?,
+            }),
+            "reschedule" => Action::Scope(ScopeAction::Reschedule {
+                scope: self.bound(args, uses)?,
+                delay: args.optional_number()?,
+            }),
+            "when" => Action::Scope(ScopeAction::When(self.bound(args, uses)?)),
+            "tg_spawn" => Action::Scope(ScopeAction::Spawn {
+                group: self.bound(args, uses)?,
+                task: self.binds(args)?,
+                function: self.function(args)?,
+            }),
+            "release" => Action::Lock(LockAction::Release(self.bound(args, uses)?)),
+            "locked" => Action::Lock(LockAction::Locked(self.bound(args, uses)?)),
+            "set" => Action::Lock(LockAction::Set(self.bound(args, uses)?)),
+            "clear" => Action::Lock(LockAction::Clear(self.bound(args, uses)?)),
+            "is_set" => Action::Lock(LockAction::IsSet(self.bound(args, uses)?)),
+            "notify" => Action::Lock(LockAction::Notify {
                 condition: self.bound(args, uses)?,
                 count: args.integer()?,
             }),
-            "notify_all" => lock(LockAction::NotifyAll(self.bound(args, uses)?)),
-            "barrier_state" => lock(LockAction::BarrierState(self.bound(args, uses)?)),
-            "put_nowait" => queue(QueueAction::PutNowait {
+            "notify_all" => Action::Lock(LockAction::NotifyAll(self.bound(args, uses)?)),
+            "barrier_state" => Action::Lock(LockAction::BarrierState(self.bound(args, uses)?)),
+            "put_nowait" => Action::Queue(QueueAction::PutNowait {
                 queue: self.bound(args, uses)?,
                 item: args.constant()?,
             }),
-            "get_nowait" => queue(QueueAction::GetNowait(self.bound(args, uses)?)),
-            "task_done" => queue(QueueAction::TaskDone(self.bound(args, uses)?)),
-            "shutdown" => queue(QueueAction::Shutdown {
+            "get_nowait" => Action::Queue(QueueAction::GetNowait(self.bound(args, uses)?)),
+            "task_done" => Action::Queue(QueueAction::TaskDone(self.bound(args, uses)?)),
+            "shutdown" => Action::Queue(QueueAction::Shutdown {
                 queue: self.bound(args, uses)?,
                 immediate: args.boolean()?,
             }),
-            "qsize" => queue(QueueAction::QSize(self.bound(args, uses)?)),
-            "feed" => stream(StreamAction::Feed {
+            "qsize" => Action::Queue(QueueAction::QSize(self.bound(args, uses)?)),
+            "feed" => Action::Stream(StreamAction::Feed {
                 reader: self.bound(args, uses)?,
                 data: bytes(args.next()?)?,
             }),
-            "feed_eof" => stream(StreamAction::FeedEof(self.bound(args, uses)?)),
-            "stream_exception" => stream(StreamAction::Exception {
+            "feed_eof" => Action::Stream(StreamAction::FeedEof(self.bound(args, uses)?)),
+            "stream_exception" => Action::Stream(StreamAction::Exception {
                 reader: self.bound(args, uses)?,
                 raise: one(args.next()?, args.next()?)?,
             }),
-            "at_eof" => stream(StreamAction::AtEof(self.bound(args, uses)?)),
+            "at_eof" => Action::Stream(StreamAction::AtEof(self.bound(args, uses)?)),
             other => return Err(BadProgram::new(&format!("unknown statement {other:?}"))),
         })
     }
 
     /// The action of a callback: one statement that never suspends.
-    fn deferred(&mut self, args: &mut Args<'_>) -> Parsed<Rc<Deferred>> {
+    fn deferred(&mut self, args: &mut Args<'_>) -> Parsed<Arc<Deferred>> {
         let mut inner = Args::new(args.next()?)?;
         let mut uses = Vec::new();
         let action = self.action(&mut inner, &mut uses)?;
         inner.end()?;
-        self.used.extend(&uses);
-        Ok(Rc::new(Deferred { uses, action }))
+        Ok(Arc::new(Deferred { uses, action }))
     }
 
     fn handlers(&mut self, args: &mut Args<'_>, may_reraise: bool) -> Parsed<Vec<Handler>> {
@@ -656,25 +502,5 @@ impl Parser {
         };
         args.end()?;
         Ok(made)
-    }
-
-    fn need(&mut self, area: Area, what: &str) {
-        if !self.needs.iter().any(|(_, known)| known == what) {
-            self.needs.push((area, what.to_owned()));
-        }
-    }
-
-    /// Objects that no statement uses need no support.
-    fn objects_in_use(&mut self, objects: &[(Name, Object)]) {
-        for (name, object) in objects {
-            if self.used.contains(name) {
-                match object {
-                    Object::Future => {}
-                    Object::Queue { .. } => self.need(Area::Queues, "queue"),
-                    Object::StreamReader { .. } => self.need(Area::Streams, "stream_reader"),
-                    _ => self.need(Area::Locks, "lock"),
-                }
-            }
-        }
     }
 }

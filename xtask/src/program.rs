@@ -4,7 +4,7 @@
 //! [`Program::functions`], so that running a program never looks a string up.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::pytext;
 
@@ -25,8 +25,6 @@ pub(crate) struct Program {
     pub(crate) names: Vec<String>,
     /// The text of every counter (`incr`, `cond_wait_for`), a table of their own.
     pub(crate) counters: Vec<String>,
-    /// The statements and kinds of object it uses beyond the core, in order of first appearance.
-    pub(crate) needs: Vec<(Area, String)>,
 }
 
 /// A coroutine function without parameters.
@@ -118,22 +116,22 @@ pub(crate) enum Action {
     Raise(Raise),
     CallSoon {
         handle: Name,
-        action: Rc<Deferred>,
+        action: Arc<Deferred>,
     },
     CallLater {
         handle: Name,
         delay: f64,
-        action: Rc<Deferred>,
+        action: Arc<Deferred>,
     },
     CallAt {
         handle: Name,
         when: f64,
-        action: Rc<Deferred>,
+        action: Arc<Deferred>,
     },
     HandleCancel(Name),
     AddDoneCallback {
         target: Name,
-        tag: Rc<str>,
+        tag: Arc<str>,
     },
     SetResult {
         future: Name,
@@ -143,7 +141,7 @@ pub(crate) enum Action {
         future: Name,
         raise: Raise,
     },
-    CtxSet(Rc<str>),
+    CtxSet(Arc<str>),
     CtxGet,
     Incr(usize),
     Combine(CombineAction),
@@ -163,8 +161,8 @@ pub(crate) enum Target {
 /// An exception that a program makes.
 #[derive(Debug)]
 pub(crate) enum Raise {
-    One(Kind, Rc<str>),
-    Group(Rc<str>, Vec<Self>),
+    One(Kind, Arc<str>),
+    Group(Arc<str>, Vec<Self>),
 }
 
 /// What a combinator is given: a new coroutine or something already bound.
@@ -373,17 +371,6 @@ pub(crate) enum Kind {
     Exception,
 }
 
-/// A part of asyncio that the crates cover or do not cover yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Area {
-    Core,
-    Combine,
-    Scopes,
-    Locks,
-    Queues,
-    Streams,
-}
-
 /// A value that stands in a program: all of JSON but objects.
 #[derive(Debug, Clone)]
 pub(crate) enum Constant {
@@ -391,8 +378,8 @@ pub(crate) enum Constant {
     Bool(bool),
     Int(i64),
     Float(f64),
-    Str(Rc<str>),
-    List(Rc<[Self]>),
+    Str(Arc<str>),
+    List(Arc<[Self]>),
 }
 
 impl Kind {
@@ -441,6 +428,17 @@ impl Kind {
 }
 
 impl Constant {
+    /// As traces show it: unlike with `str()` what is in a list is not quoted.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::List(items) => {
+                let items: Vec<String> = items.iter().map(Self::text).collect();
+                format!("[{}]", items.join(", "))
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// `repr()`, which differs from `str()` for strings only.
     fn repr(&self) -> String {
         match self {

@@ -17,7 +17,7 @@ use crate::interp::{self, Outcome};
 use crate::{Failure, parse, pytext};
 
 /// Calls of a program nest on the thread's stack. The memory is touched only as far as it is used.
-const STACK: usize = 512 << 20;
+pub(crate) const STACK: usize = 512 << 20;
 /// More threads than this would not be kept busy by one reader of JSON lines.
 const MOST_THREADS: usize = 2;
 const CHUNK: usize = 1 << 20;

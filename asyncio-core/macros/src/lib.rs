@@ -85,6 +85,7 @@ fn write(attribute: &str, settings: &Settings, function: Function) -> TokenStrea
     out.extend(attributes);
     out.extend(visibility);
     out.extend(tokens("fn"));
+    let text = name.to_string();
     out.extend([
         TokenTree::Ident(name),
         TokenTree::Group(Group::new(Delimiter::Parenthesis, TokenStream::new())),
@@ -108,11 +109,18 @@ fn write(attribute: &str, settings: &Settings, function: Function) -> TokenStrea
     let Settings {
         debug,
         virtual_clock,
-        ..
+        seed,
+        worker_threads,
+        place,
     } = settings;
+    let (function, threads) = match worker_threads {
+        None => (attribute.to_owned(), String::new()),
+        Some(count) => (format!("{attribute}_on_threads"), format!("{count}, ")),
+    };
     let call = format!(
-        "{place}::attributes::{attribute}({place}::attributes::Settings {{ \
-         debug: {debug}, virtual_clock: {virtual_clock} }}, program)"
+        "{place}::attributes::{function}({place}::attributes::Settings {{ \
+         debug: {debug}, virtual_clock: {virtual_clock}, seed: {seed}, \
+         name: ::core::concat!(::core::module_path!(), \"::{text}\") }}, {threads}program)"
     );
     outer.extend(tokens(&call));
     if attribute == "test" && returns_nothing {

@@ -17,13 +17,13 @@ pub(crate) enum Callback {
     /// Resume a task that awaits this (`Task.__wakeup`).
     Task { task: TaskRef, slot: SlotId },
     /// Call a function (`Future.add_done_callback`).
-    Call { id: u64, call: Box<dyn DoneCall> },
+    Call(Box<dyn DoneCall>),
     /// Wake something that is no task of ours.
     Waker(Waker),
     /// Bring the outcome to another thread and wake who waits there.
     Fetch(Box<dyn FnOnce(&CellRef) + Send>),
-    /// Tell a future that this child of its is done.
-    Family(CellRef),
+    /// Tell a future that this child of its is done, and call it by its number.
+    Family(CellRef, u32),
     /// Tell somebody who watches several futures, and call this one by its number.
     Watch(Arc<dyn Watcher>, u32),
     /// Leave `run_until_complete` (`_run_until_complete_cb`).
@@ -47,7 +47,7 @@ unsafe impl Send for SendCallback {}
 impl SendCallback {
     /// A function may be bound to its thread; all others may go.
     pub(super) fn new(callback: Callback) -> Option<Self> {
-        (!matches!(callback, Callback::Call { .. })).then_some(Self(callback))
+        (!matches!(callback, Callback::Call(_))).then_some(Self(callback))
     }
 
     /// The same under a token that the sender has chosen, and the token.
@@ -66,6 +66,11 @@ impl SendCallback {
 /// A done callback with the context it runs in.
 pub(crate) trait DoneCall {
     fn call(self: Box<Self>, cell: CellRef);
+
+    /// The number under which it is removed; zero for one that never is.
+    fn id(&self) -> u64 {
+        0
+    }
 }
 
 /// The callbacks of one future; nearly always none or one.
@@ -89,16 +94,12 @@ pub(crate) type Token = u64;
 
 /// The token of no callback.
 pub(crate) const NO_TOKEN: Token = Token::MAX;
-const FIRST: Token = 0;
+/// The token of a future's first callback.
+pub(super) const FIRST: Token = 0;
 /// Tokens from here on are chosen by other threads, for callbacks that they send.
 const SENT: Token = 1 << 63;
 
 impl Callbacks {
-    #[inline]
-    pub(crate) const fn is_empty(&self) -> bool {
-        matches!(self, Self::None)
-    }
-
     pub(crate) fn add(&mut self, callback: Callback) -> Token {
         match std::mem::take(self) {
             Self::None => {
@@ -131,7 +132,11 @@ impl Callbacks {
         }
         match std::mem::take(self) {
             Self::None => None,
-            Self::One(callback) => Some(callback),
+            Self::One(callback) if token == FIRST => Some(callback),
+            one @ Self::One(_) => {
+                *self = one;
+                None
+            }
             Self::Many(mut many) => {
                 let callback = many.remove(token);
                 if many.live > 0 {
@@ -144,12 +149,12 @@ impl Callbacks {
 
     /// Takes out the function that was added under this number.
     pub(crate) fn remove_call(&mut self, id: u64) -> Option<Callback> {
-        self.remove_first(|callback| matches!(callback, Callback::Call { id: it, .. } if *it == id))
+        self.remove_first(|callback| matches!(callback, Callback::Call(call) if call.id() == id))
     }
 
     /// Takes out what tells this future.
     pub(crate) fn remove_family(&mut self, outer: &CellRef) -> Option<Callback> {
-        self.remove_first(|callback| matches!(callback, Callback::Family(it) if it == outer))
+        self.remove_first(|callback| matches!(callback, Callback::Family(it, _) if it == outer))
     }
 
     /// Takes out what ends `run_until_complete`.

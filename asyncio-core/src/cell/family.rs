@@ -9,7 +9,7 @@
 )]
 
 use std::alloc::Layout;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, offset_of};
@@ -22,7 +22,8 @@ use super::outcome::{complete, fail};
 use super::refs::CellRef;
 use super::task::{Outcome, allocate, replace_outcome};
 use crate::exceptions::Exception;
-use crate::loop_cell::LoopCell;
+use crate::loop_cell::Core;
+use crate::primitives::{Cell, thread_local};
 
 /// What a future knows of the children that decide it.
 ///
@@ -33,14 +34,17 @@ pub(crate) trait Part: Sized + 'static {
     type Value: 'static;
 
     /// A child is done: called a turn of the loop after it was, at once where there is no loop.
-    fn child_done(outer: &Outer<Self>, child: &CellRef);
+    fn child_done(outer: &Outer<Self>, child: &CellRef, number: u32);
 
     /// The children that a request to cancel goes to, in order; `None` when the future is to be
     /// cancelled itself. Must not call out.
     fn forwards_to(&self) -> Option<Vec<CellRef>>;
 
-    /// One of the children accepted a request. Must not call out.
-    fn accepted(&mut self);
+    /// A request is about to go to the children. Must not call out.
+    fn asked(&mut self);
+
+    /// All children have been asked; whether one of them accepted.
+    fn answered(outer: &Outer<Self>, accepted: bool);
 
     /// The future itself was cancelled.
     fn cancelled(outer: &Outer<Self>);
@@ -58,23 +62,24 @@ pub(crate) struct Outer<P> {
 
 /// What a part can do, for those who do not know its type; called with a cell of that type.
 pub(crate) struct FamilyTable {
-    child_done: fn(&CellRef, &CellRef),
+    child_done: fn(&CellRef, &CellRef, u32),
     forwards_to: fn(&CellRef) -> Option<Vec<CellRef>>,
-    accepted: fn(&CellRef),
+    asked: fn(&CellRef),
+    answered: fn(&CellRef, bool),
     cancelled: fn(&CellRef),
     let_go: fn(&CellRef),
 }
 
 impl<P: Part> Outer<P> {
     /// A new future, pending, on this loop or on none.
-    pub(crate) fn new(home: NonNull<LoopCell>, part: P) -> Self {
-        let cell = FamilyCell::<P> {
+    pub(crate) fn new(core: Option<&Core>, part: P) -> Self {
+        let cell = |home| FamilyCell::<P> {
             head: Header::new(&FamilyCell::<P>::VTABLE, home, 0),
             outcome: UnsafeCell::new(Outcome::None),
             part: ManuallyDrop::new(LocalCell::new(part)),
         };
         Self {
-            cell: allocate(home, cell),
+            cell: allocate(core, cell),
             part: PhantomData,
         }
     }
@@ -122,17 +127,17 @@ impl<P> Clone for Outer<P> {
 }
 
 /// Tells a future that one of its children is done; by the ready queue, or where there is no loop.
-pub(crate) fn tell(outer: &CellRef, child: &CellRef) {
+pub(crate) fn tell(outer: &CellRef, child: &CellRef, number: u32) {
     // A part may be bound to its loop's thread. Once the loop is closed there is nobody to tell.
     if let Some(family) = outer.vtable.family
         && (outer.is_here() || outer.is_driven())
     {
-        (family.child_done)(outer, child);
+        (family.child_done)(outer, child, number);
     }
 }
 
 /// Who is still to be told on this thread, and which child is done.
-type Untold = RefCell<VecDeque<(CellRef, CellRef)>>;
+type Untold = RefCell<VecDeque<(CellRef, CellRef, u32)>>;
 
 thread_local! {
     static TELLING: Cell<*const Untold> = const { Cell::new(ptr::null()) };
@@ -140,19 +145,19 @@ thread_local! {
 
 /// As `tell`, where there is no loop whose queue would keep a long chain of futures that complete
 /// each other from recursing.
-pub(super) fn tell_detached(outer: CellRef, child: CellRef) {
+pub(super) fn tell_detached(outer: CellRef, child: CellRef, number: u32) {
     // SAFETY: null, or the queue of a call of this function further up on this thread's stack, which
     // resets the pointer before it returns.
     if let Some(untold) = unsafe { TELLING.get().as_ref() } {
-        untold.borrow_mut().push_back((outer, child));
+        untold.borrow_mut().push_back((outer, child, number));
         return;
     }
     let untold = Untold::default();
     let _reset = Reset;
     TELLING.set(&raw const untold);
-    let mut next = Some((outer, child));
-    while let Some((outer, child)) = next {
-        tell(&outer, &child);
+    let mut next = Some((outer, child, number));
+    while let Some((outer, child, number)) = next {
+        tell(&outer, &child, number);
         next = untold.borrow_mut().pop_front();
     }
 }
@@ -170,10 +175,17 @@ pub(super) fn forwards_to(cell: &CellRef) -> Option<Vec<CellRef>> {
     (cell.vtable.family?.forwards_to)(cell)
 }
 
-/// Takes note that a child has accepted a request to cancel.
-pub(super) fn accepted(cell: &CellRef) {
+/// Takes note that a request to cancel is about to go to the children.
+pub(super) fn asked(cell: &CellRef) {
     if let Some(family) = cell.vtable.family {
-        (family.accepted)(cell);
+        (family.asked)(cell);
+    }
+}
+
+/// Takes note that it went to all of them, and whether one accepted it.
+pub(super) fn answered(cell: &CellRef, accepted: bool) {
+    if let Some(family) = cell.vtable.family {
+        (family.answered)(cell, accepted);
     }
 }
 
@@ -206,6 +218,7 @@ impl<P: Part> FamilyCell<P> {
         is_task: false,
         layout: Layout::new::<Self>(),
         outcome_offset: offset_of!(Self, outcome),
+        driver_offset: None,
         poll: Self::poll,
         drop_future: Self::drop_future,
         fail: Self::fail,
@@ -216,11 +229,12 @@ impl<P: Part> FamilyCell<P> {
     };
 
     const FAMILY: FamilyTable = FamilyTable {
-        child_done: |cell, child| P::child_done(Self::outer(cell), child),
+        child_done: |cell, child, number| P::child_done(Self::outer(cell), child, number),
         forwards_to: |cell| Self::outer(cell).with(|part| part.forwards_to())?,
-        accepted: |cell| {
-            Self::outer(cell).with(P::accepted);
+        asked: |cell| {
+            Self::outer(cell).with(P::asked);
         },
+        answered: |cell, accepted| P::answered(Self::outer(cell), accepted),
         cancelled: |cell| P::cancelled(Self::outer(cell)),
         let_go: |cell| P::let_go(Self::outer(cell)),
     };

@@ -1,16 +1,16 @@
 //! The head that every future and task begins with, and the table of what its kind can do.
 
 use std::alloc::Layout;
-use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Context as PollContext;
 
-use super::callbacks::Callbacks;
+use super::callbacks::{Callback, Callbacks, FIRST, Token};
 use super::family::FamilyTable;
-use super::local::LocalCell;
 use crate::exceptions::{CancelledError, Exception, Message};
 use crate::loop_cell::{LoopCell, nowhere};
+use crate::mutex::{Latch, Unlock};
+use crate::primitives::{AtomicBool, AtomicI32, AtomicU32, Cell};
 
 /// What all cells have in common.
 ///
@@ -32,8 +32,10 @@ pub(crate) struct Header {
     /// the cell's lock: dropping calls out.
     pub(super) future_alive: Cell<bool>,
     /// The lock of a cell whose home is closed.
-    guard: AtomicBool,
-    pub(super) callbacks: LocalCell<Callbacks>,
+    guard: Latch,
+    /// A foreign thread's wake of a task is on its way, so that more of them need not be sent.
+    pub(crate) wake_sent: AtomicBool,
+    pub(super) callbacks: Cell<Callbacks>,
 }
 
 /// What differs between the kinds of cells.
@@ -42,6 +44,8 @@ pub(crate) struct VTable {
     pub(super) layout: Layout,
     /// Where the outcome stands, counted from the header.
     pub(super) outcome_offset: usize,
+    /// Where a task that somebody else polls keeps who that is.
+    pub(super) driver_offset: Option<usize>,
     pub(super) poll: unsafe fn(NonNull<Header>, &mut PollContext<'_>) -> Polled,
     pub(super) drop_future: unsafe fn(NonNull<Header>) -> Result<(), Exception>,
     pub(super) fail: unsafe fn(NonNull<Header>, Failure),
@@ -63,10 +67,9 @@ pub(crate) enum Polled {
 /// How a cell ends without a value.
 pub(crate) enum Failure {
     Error(Exception),
-    Cancelled {
-        saved: Option<CancelledError>,
-        message: Message,
-    },
+    /// Its coroutine raised this.
+    Raised(CancelledError),
+    Cancelled(Message),
 }
 
 pub(crate) const FINISHED: u32 = 1; // ended with a value or an exception
@@ -79,15 +82,16 @@ pub(crate) const STARTED: u32 = 1 << 6; // was polled at least once
 pub(crate) const MUST_CANCEL: u32 = 1 << 7; // raise CancelledError at the next step
 pub(crate) const REQUESTED: u32 = 1 << 8; // some request to cancel has not been raised yet
 pub(crate) const VISITING: u32 = 1 << 9; // on the path of a cancellation under way
-pub(crate) const LENT: u32 = 1 << 10; // the value is being copied, and will be back
 pub(crate) const VALUE_IS_SEND: u32 = 1 << 11; // the value may be dropped on any thread
 pub(crate) const KILLED: u32 = 1 << 12; // its group is gone: the future is dropped, not polled again
 pub(crate) const REARMED: u32 = 1 << 14; // the step before left a request over
 pub(crate) const SCOPED: u32 = 1 << 13; // polled by the borrowing scope it lives in
+pub(crate) const LISTED: u32 = 1 << 10; // seen already, while the children of a gather are counted
+pub(crate) const LENT: u32 = 1 << 15; // the value is out to be cloned, and comes back
 pub(crate) const DONE: u32 = FINISHED | CANCELLED;
 
 impl Header {
-    pub(super) const fn new(vtable: &'static VTable, home: NonNull<LoopCell>, flags: u32) -> Self {
+    pub(super) fn new(vtable: &'static VTable, home: NonNull<LoopCell>, flags: u32) -> Self {
         Self {
             vtable,
             home,
@@ -95,8 +99,9 @@ impl Header {
             remote_refs: AtomicI32::new(0),
             flags: AtomicU32::new(flags),
             future_alive: Cell::new(vtable.is_task),
-            guard: AtomicBool::new(false),
-            callbacks: LocalCell::new(Callbacks::None),
+            guard: Latch::new(),
+            wake_sent: AtomicBool::new(false),
+            callbacks: Cell::new(Callbacks::None),
         }
     }
 
@@ -122,6 +127,45 @@ impl Header {
         self.flags.store(now & !flags, Ordering::Release);
     }
 
+    /// Counts one more reference, at home.
+    #[inline(always)]
+    pub(super) fn count_here(&self) {
+        let count = self.local_refs.get().checked_add(1);
+        // Only a program that forgets two thousand million references gets there.
+        self.local_refs.set(count.unwrap_or_else(too_many));
+    }
+
+    /// Counts one reference less, at home; whether that was the last one of all.
+    #[inline(always)]
+    pub(super) fn discount_here(&self) -> bool {
+        let local = self.local_refs.get() - 1;
+        self.local_refs.set(local);
+        // Acquire: a clone made elsewhere was counted before its release was sent here, and that
+        // message brought the count along; the sum is zero only when there is no reference at all.
+        local + self.remote_refs.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether there is one reference only, its caller's, where the home is closed.
+    #[inline]
+    pub(super) fn is_unshared(&self) -> bool {
+        // Acquire: what others did to the cell before they gave up their references has happened.
+        self.local_refs.get() + self.remote_refs.load(Ordering::Acquire) == 1
+    }
+
+    /// All flags, for who changes several of them at once; within `access` only.
+    #[inline(always)]
+    pub(super) fn flags(&self) -> u32 {
+        // Relaxed: this thread is the only writer.
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Writes all flags; within `access` only.
+    #[inline(always)]
+    pub(super) fn set_flags(&self, flags: u32) {
+        // Release: see `has`.
+        self.flags.store(flags, Ordering::Release);
+    }
+
     /// Whether a tokio task polls this one, and no loop of ours.
     #[inline]
     pub(crate) fn is_driven(&self) -> bool {
@@ -133,38 +177,46 @@ impl Header {
         self.has(DONE)
     }
 
-    /// Takes the lock of a cell whose home is closed.
-    #[cold]
-    pub(super) fn lock(&self) -> Unlock<'_> {
-        // Acquire on taking and Release on giving back make it a lock: what one holder did to the
-        // cell happens before what the next one does. It is held for a few words' changes only.
-        while self.guard.swap(true, Ordering::Acquire) {
-            self.wait_for_guard();
+    /// Adds a callback; within `access` only.
+    #[inline(always)]
+    pub(super) fn add_callback(&self, callback: Callback) -> Token {
+        match self.callbacks.replace(Callbacks::One(callback)) {
+            none @ Callbacks::None => {
+                // There is nothing to drop; said so, because finding out takes longer than the rest.
+                std::mem::forget(none);
+                FIRST
+            }
+            others => self.add_to(others),
         }
-        Unlock(&self.guard)
     }
 
+    /// There were callbacks already, and the new one took their place.
     #[cold]
-    fn wait_for_guard(&self) {
-        // Relaxed: only looked at, the swap that follows is what takes it.
-        for _ in 0..SPINS {
-            if !self.guard.load(Ordering::Relaxed) {
-                return;
-            }
-            std::hint::spin_loop();
-        }
-        // The holder may have lost its core; on few cores spinning on would keep it from one.
-        std::thread::yield_now();
+    fn add_to(&self, mut callbacks: Callbacks) -> Token {
+        let mut token = FIRST;
+        self.callbacks
+            .take()
+            .for_each(|callback| token = callbacks.add(callback));
+        self.callbacks.set(callbacks);
+        token
+    }
+
+    /// Changes the callbacks in place; within `access` only, and the function must not call out.
+    pub(super) fn change_callbacks<R>(&self, function: impl FnOnce(&mut Callbacks) -> R) -> R {
+        let mut callbacks = self.callbacks.take();
+        let result = function(&mut callbacks);
+        self.callbacks.set(callbacks);
+        result
+    }
+
+    /// Takes the lock of a cell whose home is closed.
+    #[inline]
+    pub(super) fn lock(&self) -> Unlock<'_> {
+        self.guard.lock()
     }
 }
 
-const SPINS: u32 = 64;
-
-/// Gives the lock of a cell back, also when what was done under it panics.
-pub(super) struct Unlock<'a>(&'a AtomicBool);
-
-impl Drop for Unlock<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
+#[cold]
+fn too_many() -> i32 {
+    std::process::abort()
 }

@@ -4,18 +4,18 @@
     reason = "the content is lent for a change after a check of one byte"
 )]
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
+
+use crate::primitives::Cell;
 
 /// A `RefCell` for short changes that never call out, with a byte instead of a word for its check.
-///
-/// There are two of them in every task, which is why the size matters.
 pub(crate) struct LocalCell<T> {
     value: UnsafeCell<T>,
     busy: Cell<bool>,
 }
 
 impl<T> LocalCell<T> {
-    pub(crate) const fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self {
             value: UnsafeCell::new(value),
             busy: Cell::new(false),
@@ -40,11 +40,9 @@ impl<T> LocalCell<T> {
     }
 }
 
-impl<T: Default> LocalCell<T> {
-    /// Takes the content out.
-    #[inline]
-    pub(crate) fn take(&self) -> T {
-        self.with(std::mem::take)
+impl<T: Default> Default for LocalCell<T> {
+    fn default() -> Self {
+        Self::new(T::default())
     }
 }
 
@@ -75,6 +73,6 @@ mod tests {
             cell.with(|_| panic!("within"));
         }));
         assert!(panicked.is_err());
-        assert_eq!(cell.take(), 1);
+        assert_eq!(cell.with(|value| *value), 1);
     }
 }

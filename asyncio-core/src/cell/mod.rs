@@ -7,11 +7,14 @@
 
 mod callbacks;
 mod cancel;
+mod driver;
 mod family;
 mod header;
+mod lazy;
 mod local;
 mod outcome;
 mod refs;
+mod registry;
 mod step;
 mod task;
 mod typed;
@@ -22,18 +25,21 @@ mod waits;
 pub(crate) use callbacks::{Callback, DoneCall, SendCallback, Token, Watcher};
 pub(crate) use cancel::cancel;
 pub(crate) use family::{Outer, Part, let_go, tell};
-pub(crate) use header::{CANCELLED, FAILED, Failure, MUST_CANCEL, SCOPED, STARTED};
+pub(crate) use header::{CANCELLED, FAILED, Failure, LISTED, MUST_CANCEL, SCOPED, STARTED};
 pub(crate) use outcome::{
     add_callback, error, fail, make_cancelled_error, mark_retrieved, peek, remove_call,
     remove_callback, remove_family, remove_stop,
 };
 pub(crate) use refs::{CellRef, Released, TaskRef};
+pub(crate) use registry::Registry;
 pub(crate) use step::{
-    drop_unfinished, is_task_waker, kill, schedule, start_eagerly, step, step_driven, step_scoped,
-    wake_slot,
+    drop_unfinished, is_own_waker, is_task_waker, kill, schedule, schedule_here, start_eagerly,
+    step, step_driven, step_scoped, wake_slot,
 };
-pub(crate) use task::{TaskName, TaskParts};
+pub(crate) use task::TaskParts;
 pub(crate) use typed::Typed;
-pub(crate) use wait::{began, begin, end, end_anywhere, refresh_waker, slot_state, take_delivery};
-pub use waiter::{Waiter, Wakeup};
+pub(crate) use wait::{
+    began, begin, end, end_anywhere, put_off, refresh_waker, slot_state, take_delivery,
+};
+pub use waiter::{Untold, Waiter, Wakeup};
 pub(crate) use waits::{SlotId, State};

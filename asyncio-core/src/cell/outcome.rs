@@ -8,8 +8,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use std::time::Duration;
-
 use tokio::runtime::Handle as Runtime;
 
 use super::callbacks::{Callback, Callbacks, DoneCall, NO_TOKEN, SendCallback, Token};
@@ -23,6 +21,7 @@ use crate::exceptions::{
     CancelledError, Exception, InvalidStateError, Message, Result, RuntimeError,
 };
 use crate::loop_cell::Mail;
+use crate::primitives::{Cell, sleep_in_model, thread_local, wake_in_model, yield_now};
 use crate::ready::Ready;
 
 /// Stores a future's value and schedules the callbacks (`Future.set_result`).
@@ -84,7 +83,7 @@ pub(super) fn fail_task(task: &TaskRef, failure: Failure) {
 fn failed_flags(failure: &Failure) -> u32 {
     match failure {
         Failure::Error(_) => FINISHED | FAILED | UNRETRIEVED,
-        Failure::Cancelled { .. } => CANCELLED,
+        Failure::Raised(_) | Failure::Cancelled(_) => CANCELLED,
     }
 }
 
@@ -95,12 +94,21 @@ pub(super) fn finish(cell: &CellRef, flags: u32) -> Callbacks {
 }
 
 /// Schedules callbacks, in order.
+#[inline]
 pub(super) fn dispatch_all(cell: &CellRef, callbacks: Callbacks) {
     // By far the most common: one task awaits this one.
-    if let Callbacks::One(Callback::Task { task, slot }) = &callbacks {
-        wake_slot(task, *slot);
-        return;
+    match callbacks {
+        // There is nothing to drop; said so, because finding out takes longer than the rest.
+        none @ Callbacks::None => std::mem::forget(none),
+        Callbacks::One(Callback::Task { task, slot }) => {
+            wake_slot(&task, slot);
+        }
+        callbacks => dispatch_each(cell, callbacks),
     }
+}
+
+#[inline(never)]
+fn dispatch_each(cell: &CellRef, callbacks: Callbacks) {
     callbacks.for_each(|callback| dispatch(cell, callback));
 }
 
@@ -115,7 +123,7 @@ pub(crate) fn add_callback(cell: &CellRef, callback: Callback) -> Token {
             return None;
         }
         let callback = callback.take()?;
-        Some(cell.callbacks.with(|callbacks| callbacks.add(callback)))
+        Some(cell.add_callback(callback))
     });
     if let Some(callback) = callback {
         if token.is_none() {
@@ -132,7 +140,7 @@ pub(crate) fn remove_callback(cell: &CellRef, token: Token) {
         if cell.is_done() || token == NO_TOKEN {
             return None;
         }
-        cell.callbacks.with(|callbacks| callbacks.remove(token))
+        cell.change_callbacks(|callbacks| callbacks.remove(token))
     });
     if removed.is_none() && token != NO_TOKEN && !cell.is_done() {
         let mail = Mail::RemoveCallback(cell.clone(), token);
@@ -145,22 +153,19 @@ pub(crate) fn remove_callback(cell: &CellRef, token: Token) {
 
 /// Removes what tells a future that this child of its is done.
 pub(crate) fn remove_family(cell: &CellRef, outer: &CellRef) {
-    let removed = cell.access(|| {
-        cell.callbacks
-            .with(|callbacks| callbacks.remove_family(outer))
-    });
+    let removed = cell.access(|| cell.change_callbacks(|callbacks| callbacks.remove_family(outer)));
     drop(removed);
 }
 
 /// Removes the done callback with this number, and says whether it was there.
 pub(crate) fn remove_call(cell: &CellRef, id: u64) -> bool {
-    let removed = cell.access(|| cell.callbacks.with(|callbacks| callbacks.remove_call(id)));
+    let removed = cell.access(|| cell.change_callbacks(|callbacks| callbacks.remove_call(id)));
     removed.flatten().is_some()
 }
 
 /// Removes what `run_until_complete` added.
 pub(crate) fn remove_stop(cell: &CellRef) {
-    let removed = cell.access(|| cell.callbacks.with(Callbacks::remove_stop));
+    let removed = cell.access(|| cell.change_callbacks(Callbacks::remove_stop));
     drop(removed);
 }
 
@@ -176,92 +181,133 @@ pub(super) fn born_failed(cell: &CellRef, exception: Exception) {
 /// # Safety
 ///
 /// The cell's value is a `T`.
-#[inline(always)]
 pub(crate) unsafe fn retrieve<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> Result<T> {
     if !cell.is_done() {
         return Err(InvalidStateError::new("Result is not set.").into());
     }
-    // At home only this thread copies the value, so that nobody else can look for it meanwhile.
-    let lends = clone.is_some() && !cell.is_here();
+    // SAFETY: passed on.
+    let taken = cell.access(|| unsafe { take_outcome(cell, clone) });
+    // SAFETY: passed on.
+    unsafe { retrieved(cell, taken, clone) }
+}
+
+/// As [`retrieve`], for the owner of the reference, once the cell is done.
+///
+/// # Safety
+///
+/// The cell's value is a `T`.
+#[inline]
+pub(crate) unsafe fn retrieve_mut<T>(cell: &mut CellRef, clone: Option<fn(&T) -> T>) -> Result<T> {
+    // SAFETY: passed on.
+    let taken = cell.access_mut(|cell| unsafe { take_outcome(cell, clone) });
+    match (taken, clone) {
+        (Some(Taken::Out(Outcome::Value(value))), None) => Ok(value),
+        // SAFETY: passed on.
+        (taken, clone) => unsafe { retrieved(cell, taken, clone) },
+    }
+}
+
+/// What was found where the outcome stands.
+enum Taken<T> {
+    Out(Outcome<T>),
+    /// Another thread is cloning the value.
+    Lent,
+}
+
+/// # Safety
+///
+/// The cell is done, its value is a `T`, and the caller is its only user.
+#[inline(always)]
+unsafe fn take_outcome<T>(cell: &CellRef, clone: Option<fn(&T) -> T>) -> Taken<T> {
+    let flags = cell.flags();
+    if flags & LENT != 0 {
+        return Taken::Lent;
+    }
+    // SAFETY: the caller's promise.
+    let taken = take(unsafe { outcome::<T>(cell).as_mut() });
+    let lent = match (&taken, clone) {
+        (Outcome::Value(_), Some(_)) => LENT,
+        _ => 0,
+    };
+    cell.set_flags(flags & !UNRETRIEVED | lent);
+    Taken::Out(taken)
+}
+
+/// # Safety
+///
+/// The cell is done and its value is a `T`.
+#[inline(never)]
+unsafe fn retrieved<T>(
+    cell: &CellRef,
+    mut taken: Option<Taken<T>>,
+    clone: Option<fn(&T) -> T>,
+) -> Result<T> {
     loop {
-        let taken = cell.access(|| {
-            cell.clear(UNRETRIEVED);
-            let lent = cell.has(LENT);
-            // SAFETY: we are the cell's only user, and the caller knows the type.
-            let taken = take(unsafe { outcome::<T>(cell).as_mut() });
-            if lends && matches!(taken, Outcome::Value(_)) {
-                cell.set(LENT);
-            }
-            (taken, lent)
-        });
         return match (taken, clone) {
-            (Some((Outcome::Value(value), _)), None) => Ok(value),
-            (Some((Outcome::Value(value), _)), Some(clone)) => {
-                let lent = lends.then(|| Lent::new(cell));
-                let result = clone(&value);
-                // SAFETY: as above. Cloning may have called anything, but whoever looked meanwhile
-                // found an outcome that had been taken: `None`, which needs no drop.
-                cell.access(|| unsafe { outcome::<T>(cell).write(Outcome::Value(value)) });
-                drop(lent);
-                Ok(result)
-            }
-            (Some((Outcome::Error(exception), _)), _) => Err(exception),
-            (Some((Outcome::None | Outcome::Cancelled { .. }, lent)), _) => {
-                if lent && Lent::waited_for(cell) {
-                    continue;
-                }
-                Err(InvalidStateError::new("the result was already taken").into())
-            }
             (None, _) => Err(not_here()),
+            (Some(Taken::Lent), _) => {
+                wait_for_value(cell)?;
+                // SAFETY: passed on.
+                taken = cell.access(|| unsafe { take_outcome(cell, clone) });
+                continue;
+            }
+            (Some(Taken::Out(Outcome::Value(value))), None) => Ok(value),
+            (Some(Taken::Out(Outcome::Value(value))), Some(clone)) => {
+                let outer = LENDING.get();
+                LENDING.set(true);
+                let value = Some(value);
+                let loan = Loan { cell, value, outer };
+                // Out here, because it may call anything.
+                loan.value.as_ref().map(clone).ok_or_else(already_taken)
+            }
+            (Some(Taken::Out(Outcome::Error(exception))), _) => Err(exception),
+            (Some(Taken::Out(_)), _) => Err(already_taken()),
         };
     }
 }
 
-/// A value is being copied by this thread; while that is so the outcome is `None`, and `LENT` tells
-/// other threads to wait for it. A user's `Clone` may call anything, so that no lock is held.
-struct Lent<'a>(&'a CellRef);
-
 thread_local! {
-    /// The cells whose values this thread is copying.
-    static BORROWED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// A value is being cloned on this thread.
+    static LENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-impl<'a> Lent<'a> {
-    fn new(cell: &'a CellRef) -> Self {
-        BORROWED.with_borrow_mut(|borrowed| borrowed.push(cell.address()));
-        Self(cell)
-    }
-
-    /// Waits until another thread has copied the value; false where it is this one that copies.
-    #[cold]
-    fn waited_for(cell: &CellRef) -> bool {
-        if BORROWED.with_borrow(|borrowed| borrowed.contains(&cell.address())) {
-            return false;
-        }
-        let mut yields = 0;
-        while cell.has(LENT) {
-            // Most values are copied in no time, and some are large.
-            if yields < YIELDS {
-                yields += 1;
-                std::thread::yield_now();
-            } else {
-                std::thread::sleep(NAP);
-            }
-        }
-        true
-    }
+/// A value that is out to be cloned; it goes back also when that panics.
+struct Loan<'a, T> {
+    cell: &'a CellRef,
+    value: Option<T>,
+    outer: bool,
 }
 
-impl Drop for Lent<'_> {
-    /// The value is back, or gone with a panic.
+impl<T> Drop for Loan<'_, T> {
     fn drop(&mut self) {
-        BORROWED.with_borrow_mut(Vec::pop);
-        self.0.access(|| self.0.clear(LENT));
+        let Self { cell, value, outer } = self;
+        LENDING.set(*outer);
+        cell.access(|| {
+            if let Some(value) = value.take() {
+                // SAFETY: we are the cell's only user, and the value came from there. Whoever looked
+                // meanwhile left the outcome as it is: `None`, which needs no drop.
+                unsafe { outcome::<T>(cell).write(Outcome::Value(value)) };
+            }
+            cell.clear(LENT);
+        });
+        wake_in_model(cell.address());
     }
 }
 
-const YIELDS: u32 = 100;
-const NAP: Duration = Duration::from_micros(100);
+/// Waits until another thread has cloned the value.
+///
+/// A clone that asks for a value itself, its own perhaps, does not wait: two of them might wait for each
+/// other.
+#[cold]
+fn wait_for_value(cell: &CellRef) -> Result<()> {
+    if LENDING.get() {
+        return Err(already_taken());
+    }
+    if !sleep_in_model(cell.address()) {
+        yield_now();
+    }
+    Ok(())
+}
 
 /// The exception of a cell that is done (`Future.exception`); `Err` when cancelled or pending.
 pub(crate) fn error(cell: &CellRef) -> Result<Option<Exception>> {
@@ -301,7 +347,7 @@ pub(crate) unsafe fn cancelled_message<T>(cell: &CellRef) -> Message {
     let message = cell.access(|| {
         // SAFETY: we are the cell's only user, and the caller knows the type.
         match unsafe { outcome::<T>(cell).as_ref() } {
-            Outcome::Cancelled { message, .. } => message.clone(),
+            Outcome::Cancelled(message) => message.clone(),
             _ => None,
         }
     });
@@ -330,24 +376,39 @@ pub(super) fn peek_cancelled(cell: &CellRef) -> Option<CancelledError> {
 
 /// Schedules one callback of a cell that is done; not within `access`.
 pub(super) fn dispatch(cell: &CellRef, callback: Callback) {
-    match (callback, cell.home().core()) {
-        (Callback::Task { task, slot }, _) => {
-            wake_slot(&task, slot);
+    let Some(core) = cell.home().core() else {
+        return dispatch_at_once(cell, callback);
+    };
+    match callback {
+        Callback::Task { .. } | Callback::Fetch(_) | Callback::Sent(..) => {
+            dispatch_at_once(cell, callback);
         }
-        (Callback::Call { call, .. }, Some(core)) => core.push(Ready::Done(cell.clone(), call)),
-        (Callback::Call { call, .. }, None) => call_detached(cell.clone(), call),
-        (Callback::Waker(waker), Some(core)) => core.push(Ready::Wake(waker)),
-        (Callback::Waker(waker), None) => waker.wake(),
-        (Callback::Fetch(fetch), _) => fetch(cell),
-        (Callback::Family(outer), Some(core)) => core.push(Ready::Family(outer, cell.clone())),
-        (Callback::Family(outer), None) => tell_detached(outer, cell.clone()),
-        (Callback::Watch(watcher, number), Some(core)) => {
+        Callback::Call(call) => core.push(Ready::Done(cell.clone(), call)),
+        Callback::Waker(waker) => core.push(Ready::Wake(waker)),
+        Callback::Family(outer, number) => {
+            core.push(Ready::Family(outer, cell.clone(), number));
+        }
+        Callback::Watch(watcher, number) => {
             core.push(Ready::Watch(watcher, cell.clone(), number));
         }
-        (Callback::Watch(watcher, number), None) => watcher.done(cell, number),
-        (Callback::Stop, Some(core)) => core.push(Ready::Stop(cell.clone())),
-        (Callback::Stop, None) => {}
-        (Callback::Sent(_, callback), _) => dispatch(cell, *callback),
+        Callback::Stop => core.push(Ready::Stop(cell.clone())),
+    }
+}
+
+/// As `dispatch`, where there is no loop, and for those who wait on another thread: the loop may be
+/// closed before it comes to what is in its ready queue, and they count no turns.
+pub(super) fn dispatch_at_once(cell: &CellRef, callback: Callback) {
+    match callback {
+        Callback::Task { task, slot } => {
+            wake_slot(&task, slot);
+        }
+        Callback::Call(call) => call_detached(cell.clone(), call),
+        Callback::Waker(waker) => waker.wake(),
+        Callback::Fetch(fetch) => fetch(cell),
+        Callback::Family(outer, number) => tell_detached(outer, cell.clone(), number),
+        Callback::Watch(watcher, number) => watcher.done(cell, number),
+        Callback::Stop => {}
+        Callback::Sent(_, callback) => dispatch_at_once(cell, *callback),
     }
 }
 
@@ -362,7 +423,7 @@ impl Detached {
     fn call(self) {
         let Self(cell, call) = self;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call.call(cell))) {
-            base_events::failed_callback(None, Exception::from_panic(panic));
+            base_events::failed_callback(None, Exception::from_panic(panic), None);
         }
     }
 }
@@ -436,6 +497,11 @@ fn take<T>(outcome: &mut Outcome<T>) -> Outcome<T> {
         Outcome::None | Outcome::Value(_) => std::mem::replace(outcome, Outcome::None),
         failed => failed.error(true).map_or(Outcome::None, Outcome::Error),
     }
+}
+
+#[cold]
+fn already_taken() -> Exception {
+    InvalidStateError::new("the result was already taken").into()
 }
 
 fn not_here() -> Exception {

@@ -4,18 +4,23 @@
     reason = "reference counting and type erasure need raw pointers"
 )]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::Deref;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
-use super::callbacks::Callback;
-use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, Unlock, VALUE_IS_SEND};
+use super::callbacks::{Callback, Callbacks};
+use super::driver::Driver;
+use super::header::{CANCELLED, FAILED, Header, UNRETRIEVED, VALUE_IS_SEND};
 use super::task::TaskHeader;
 use crate::base_events;
+use crate::contextvars::Context;
 use crate::exceptions::Message;
 use crate::loop_cell::{LoopCell, Mail};
+use crate::mutex::Unlock;
+use crate::primitives::{Cell, thread_local};
 
 /// A counted reference to a cell of any kind.
 pub(crate) struct CellRef {
@@ -84,6 +89,35 @@ impl CellRef {
         self.home().is_here()
     }
 
+    /// A further reference, for who knows that this thread is the cell's home.
+    #[inline(always)]
+    pub(crate) fn clone_here(&self) -> Self {
+        debug_assert!(self.is_here(), "counted at home without being there");
+        self.header().count_here();
+        Self { ptr: self.ptr }
+    }
+
+    /// Gives the reference up, for who knows that this thread is the cell's home.
+    #[inline(always)]
+    pub(crate) fn drop_here(self) {
+        debug_assert!(self.is_here(), "given up at home without being there");
+        let ptr = self.into_ptr();
+        // SAFETY: a counted reference was given up, so the cell is alive until it is freed here.
+        if unsafe { ptr.as_ref() }.discount_here() {
+            free(ptr, true);
+        }
+    }
+
+    /// As `access`, for who may say that nobody else uses this very reference meanwhile: where it is
+    /// the only one there is no need of the lock.
+    #[inline(always)]
+    pub(super) fn access_mut<R>(&mut self, function: impl FnOnce(&Self) -> R) -> Option<R> {
+        if self.home().is_closed() && self.is_unshared() {
+            return Some(function(self));
+        }
+        self.access(|| function(self))
+    }
+
     /// Runs a function as the cell's only user, which must not call out: at home simply so, under
     /// the cell's lock where the home is closed or never was a loop. `None` on another thread than
     /// the home's.
@@ -96,12 +130,14 @@ impl CellRef {
 
     #[inline(always)]
     fn only_user(&self) -> Option<OnlyUser<'_>> {
-        if self.is_here() {
+        let home = self.home();
+        if home.is_running_here() {
             return Some(OnlyUser::AtHome);
         }
-        self.home()
-            .is_closed()
-            .then(|| OnlyUser::Locked(self.lock()))
+        if home.is_closed() {
+            return Some(OnlyUser::Locked(self.lock()));
+        }
+        home.is_owner().then_some(OnlyUser::AtHome)
     }
 
     /// Whether `access` would run its function on this thread.
@@ -150,23 +186,36 @@ impl Deref for CellRef {
     }
 }
 
+impl CellRef {
+    /// Counts two more references at once.
+    #[inline]
+    fn clone_twice(&self) -> [Self; 2] {
+        if self.is_here() {
+            return [self.clone_here(), self.clone_here()];
+        }
+        self.count_elsewhere(2);
+        [Self { ptr: self.ptr }, Self { ptr: self.ptr }]
+    }
+
+    #[inline]
+    fn count_elsewhere(&self, more: i32) {
+        // Relaxed: the reference we have keeps the cell alive meanwhile, and those we make reach another
+        // thread only through something that orders it.
+        let count = self.header().remote_refs.fetch_add(more, Ordering::Relaxed);
+        // Only a program that forgets two thousand million references gets there.
+        if count > i32::MAX - more {
+            std::process::abort();
+        }
+    }
+}
+
 impl Clone for CellRef {
     #[inline]
     fn clone(&self) -> Self {
-        let header = self.header();
         if self.is_here() {
-            let count = header.local_refs.get().checked_add(1);
-            // Only a program that forgets two thousand million references gets here.
-            header
-                .local_refs
-                .set(count.unwrap_or_else(|| std::process::abort()));
-        } else {
-            // Relaxed: the reference we have keeps the cell alive meanwhile, and the one we make
-            // reaches another thread only through something that orders it.
-            if header.remote_refs.fetch_add(1, Ordering::Relaxed) == i32::MAX {
-                std::process::abort();
-            }
+            return self.clone_here();
         }
+        self.count_elsewhere(1);
         Self { ptr: self.ptr }
     }
 }
@@ -206,14 +255,37 @@ impl TaskRef {
         self.0
     }
 
+    /// A further reference to a task that was just made, of which nobody else knows yet.
+    #[inline]
+    pub(crate) fn clone_new(&self) -> Self {
+        self.0.header().count_here();
+        Self(CellRef { ptr: self.0.ptr })
+    }
+
+    /// See [`CellRef::clone_here`].
+    #[inline(always)]
+    pub(crate) fn clone_here(&self) -> Self {
+        Self(self.0.clone_here())
+    }
+
+    /// Two more references, for the price of one where that has to be a locked operation.
+    #[inline]
+    pub(crate) fn clone_twice(&self) -> [Self; 2] {
+        self.0.clone_twice().map(Self)
+    }
+
+    /// Who polls the task, where its loop does not.
+    pub(super) fn driver(&self) -> Option<&Driver> {
+        let offset = self.0.vtable.driver_offset?;
+        // SAFETY: the table's offset is that of the driver in this very layout.
+        let driver = unsafe { self.0.ptr.byte_add(offset) }.cast::<Driver>();
+        // SAFETY: it is there as long as the cell, and only used shared.
+        Some(unsafe { driver.as_ref() })
+    }
+
     /// The message of the last request that the task was to raise by itself (`_cancel_message`).
     pub(crate) fn cancel_message(&self) -> Message {
-        let message = self.0.access(|| {
-            let message = self.message.take();
-            self.message.set(message.clone());
-            message
-        });
-        message.flatten()
+        self.0.access(|| self.message()).flatten()
     }
 }
 
@@ -249,11 +321,7 @@ fn release(ptr: NonNull<Header>, typed: bool) {
     // SAFETY: the home outlives its cells.
     let home = unsafe { header.home.as_ref() };
     if home.is_here() {
-        let local = header.local_refs.get() - 1;
-        header.local_refs.set(local);
-        // Acquire: a clone made elsewhere was counted before its release was sent here, and that
-        // message brought the count along; the sum is zero only when there is no reference at all.
-        if local + header.remote_refs.load(Ordering::Acquire) == 0 {
+        if header.discount_here() {
             free(ptr, true);
         }
         return;
@@ -261,7 +329,7 @@ fn release(ptr: NonNull<Header>, typed: bool) {
     release_elsewhere(ptr, header, home, typed);
 }
 
-#[cold]
+#[inline(never)]
 fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typed: bool) {
     if !home.is_closed() && home.post(Mail::Release(Released(ptr))).is_ok() {
         return;
@@ -269,8 +337,13 @@ fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typ
     // Nobody is at home any more: `local_refs` no longer changes and every thread counts in
     // `remote_refs`. AcqRel: whoever gives up the last reference sees what the others did before.
     let local = header.local_refs.get();
-    if local + header.remote_refs.fetch_sub(1, Ordering::AcqRel) - 1 == 0 {
-        free(ptr, typed || header.has(VALUE_IS_SEND) || home.is_owner());
+    // Nobody else has one who could make more of them.
+    let last =
+        header.is_unshared() || local + header.remote_refs.fetch_sub(1, Ordering::AcqRel) - 1 == 0;
+    if last {
+        // Where no loop ever was there are values only that may go to any thread.
+        let may_drop = typed || header.has(VALUE_IS_SEND) || header.is_driven();
+        free(ptr, may_drop || home.is_owner());
     }
 }
 
@@ -330,16 +403,14 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     if header.has(UNRETRIEVED) && header.has(FAILED) {
         // SAFETY: the cell is alive, and nobody else can be looking at its outcome.
         let exception = unsafe { (header.vtable.error)(ptr, false) };
-        base_events::report_never_retrieved(home, header.vtable.is_task, task_name(ptr), exception);
+        base_events::report_never_retrieved(home, origin(ptr), exception);
     }
     // A done callback may be bound to its loop's thread; on another one it is forgotten. That takes
-    // a closed loop, a future that was never done and a last reference that went abroad.
-    if !header.callbacks.with(|callbacks| callbacks.is_empty()) {
-        let callbacks_stay = home.is_closed() && !home.is_owner();
-        header.callbacks.take().for_each(|callback| match callback {
-            Callback::Call { .. } if callbacks_stay => std::mem::forget(callback),
-            other => drop(other),
-        });
+    // a closed loop, a future that was never done and a last reference that went abroad. One of a
+    // cell that never had a loop may go anywhere (`call_detached`).
+    match header.callbacks.take() {
+        none @ Callbacks::None => std::mem::forget(none),
+        callbacks => drop_callbacks(header, home, callbacks),
     }
     if value && (header.vtable.needs_drop || header.has(FAILED | CANCELLED)) {
         let drop_outcome = header.vtable.drop_outcome;
@@ -353,6 +424,12 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
         }
     }
     let (layout, is_task) = (header.vtable.layout, header.vtable.is_task);
+    if let Some(offset) = header.vtable.driver_offset {
+        // SAFETY: the table's offset is that of the driver in this very layout.
+        let driver = unsafe { ptr.byte_add(offset) }.cast::<Driver>();
+        // SAFETY: as above; it is dropped once, here.
+        unsafe { ptr::drop_in_place(driver.as_ptr()) };
+    }
     if is_task {
         // SAFETY: the cell is a task's; its head is dropped once, here.
         unsafe { ptr::drop_in_place(ptr.cast::<TaskHeader>().as_ptr()) };
@@ -362,12 +439,22 @@ unsafe fn free_one(ptr: NonNull<Header>, value: bool) {
     unsafe { LoopCell::free(NonNull::from(home), ptr.cast(), layout) };
 }
 
-/// The name of a task that is about to be freed.
-fn task_name(ptr: NonNull<Header>) -> Option<String> {
+#[cold]
+fn drop_callbacks(header: &Header, home: &LoopCell, callbacks: Callbacks) {
+    let callbacks_stay = home.is_closed() && !home.is_owner() && !header.is_driven();
+    callbacks.for_each(|callback| match callback {
+        Callback::Call(_) if callbacks_stay => std::mem::forget(callback),
+        other => drop(other),
+    });
+}
+
+/// What is said of a task that is about to be freed: its name, its context, where it was spawned.
+fn origin(ptr: NonNull<Header>) -> Option<(String, Context, &'static Location<'static>)> {
     // SAFETY: the cell has not been freed yet.
     let header = unsafe { ptr.as_ref() };
     header.vtable.is_task.then(|| {
         // SAFETY: a task's cell begins with its `TaskHeader`.
-        unsafe { ptr.cast::<TaskHeader>().as_ref() }.name()
+        let task = unsafe { ptr.cast::<TaskHeader>().as_ref() };
+        (task.name(), task.context.take().share(), task.spawned_at)
     })
 }

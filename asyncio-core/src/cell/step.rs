@@ -4,13 +4,13 @@
     reason = "a step polls through the cell's table; wakers are raw references"
 )]
 
-use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 use std::task::{Context as PollContext, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::cancel::{Answer, cancel_waits};
+use super::driver::Poller;
 use super::header::{
     DONE, FINISHED, Failure, Header, KILLED, MUST_CANCEL, Polled, REARMED, REQUESTED, RUNNING,
     SCHEDULED, SCOPED, STARTED,
@@ -22,22 +22,28 @@ use crate::contextvars::Slot;
 use crate::current::{self, Delivery, Frame};
 use crate::exceptions::{CancelledError, Message};
 use crate::loop_cell::{Core, Mail};
-use crate::ready::Ready;
+use crate::primitives::Cell;
 
 /// Has a task stepped soon, unless that is settled already: on its loop in the next iteration, on a
 /// tokio runtime when its turn comes. From any thread.
 #[inline]
 pub(crate) fn schedule(task: &TaskRef) {
-    if let Some(core) = task.cell().home().core() {
-        if !task.base.has(SCHEDULED | DONE | SCOPED) {
-            task.base.set(SCHEDULED);
-            core.push(Ready::Step(task.clone()));
-        } else if task.base.has(SCOPED) {
-            wake_driver(task);
-        }
-        return;
+    match task.cell().home().core() {
+        Some(core) => schedule_here(core, task),
+        None => schedule_elsewhere(task),
     }
-    schedule_elsewhere(task);
+}
+
+/// As [`schedule`], for who has the task's loop at hand.
+#[inline]
+pub(crate) fn schedule_here(core: &Core, task: &TaskRef) {
+    let flags = task.base.flags();
+    if flags & (SCHEDULED | DONE | SCOPED) == 0 {
+        task.base.set_flags(flags | SCHEDULED);
+        core.push_step(task.clone_here());
+    } else if flags & SCOPED != 0 {
+        tell(task, schedule_driven(task).as_ref());
+    }
 }
 
 #[cold]
@@ -45,57 +51,97 @@ fn schedule_elsewhere(task: &TaskRef) {
     if task.base.is_done() {
         return;
     }
-    let shared = task.cell().access(|| wake_driver(task));
-    if shared.is_none() && !task.wake_sent.swap(true, Ordering::AcqRel) {
-        // AcqRel: whoever finds the flag set did what it woke for before the loop clears the flag
-        // and steps the task.
-        let unread = task.cell().home().post(Mail::Wake(task.clone()));
-        drop(unread);
+    match task.cell().access(|| schedule_driven(task)) {
+        Some(poller) => tell(task, poller.as_ref()),
+        // Release, with the Acquire where the loop clears the flag: whoever finds it set did what it woke
+        // for before that, and the step that follows sees it.
+        None if task.base.wake_sent.swap(true, Ordering::Release) => {}
+        None => {
+            let unread = task.cell().home().post(Mail::Wake(task.clone()));
+            drop(unread);
+        }
     }
 }
 
-/// Wakes the tokio task, or the scope, that polls this one; within `access`.
-///
-/// That is no call to a user's code, and it takes no lock that is held while ours is taken: the
-/// waker is tokio's own.
-fn wake_driver(task: &TaskRef) {
+/// Has a task stepped soon that a tokio task or a scope polls; within `access`. Who that is, to be told
+/// when `access` is over: `None` where that has been done already, or where a step is under way, which
+/// sees to it when it ends.
+fn schedule_driven(task: &TaskRef) -> Option<Poller> {
     if task.base.has(SCHEDULED | DONE) {
-        return;
+        return None;
     }
     task.base.set(SCHEDULED);
-    task.driver.with(|waker| {
-        if let Some(waker) = waker {
-            waker.wake_by_ref();
-        }
-    });
+    if task.base.has(RUNNING) {
+        return None;
+    }
+    task.driver()?.poller()
+}
+
+/// Wakes who polls a task.
+pub(super) fn tell(task: &TaskRef, poller: Option<&Poller>) {
+    if let Some(driver) = task.driver()
+        && let Some(poller) = poller
+    {
+        driver.wake(poller);
+    }
 }
 
 /// Tells a wait that what it waits for is there; whether it was still waiting, as far as can be
 /// told from this thread.
+#[inline]
 pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
-    let woken = task.cell().access(|| {
-        let (woken, waker) = task.with_waits(|waits| match waits.get(id) {
-            Some(slot) if slot.state == State::Pending => {
-                slot.state = State::Woken;
-                slot.woken = true;
-                (true, waits.waker(id).and_then(Option::take))
-            }
-            _ => (false, None),
-        });
-        (woken, waker)
-    });
-    match woken {
+    if let Some(core) = task.cell().home().core()
+        && task.wake_first(id)
+    {
+        schedule_here(core, task);
+        return true;
+    }
+    wake_any_slot(task, id)
+}
+
+/// The first half of [`wake_slot`], for a wait of the loop that is running here which the task polls by
+/// itself: what is left is to put its step into the ready queue of the loop that comes back, and nothing
+/// is called or given up by either. `None` where it is not that, and nothing done.
+#[inline]
+pub(super) fn wake_slot_here<'a>(frame: &'a Frame, task: &TaskRef, id: SlotId) -> Option<&'a Core> {
+    let core = frame.core()?;
+    if !frame.is_home_of(task.cell()) || !core.polling.get() {
+        return None;
+    }
+    let flags = task.base.flags();
+    if flags & (SCHEDULED | DONE | SCOPED) != 0 || !task.wake_first(id) {
+        return None;
+    }
+    task.base.set_flags(flags | SCHEDULED);
+    Some(core)
+}
+
+/// As [`wake_slot`], for a wait that a task on a tokio runtime polls by itself; nothing is called. Who
+/// polls that task is still to be told, if anybody; `None` where it is not that, and nothing done.
+pub(super) fn wake_driven_slot(task: &TaskRef, id: SlotId) -> Option<Option<Poller>> {
+    if !task.base.is_driven() {
+        return None;
+    }
+    let woken = task
+        .cell()
+        .access(|| task.wake_first(id).then(|| schedule_driven(task)));
+    woken.flatten()
+}
+
+#[inline(never)]
+fn wake_any_slot(task: &TaskRef, id: SlotId) -> bool {
+    match task.cell().access(|| task.wake_wait(id)) {
         None => task
             .cell()
             .home()
             .post(Mail::WakeSlot(task.clone(), id))
             .is_ok(),
-        Some((false, _)) => false,
-        Some((true, None)) => {
+        Some(None) => false,
+        Some(Some(None)) => {
             schedule(task);
             true
         }
-        Some((true, Some(waker))) => {
+        Some(Some(Some(waker))) => {
             waker.wake();
             true
         }
@@ -103,21 +149,44 @@ pub(crate) fn wake_slot(task: &TaskRef, id: SlotId) -> bool {
 }
 
 /// Runs a task's next step; by its loop, from the ready queue.
+#[inline]
 pub(crate) fn step(core: &Core, task: &TaskRef) {
     let waker = task_waker(task);
-    run(Some(core), task, &waker, ready);
+    let flags = task.base.flags();
+    if flags & (DONE | KILLED | MUST_CANCEL | REQUESTED) != 0 {
+        return step_asked(core, task, &waker);
+    }
+    // Nobody asks anything of the task: the short way of nearly all steps. This is its home.
+    task.base.set_flags(flags & !SCHEDULED | RUNNING | STARTED);
+    in_frame(Some(core), task, |frame| {
+        let mut context = PollContext::from_waker(&waker);
+        // SAFETY: as in `run`.
+        let polled = unsafe { (task.base.vtable.poll)(task.cell().ptr(), &mut context) };
+        if let Polled::Pending = polled {
+            let flags = task.base.flags();
+            if flags & MUST_CANCEL == 0 {
+                task.base.set_flags(flags & !(RUNNING | REARMED));
+                return;
+            }
+        }
+        polled_to(Some(core), task, frame, None, polled);
+    });
+}
+
+#[inline(never)]
+fn step_asked(core: &Core, task: &TaskRef, waker: &Waker) {
+    run(Some(core), task, waker, None, ready);
 }
 
 /// Runs a new task up to its first wait at once (`Task.__eager_start`).
 pub(crate) fn start_eagerly(core: Option<&Core>, task: &TaskRef) {
     let waker = task_waker(task);
-    run(core, task, &waker, ready);
+    run(core, task, &waker, None, ready);
 }
 
 /// Runs a task's next step for the tokio task that drives it; whether it has ended.
 pub(crate) fn step_driven(task: &TaskRef, waker: &Waker) -> bool {
-    set_driver(task, waker);
-    run(None, task, waker, ready);
+    run(None, task, waker, Some(waker), ready);
     task.base.is_done()
 }
 
@@ -128,8 +197,9 @@ pub(crate) fn step_scoped(
     waker: &Waker,
     poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
 ) -> bool {
-    set_driver(task, waker);
-    current::with(|frame| run(frame.and_then(Frame::core), task, waker, poll));
+    let core =
+        |frame: Option<&Frame>| run(frame.and_then(Frame::core), task, waker, Some(waker), poll);
+    current::with(core);
     task.base.is_done()
 }
 
@@ -138,15 +208,15 @@ const fn ready(_: &mut PollContext<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-fn set_driver(task: &TaskRef, waker: &Waker) {
-    task.cell().access(|| {
-        task.driver.with(|known| {
-            // Cloning and dropping tokio's own waker calls nothing of a user's.
-            if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                *known = Some(waker.clone());
-            }
-        });
-    });
+/// Keeps the waker of who polls a task for its next wake; within `access`. Whether the wake has come
+/// already, during the step.
+///
+/// That is done after the step and not before, because many tasks have but one.
+fn drive(task: &TaskRef, waker: &Waker) -> bool {
+    task.driver().is_some_and(|driver| {
+        driver.keep(waker);
+        task.base.has(SCHEDULED)
+    })
 }
 
 /// Drops the future of a task that the end of its loop or runtime leaves unfinished, and ends it.
@@ -181,6 +251,8 @@ enum Begin {
     NeverRuns(Message),
     Run {
         requested: bool,
+        /// The wait that the wake was for, where it could be ended already.
+        ended: SlotId,
     },
 }
 
@@ -189,6 +261,7 @@ fn run(
     core: Option<&Core>,
     task: &TaskRef,
     waker: &Waker,
+    driver: Option<&Waker>,
     poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
 ) {
     let begin = task.cell().access(|| {
@@ -196,12 +269,16 @@ fn run(
         if task.base.is_done() {
             Begin::Stale
         } else if task.base.has(KILLED) || task.base.has(MUST_CANCEL) && !task.base.has(STARTED) {
-            Begin::NeverRuns(task.message.take())
+            Begin::NeverRuns(task.take_message())
         } else {
             task.base.set(RUNNING | STARTED);
-            Begin::Run {
-                requested: task.base.has(REQUESTED),
-            }
+            let requested = task.base.has(REQUESTED);
+            let ended = if requested {
+                SlotId::NONE
+            } else {
+                task.end_if_woken()
+            };
+            Begin::Run { requested, ended }
         }
     });
     match begin {
@@ -209,12 +286,13 @@ fn run(
         Some(Begin::NeverRuns(message)) => in_frame(core, task, |_| {
             end_cancelled(core, task, CancelledError::from_message(message));
         }),
-        Some(Begin::Run { requested }) => in_frame(core, task, |frame| {
+        Some(Begin::Run { requested, ended }) => in_frame(core, task, |frame| {
+            frame.ended.set(ended);
             if requested {
                 prepare(task, &frame.delivery);
             }
             let mut context = PollContext::from_waker(waker);
-            let polled = match poll(&mut context) {
+            let polled = frame.polling(waker, || match poll(&mut context) {
                 Poll::Pending => Polled::Pending,
                 // SAFETY: the future is alive because the task is not done, and nobody else polls it: a
                 // step runs from the ready queue, by the one tokio task that drives it, or right after
@@ -222,41 +300,51 @@ fn run(
                 Poll::Ready(()) => unsafe {
                     (task.base.vtable.poll)(task.cell().ptr(), &mut context)
                 },
-            };
-            match polled {
-                Polled::Pending => suspended(core, task, &frame.delivery),
-                Polled::Value => ended_with_value(core, task),
-                Polled::Error(exception) => match exception.into_cancelled() {
-                    Ok(error) => {
-                        end(
-                            core,
-                            task,
-                            Failure::Cancelled {
-                                saved: Some(error),
-                                message: None,
-                            },
-                        );
-                    }
-                    Err(exception) => {
-                        if exception.escapes_the_loop()
-                            && let Some(core) = core
-                        {
-                            core.escape(exception.clone());
-                        }
-                        end(core, task, Failure::Error(exception));
-                    }
-                },
-            }
+            });
+            polled_to(core, task, frame, driver, polled);
         }),
+    }
+}
+
+/// Does what follows from what a step's poll came to. `driver`: who polls the task, where its loop does
+/// not.
+fn polled_to(
+    core: Option<&Core>,
+    task: &TaskRef,
+    frame: &Frame,
+    driver: Option<&Waker>,
+    polled: Polled,
+) {
+    match polled {
+        Polled::Pending => suspended(core, task, &frame.delivery, driver),
+        Polled::Value => ended_with_value(core, task),
+        Polled::Error(exception) => match exception.into_cancelled() {
+            Ok(error) => {
+                end(core, task, Failure::Raised(error));
+            }
+            Err(exception) => {
+                if exception.escapes_the_loop()
+                    && let Some(core) = core
+                {
+                    core.escape(exception.clone());
+                }
+                end(core, task, Failure::Error(exception));
+            }
+        },
     }
 }
 
 fn ended_with_value(core: Option<&Core>, task: &TaskRef) {
     disown(core, task);
+    let flags = task.base.flags();
+    if core.is_some() && flags & MUST_CANCEL == 0 && task.cell().is_here() {
+        task.base.set_flags(flags & !RUNNING | FINISHED);
+        return dispatch_all(task.cell(), task.base.callbacks.take());
+    }
     let finished = task.cell().access(|| {
         task.base.clear(RUNNING);
         if task.base.has(MUST_CANCEL) {
-            return Err(task.message.take());
+            return Err(task.take_message());
         }
         Ok(finish(task.cell(), FINISHED))
     });
@@ -264,13 +352,7 @@ fn ended_with_value(core: Option<&Core>, task: &TaskRef) {
         Some(Ok(callbacks)) => dispatch_all(task.cell(), callbacks),
         // Cancelled in its very last stretch: the value is lost (`super().cancel` in
         // `__step_run_and_handle_result`).
-        Some(Err(message)) => fail_task(
-            task,
-            Failure::Cancelled {
-                saved: None,
-                message,
-            },
-        ),
+        Some(Err(message)) => fail_task(task, Failure::Cancelled(message)),
         None => {}
     }
 }
@@ -284,12 +366,10 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
     let mut own = None;
     let mut woken = Vec::new();
     task.cell().access(|| {
-        task.with_waits(|waits| {
-            waits.for_each(|slot, _| match (slot.state, &slot.target) {
-                (State::Cancelled, _) if own.is_none() => own = Some(slot.message.clone()),
-                (State::Woken, Some(target)) => woken.push(target.clone()),
-                _ => {}
-            });
+        task.each_wait(|slot, extra| match slot.state.get() {
+            State::Cancelled if own.is_none() => own = Some(extra.message.clone()),
+            State::Woken => woken.extend(slot.target()),
+            _ => {}
         });
     });
     let own = own.or_else(|| {
@@ -306,13 +386,11 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
             return own;
         }
         // It stays with the task: a gather that is cancelled looks at it when the task has ended.
-        let message = shared(&task.message);
-        task.with_waits(|waits| {
-            waits.for_each(|slot, waker| {
-                slot.state = State::Thrown;
-                slot.message.clone_from(&message);
-                wakers.extend(waker.take());
-            });
+        let message = task.message();
+        task.each_wait(|slot, extra| {
+            slot.state.set(State::Thrown);
+            extra.message.clone_from(&message);
+            wakers.extend(extra.waker.take());
         });
         delivery.thrown.set(true);
         Some(message)
@@ -325,7 +403,7 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
 }
 
 /// Settles, after a step that did not end, what becomes of a request that it left over.
-fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
+fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery, driver: Option<&Waker>) {
     if delivery.is_stuck_since((0, 0)) {
         // Something foreign is in the way: it is cancelled as Rust does, by dropping it. Here the
         // innermost scope is the task itself.
@@ -333,16 +411,24 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery) {
         return;
     }
     let left_over = delivery.due.get() && delivery.taken.get() == 0;
+    let mut woken = false;
     let message = task.cell().access(|| {
         task.base.clear(RUNNING | REARMED);
+        woken = driver.is_some_and(|driver| drive(task, driver));
         if left_over {
             // The foreign future was done after all, and the task went on to wait for something
-            // else.
-            task.base.set(MUST_CANCEL | REARMED);
-            task.message.set(delivery.message());
+            // else. A request that was only put off has not met anything foreign yet.
+            let rearmed = if delivery.put_off.get() { 0 } else { REARMED };
+            task.base.set(MUST_CANCEL | rearmed);
+            task.set_message(delivery.message());
         }
-        task.base.has(MUST_CANCEL).then(|| shared(&task.message))
+        task.base.has(MUST_CANCEL).then(|| task.message())
     });
+    if let Some(driver) = driver
+        && woken
+    {
+        driver.wake_by_ref();
+    }
     if let Some(Some(message)) = message {
         match cancel_waits(task, &message) {
             Answer::Accepted => {
@@ -364,14 +450,7 @@ fn end_cancelled(core: Option<&Core>, task: &TaskRef, error: CancelledError) {
             return;
         }
     }
-    end(
-        core,
-        task,
-        Failure::Cancelled {
-            saved: Some(error),
-            message: None,
-        },
-    );
+    end(core, task, Failure::Raised(error));
 }
 
 fn end(core: Option<&Core>, task: &TaskRef, failure: Failure) {
@@ -382,8 +461,10 @@ fn end(core: Option<&Core>, task: &TaskRef, failure: Failure) {
 /// Gives up the loop's own reference to a task that has ended.
 fn disown(core: Option<&Core>, task: &TaskRef) {
     if let Some(core) = core {
-        let owned = core.tasks.borrow_mut().remove(task.owned.get());
-        drop(owned);
+        let owned = core.tasks.borrow_mut().remove(task);
+        if let Some(owned) = owned {
+            owned.into_cell().drop_here();
+        }
     }
 }
 
@@ -391,12 +472,6 @@ fn in_frame(core: Option<&Core>, task: &TaskRef, function: impl FnOnce(&Frame)) 
     let context: &Cell<Slot> = &task.context;
     let loop_cell = core.map_or(ptr::null(), |core| core.loop_cell().as_ptr().cast_const());
     Frame::run(loop_cell, Some(task), context, function);
-}
-
-fn shared(message: &Cell<Message>) -> Message {
-    let taken = message.take();
-    message.set(taken.clone());
-    taken
 }
 
 /// The waker that steps a task; borrowed, so that a step counts no reference for it.
@@ -410,17 +485,22 @@ fn task_waker(task: &TaskRef) -> ManuallyDrop<Waker> {
 /// Whether a waker has this task stepped: its own, or that of the tokio task that drives it.
 #[inline]
 pub(crate) fn is_task_waker(waker: &Waker, task: &TaskRef) -> bool {
-    let own = ptr::eq(waker.data(), task.cell().ptr().as_ptr().cast_const().cast())
-        && ptr::eq(waker.vtable(), &raw const WAKER);
-    own || (task.base.is_driven() || task.base.has(SCOPED)) && is_driver(waker, task)
+    is_own_waker(waker, task)
+        || (task.base.is_driven() || task.base.has(SCOPED)) && is_driver(waker, task)
 }
 
+/// Whether a waker is the task's own.
+#[inline]
+pub(crate) fn is_own_waker(waker: &Waker, task: &TaskRef) -> bool {
+    ptr::eq(waker.data(), task.cell().ptr().as_ptr().cast_const().cast())
+        && ptr::eq(waker.vtable(), &raw const WAKER)
+}
+
+/// Whether the waker is that of whoever is polling this task, which its loop does not poll.
 fn is_driver(waker: &Waker, task: &TaskRef) -> bool {
-    let is_it = || {
-        task.driver
-            .with(|known| known.as_ref().is_some_and(|known| known.will_wake(waker)))
-    };
-    task.cell().access(is_it).unwrap_or(false)
+    current::with(|frame| {
+        frame.is_some_and(|frame| frame.task() == Some(task) && frame.is_polled_with(waker))
+    })
 }
 
 static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);

@@ -5,125 +5,166 @@
 )]
 
 use std::alloc::Layout;
-use std::cell::{Cell, UnsafeCell};
-use std::fmt;
+use std::cell::UnsafeCell;
 use std::future::Future as StdFuture;
 use std::mem::{ManuallyDrop, needs_drop, offset_of};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as PollContext, Poll, Waker};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as PollContext, Poll};
 
+use super::driver::Driver;
 use super::header::{Failure, Header, Polled, VALUE_IS_SEND, VTable};
+use super::lazy::LazyBox;
 use super::local::LocalCell;
 use super::refs::{CellRef, TaskRef};
-use super::waits::Waits;
-use crate::contextvars::Slot;
+use super::waits::{More, Slot};
+use crate::contextvars::Slot as ContextSlot;
 use crate::exceptions::{CancelledError, Exception, Message, Result};
-use crate::loop_cell::LoopCell;
-use crate::slab::Key;
+use crate::loop_cell::{Core, LoopCell, nowhere};
+use crate::memory::FreeList;
+use crate::primitives::{AtomicU32, Cell};
 
 /// The head of a task's cell.
+///
+/// Every idle task pays for each byte of it, which is why what few tasks have lies in `rest`.
 #[repr(C)]
 pub(crate) struct TaskHeader {
     pub(crate) base: Header,
     /// `Task._num_cancels_requested`; written at home, read anywhere.
     pub(crate) cancels: AtomicU32,
-    /// A foreign thread's wake is on its way, so that more of them need not be sent.
-    pub(crate) wake_sent: AtomicBool,
-    pub(crate) waits: LocalCell<Waits>,
-    /// `Task._cancel_message`, for the cancellation that `MUST_CANCEL` announces.
-    pub(crate) message: Cell<Message>,
-    pub(crate) context: Cell<Slot>,
-    /// Which task of its loop this is, counted from 1.
-    pub(crate) number: u64,
-    pub(crate) name: Mutex<TaskName>,
     /// Where the loop keeps its reference while the task is not done.
-    pub(crate) owned: Cell<Key>,
-    /// Wakes the tokio task that polls this one, where no loop of ours does.
-    pub(crate) driver: LocalCell<Option<Waker>>,
+    pub(super) place: Cell<u32>,
+    /// The number in the name that the task has by default, counted from 1; for a task that was given
+    /// a name, that of the task before it.
+    number: u64,
+    pub(super) first: Slot,
+    pub(crate) context: Cell<ContextSlot>,
+    rest: LazyBox<Rest>,
     pub(crate) spawned_at: &'static Location<'static>,
+}
+
+/// What few tasks have.
+#[derive(Default)]
+pub(super) struct Rest {
+    /// Read and set on any thread.
+    name: Mutex<Option<Arc<str>>>,
+    /// Which of the tasks with the same `number` this is.
+    made: u64,
+    /// `Task._cancel_message`, for the cancellation that `MUST_CANCEL` announces.
+    message: Cell<Message>,
+    pub(super) waits: LocalCell<More>,
 }
 
 impl TaskHeader {
     pub(crate) fn name(&self) -> String {
-        self.name
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .to_string()
+        let given = self.rest().and_then(|rest| lock(&rest.name).clone());
+        match given {
+            Some(name) => name.to_string(),
+            // On a tokio runtime tasks are not counted.
+            None if self.number == 0 => "Task".to_owned(),
+            None => format!("Task-{}", self.number),
+        }
     }
 
-    pub(crate) fn set_name(&self, name: TaskName) {
-        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    pub(crate) fn set_name(&self, name: Arc<str>) {
+        let old = lock(&self.rest_or_new().name).replace(name);
+        drop(old);
     }
 
-    /// Runs a function on the waits; it must not call out.
-    pub(crate) fn with_waits<R>(&self, f: impl FnOnce(&mut Waits) -> R) -> R {
-        self.waits.with(f)
+    /// By which the tasks of a loop are sorted into the order in which they were made.
+    pub(crate) fn order(&self) -> (u64, u64) {
+        (self.number, self.rest().map_or(0, |rest| rest.made))
+    }
+
+    /// The message of the request that the task is to raise by itself; within `access`, as the next
+    /// two.
+    pub(super) fn message(&self) -> Message {
+        let message = self.take_message();
+        self.set_message(message.clone());
+        message
+    }
+
+    pub(super) fn take_message(&self) -> Message {
+        self.rest()?.message.take()
+    }
+
+    pub(super) fn set_message(&self, message: Message) {
+        // What is dropped here is a message, which calls nothing.
+        match (self.rest(), message) {
+            (None, None) => {}
+            (Some(rest), message) => rest.message.set(message),
+            (None, message) => self.rest_or_new().message.set(message),
+        }
     }
 
     pub(crate) fn cancelling(&self) -> u32 {
         // Relaxed: a number to be looked at, nothing is published by it.
         self.cancels.load(Ordering::Relaxed)
     }
-}
 
-/// What a task is called; the default name is spelled out only when it is asked for.
-#[derive(Clone)]
-pub(crate) enum TaskName {
-    /// On a tokio runtime, where tasks are not counted.
-    Default,
-    Numbered(u64),
-    Given(Arc<str>),
-}
-
-impl fmt::Display for TaskName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("Task"),
-            Self::Numbered(number) => write!(f, "Task-{number}"),
-            Self::Given(name) => f.write_str(name),
-        }
+    #[inline]
+    pub(super) fn rest(&self) -> Option<&Rest> {
+        self.rest.get()
     }
+
+    pub(super) fn rest_or_new(&self) -> &Rest {
+        self.rest.get_or_new()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a new task is made of, beside its future.
 pub(crate) struct TaskParts {
-    pub(crate) context: Slot,
+    pub(crate) context: ContextSlot,
+    /// See `TaskHeader`; zero on a tokio runtime.
     pub(crate) number: u64,
-    pub(crate) name: TaskName,
+    /// The name it was given, and how many tasks had been made before.
+    pub(crate) name: Option<(Arc<str>, u64)>,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) value_is_send: bool,
 }
 
-/// Makes the cell of a task that has not started.
-pub(crate) fn new_task<F, T>(home: NonNull<LoopCell>, future: F, parts: TaskParts) -> TaskRef
+/// Makes the cell of a task that has not started. `D`: `Driver` where somebody else than a loop will
+/// poll it, otherwise nothing.
+#[inline]
+pub(crate) fn new_task<F, T, D>(core: Option<&Core>, future: F, parts: TaskParts) -> TaskRef
 where
     F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
+    D: DriverOrNone,
 {
     let flags = if parts.value_is_send {
         VALUE_IS_SEND
     } else {
         0
     };
-    let place = place::<TaskCell<F, T>>(home);
-    let cell = TaskCell::<F, T> {
+    let rest = match parts.name {
+        None => LazyBox::new(),
+        Some((name, made)) => LazyBox::with(Rest {
+            name: Mutex::new(Some(name)),
+            made,
+            ..Rest::default()
+        }),
+    };
+    let (home, place) = place::<TaskCell<F, T, D>>(core);
+    let cell = TaskCell::<F, T, D> {
         head: TaskHeader {
-            base: Header::new(&TaskCell::<F, T>::VTABLE, home, flags),
+            base: Header::new(&TaskCell::<F, T, D>::VTABLE, home, flags),
             cancels: AtomicU32::new(0),
-            wake_sent: AtomicBool::new(false),
-            waits: LocalCell::new(Waits::default()),
-            message: Cell::new(None),
-            context: Cell::new(parts.context),
+            place: Cell::new(u32::MAX),
             number: parts.number,
-            name: Mutex::new(parts.name),
-            owned: Cell::new(Key::NONE),
-            driver: LocalCell::new(None),
+            first: Slot::default(),
+            context: Cell::new(parts.context),
+            rest,
             spawned_at: parts.spawned_at,
         },
+        driver: D::default(),
         stage: UnsafeCell::new(Stage {
             future: ManuallyDrop::new(future),
         }),
@@ -133,12 +174,11 @@ where
 }
 
 /// Makes the cell of a future that somebody will set.
-pub(crate) fn new_future<T: 'static>(home: NonNull<LoopCell>) -> CellRef {
-    let cell = FutureCell::<T> {
+pub(crate) fn new_future<T: 'static>(core: Option<&Core>) -> CellRef {
+    allocate(core, |home| FutureCell::<T> {
         head: Header::new(&FutureCell::<T>::VTABLE, home, 0),
         outcome: UnsafeCell::new(Outcome::None),
-    };
-    allocate(home, cell)
+    })
 }
 
 /// What a cell holds of its end.
@@ -147,18 +187,17 @@ pub(super) enum Outcome<T> {
     None,
     Value(T),
     Error(Exception),
-    Cancelled {
-        /// The error that the coroutine raised: the first who asks gets this one.
-        saved: Option<CancelledError>,
-        message: Message,
-    },
+    /// The error that the coroutine raised: the first who asks gets this one.
+    Raised(CancelledError),
+    Cancelled(Message),
 }
 
 impl<T> From<Failure> for Outcome<T> {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Error(exception) => Self::Error(exception),
-            Failure::Cancelled { saved, message } => Self::Cancelled { saved, message },
+            Failure::Raised(error) => Self::Raised(error),
+            Failure::Cancelled(message) => Self::Cancelled(message),
         }
     }
 }
@@ -169,15 +208,12 @@ impl<T> Outcome<T> {
         match self {
             Self::None | Self::Value(_) => None,
             Self::Error(exception) => Some(exception.clone()),
-            Self::Cancelled { saved, message } => {
-                let saved = if retrieve {
-                    saved.take()
-                } else {
-                    saved.clone()
-                };
-                let error = saved.unwrap_or_else(|| CancelledError::from_message(message.clone()));
-                Some(error.into())
-            }
+            Self::Raised(error) if !retrieve => Some(error.clone().into()),
+            Self::Raised(_) => match std::mem::replace(self, Self::Cancelled(None)) {
+                Self::Raised(error) => Some(error.into()),
+                _ => None,
+            },
+            Self::Cancelled(message) => Some(CancelledError::from_message(message.clone()).into()),
         }
     }
 }
@@ -191,9 +227,23 @@ pub(super) fn outcome<T>(cell: &CellRef) -> NonNull<Outcome<T>> {
     unsafe { cell.ptr().byte_add(cell.vtable.outcome_offset) }.cast()
 }
 
+/// Room in a task's cell for who polls it, or none.
+pub(crate) trait DriverOrNone: Default + 'static {
+    const IS_DRIVER: bool;
+}
+
+impl DriverOrNone for () {
+    const IS_DRIVER: bool = false;
+}
+
+impl DriverOrNone for Driver {
+    const IS_DRIVER: bool = true;
+}
+
 #[repr(C)]
-struct TaskCell<F, T> {
+struct TaskCell<F, T, D> {
     head: TaskHeader,
+    driver: D,
     stage: UnsafeCell<Stage<F, T>>,
 }
 
@@ -211,23 +261,32 @@ struct FutureCell<T> {
     outcome: UnsafeCell<Outcome<T>>,
 }
 
-pub(super) fn allocate<C>(home: NonNull<LoopCell>, cell: C) -> CellRef {
+/// Makes a cell of a loop, or of none.
+pub(super) fn allocate<C>(
+    core: Option<&Core>,
+    cell: impl FnOnce(NonNull<LoopCell>) -> C,
+) -> CellRef {
+    let (home, place) = place::<C>(core);
     // SAFETY: the place was made for it.
-    unsafe { put(place::<C>(home), cell) }
+    unsafe { put(place, cell(home)) }
 }
 
-/// Memory for a cell.
+/// A home, and memory there for a cell.
 #[inline]
-fn place<C>(home: NonNull<LoopCell>) -> NonNull<C> {
-    // SAFETY: the home is alive: its caller holds it.
-    unsafe { LoopCell::allocate(home, Layout::new::<C>()) }.cast::<C>()
+fn place<C>(core: Option<&Core>) -> (NonNull<LoopCell>, NonNull<C>) {
+    let layout = Layout::new::<C>();
+    let (home, memory) = match core {
+        Some(core) => (core.loop_cell(), core.allocate(layout)),
+        None => (nowhere(), FreeList::allocate_plainly(layout)),
+    };
+    (home, memory.cast::<C>())
 }
 
 /// Puts a cell where it stays.
 ///
 /// # Safety
 ///
-/// The memory came from `place` and is used for this alone.
+/// The memory came from `place`, and is used for this alone.
 #[inline(always)]
 unsafe fn put<C>(place: NonNull<C>, cell: C) -> CellRef {
     // SAFETY: the memory is fresh and has the layout of a `C`.
@@ -236,15 +295,21 @@ unsafe fn put<C>(place: NonNull<C>, cell: C) -> CellRef {
     unsafe { CellRef::from_counted(place.cast()) }
 }
 
-impl<F, T> TaskCell<F, T>
+impl<F, T, D> TaskCell<F, T, D>
 where
     F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
+    D: DriverOrNone,
 {
     const VTABLE: VTable = VTable {
         is_task: true,
         layout: Layout::new::<Self>(),
         outcome_offset: offset_of!(Self, stage),
+        driver_offset: if D::IS_DRIVER {
+            Some(offset_of!(Self, driver))
+        } else {
+            None
+        },
         poll: Self::poll,
         drop_future: Self::drop_future,
         fail: Self::fail,
@@ -326,6 +391,7 @@ impl<T: 'static> FutureCell<T> {
         is_task: false,
         layout: Layout::new::<Self>(),
         outcome_offset: offset_of!(Self, outcome),
+        driver_offset: None,
         poll: Self::poll,
         drop_future: Self::drop_future,
         fail: Self::fail,

@@ -4,21 +4,24 @@
     reason = "the type of the value is known here and nowhere below"
 )]
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context as PollContext, Poll};
 
 use super::callbacks::{Callback, DoneCall, SendCallback};
 use super::cancel::cancel;
+use super::driver::Driver;
 use super::family::{Outer, Part};
 use super::header::CANCELLED;
-use super::outcome::{add_callback, born_failed, cancelled_message, complete, dispatch, retrieve};
+use super::outcome::{
+    add_callback, born_failed, cancelled_message, complete, dispatch_at_once, retrieve,
+    retrieve_mut,
+};
 use super::refs::{CellRef, TaskRef};
 use super::task::{TaskParts, new_future, new_task};
 use super::wait::{CellWait, Waited};
@@ -26,7 +29,8 @@ use crate::base_events::failed_callback;
 use crate::contextvars::Slot;
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Result};
-use crate::loop_cell::{Core, LoopCell, Mail, nowhere};
+use crate::loop_cell::{Core, Mail};
+use crate::primitives::{Cell, Mutex, MutexGuard};
 
 /// A handle that owns a reference and may retrieve the value.
 ///
@@ -36,7 +40,8 @@ pub(crate) struct Typed<T> {
     cell: ManuallyDrop<CellRef>,
     /// How to copy the value; set as soon as there is a second handle that may want it.
     clone: OnceLock<fn(&T) -> T>,
-    wait: CellWait,
+    /// Ended before the reference is given up; nothing is left of it then.
+    wait: ManuallyDrop<CellWait>,
     /// Where the outcome arrives from a loop on another thread.
     fetched: Option<Fetched<T>>,
     value: PhantomData<Mutex<T>>,
@@ -48,17 +53,29 @@ impl<T: 'static> Typed<T> {
     where
         F: StdFuture<Output = Result<T>> + 'static,
     {
-        Self::of(new_task(home(core), future, parts).into_cell())
+        let task = match core {
+            Some(_) => new_task::<F, T, ()>(core, future, parts),
+            None => new_task::<F, T, Driver>(None, future, parts),
+        };
+        Self::of(task.into_cell())
     }
 
-    /// A new future, pending: of a loop, or of none.
+    /// A new task that a scope polls.
+    pub(crate) fn scoped_task<F>(core: Option<&Core>, future: F, parts: TaskParts) -> Self
+    where
+        F: StdFuture<Output = Result<T>> + 'static,
+    {
+        Self::of(new_task::<F, T, Driver>(core, future, parts).into_cell())
+    }
+
+    /// A new future, pending: of a loop, or of none, where its value is `Send`.
     pub(crate) fn future(core: Option<&Core>) -> Self {
-        Self::of(new_future::<T>(home(core)))
+        Self::of(new_future::<T>(core))
     }
 
     /// What a call that needs a loop returns where there is none: done already, with the error.
     pub(crate) fn failed(exception: Exception) -> Self {
-        let cell = new_future::<T>(nowhere());
+        let cell = new_future::<T>(None);
         born_failed(&cell, exception);
         Self::of(cell)
     }
@@ -84,7 +101,7 @@ impl<T: 'static> Typed<T> {
         Self {
             cell: ManuallyDrop::new(cell),
             clone: OnceLock::new(),
-            wait: CellWait::new(),
+            wait: ManuallyDrop::new(CellWait::new()),
             fetched: None,
             value: PhantomData,
         }
@@ -106,7 +123,7 @@ impl<T: 'static> Typed<T> {
         if self.fetched.is_some() && !current::in_task() {
             // A task is told by its slot; who is none looks here.
             if let Some(result) = self.take_fetched() {
-                self.wait = CellWait::new();
+                self.wait.give_up(&self.cell);
                 return Poll::Ready(result);
             }
         }
@@ -123,7 +140,9 @@ impl<T: 'static> Typed<T> {
                 {
                     return Poll::Ready(result);
                 }
-                Poll::Ready(self.take_result())
+                let clone = self.clone.get().copied();
+                // SAFETY: the value of the cell is a `T`.
+                Poll::Ready(unsafe { retrieve_mut(&mut self.cell, clone) })
             }
         }
     }
@@ -198,17 +217,12 @@ where
     // Relaxed: only that numbers differ matters.
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     let call = TypedCall {
+        id,
         function,
         context,
         value: PhantomData::<fn(T)>,
     };
-    (
-        id,
-        Callback::Call {
-            id,
-            call: Box::new(call),
-        },
-    )
+    (id, Callback::Call(Box::new(call)))
 }
 
 /// An outcome on its way from the thread of its loop.
@@ -236,7 +250,7 @@ fn fetch<T: 'static>(
                 *lock(&self.0) = Some(result);
             }
             if let Some(then) = self.2 {
-                dispatch(cell, then.into_inner());
+                dispatch_at_once(cell, then.into_inner());
             }
         }
     }
@@ -249,12 +263,9 @@ fn lock<T>(fetched: &Mutex<T>) -> MutexGuard<'_, T> {
     fetched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn home(core: Option<&Core>) -> NonNull<LoopCell> {
-    core.map_or_else(nowhere, Core::loop_cell)
-}
-
 /// A done callback that was added to a cell with a `T`.
 struct TypedCall<T, C> {
+    id: u64,
     function: C,
     context: Slot,
     value: PhantomData<fn(T)>,
@@ -271,8 +282,12 @@ impl<T: 'static, C: FnOnce(Typed<T>) -> Result<()>> DoneCall for TypedCall<T, C>
         let handle = Typed::of(cell.clone());
         let result = Frame::run(loop_cell, None, &context, |_| function(handle));
         if let Err(exception) = result {
-            failed_callback(core, exception);
+            failed_callback(core, exception, Some(context.take().share()));
         }
+    }
+
+    fn id(&self) -> u64 {
+        self.id
     }
 }
 
@@ -313,7 +328,7 @@ impl<T: Clone> Clone for Typed<T> {
         Self {
             cell: self.cell.clone(),
             clone: OnceLock::from(T::clone as fn(&T) -> T),
-            wait: CellWait::new(),
+            wait: ManuallyDrop::new(CellWait::new()),
             fetched: None,
             value: PhantomData,
         }
@@ -322,8 +337,9 @@ impl<T: Clone> Clone for Typed<T> {
 
 impl<T> Drop for Typed<T> {
     fn drop(&mut self) {
-        // The wait ends first: it refers to the cell.
-        self.wait = CellWait::new();
+        if self.wait.is_waiting() {
+            self.wait.give_up(&self.cell);
+        }
         // SAFETY: the cell is not used after this.
         let cell = unsafe { ManuallyDrop::take(&mut self.cell) };
         cell.release_typed();

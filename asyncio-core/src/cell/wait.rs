@@ -7,13 +7,14 @@ use super::callbacks::{Callback, Token};
 use super::header::{MUST_CANCEL, REQUESTED, RUNNING, SCHEDULED};
 use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
-use super::step::{is_task_waker, schedule};
+use super::step::{is_own_waker, is_task_waker, schedule};
 use super::waits::{Ended, SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Message, RuntimeError};
 use crate::loop_cell::Mail;
 
-/// One wait for one cell. Dropping it gives the wait up and nothing else.
+/// One wait for one cell, which its owner holds for longer and hands to every call; the owner ends it
+/// with [`give_up`](Self::give_up).
 #[derive(Default)]
 pub(crate) struct CellWait {
     state: Registration,
@@ -26,7 +27,7 @@ enum Registration {
     /// In a slot of a task.
     Slot { task: TaskRef, id: SlotId },
     /// Polled by something that is no task of ours.
-    Outside { cell: CellRef, token: Token },
+    Outside { token: Token },
     /// A task awaiting itself, found out in this turn.
     Itself { turn: u64 },
     /// The wait ended with this.
@@ -58,10 +59,65 @@ impl CellWait {
         cx: &mut PollContext<'_>,
         send: impl FnOnce(Callback) -> Callback,
     ) -> Poll<Waited> {
-        current::with(|frame| match frame.and_then(Frame::task) {
-            Some(task) => self.poll_in_task(cell, task, cx, send),
-            None => self.poll_outside(cell, cx, send),
+        current::with(|frame| match frame.map(|frame| (frame, frame.task())) {
+            Some((frame, Some(task))) => {
+                if frame.is_home_of(cell)
+                    && frame.is_home_of(task.cell())
+                    && let Some(polled) = self.poll_at_home(cell, frame, task, cx)
+                {
+                    return polled;
+                }
+                self.poll_in_task(cell, task, cx, send)
+            }
+            Some((_, None)) | None => self.poll_outside(cell, cx, send),
         })
+    }
+
+    /// The short way of by far the most waits: the task and what it waits for are of the loop that is
+    /// running, the task itself polls, and this is its only wait. `None` where that is not so, with
+    /// nothing done yet.
+    #[inline]
+    fn poll_at_home(
+        &mut self,
+        cell: &CellRef,
+        frame: &Frame,
+        current: &TaskRef,
+        cx: &PollContext<'_>,
+    ) -> Option<Poll<Waited>> {
+        match &self.state {
+            Registration::None => {
+                if cell.is_done() {
+                    return Some(Poll::Ready(Waited::Done));
+                }
+                if cell == current.cell() || !is_own_waker(cx.waker(), current) {
+                    return None;
+                }
+                let id = current.begin_first(|| cell.clone_here())?;
+                let token = cell.add_callback(Callback::Task {
+                    task: current.clone_here(),
+                    slot: id,
+                });
+                current.set_token(id, token);
+                frame.delivery.begun.set(frame.delivery.begun.get() + 1);
+                self.state = Registration::Slot {
+                    task: current.clone_here(),
+                    id,
+                };
+                Some(Poll::Pending)
+            }
+            Registration::Slot { task, id } if task == current && cell.is_done() => {
+                if current.base.has(REQUESTED) {
+                    return None;
+                }
+                let target = current.end_first(*id)?;
+                target.drop_here();
+                if let Registration::Slot { task, .. } = std::mem::take(&mut self.state) {
+                    task.into_cell().drop_here();
+                }
+                Some(Poll::Ready(Waited::Done))
+            }
+            _ => None,
+        }
     }
 
     fn poll_in_task(
@@ -83,7 +139,7 @@ impl CellWait {
                             return Poll::Pending;
                         }
                         let ended = end_quietly(current, id);
-                        asked = ended.asked.then_some(ended.message);
+                        asked = ended.asked.then_some(ended.extra.message);
                         self.state = Registration::None;
                     }
                     State::Thrown | State::Cancelled => {
@@ -111,7 +167,7 @@ impl CellWait {
                 return self.poll_itself(current, turn);
             }
             Registration::Slot { .. } | Registration::Outside { .. } | Registration::Failed(_) => {
-                self.give_up();
+                self.give_up(cell);
             }
         }
         if cell.is_done() && cell.is_reachable() {
@@ -143,15 +199,10 @@ impl CellWait {
         };
         let token = add_callback(cell, callback);
         current.cell().access(|| {
-            current.with_waits(|waits| {
-                if let Some(slot) = waits.get(id) {
-                    slot.token = token;
-                    if let Some(message) = asked {
-                        slot.asked = true;
-                        slot.message = message;
-                    }
-                }
-            });
+            current.set_token(id, token);
+            if let Some(message) = asked {
+                current.set_asked(id, message);
+            }
         });
         Poll::Pending
     }
@@ -175,10 +226,14 @@ impl CellWait {
         send: impl FnOnce(Callback) -> Callback,
     ) -> Poll<Waited> {
         if cell.is_done() && cell.is_reachable() {
-            self.give_up();
+            if let Registration::Outside { .. } = self.state {
+                // Called and gone.
+                self.state = Registration::None;
+            }
+            self.give_up(cell);
             return Poll::Ready(Waited::Done);
         }
-        self.give_up();
+        self.give_up(cell);
         let callback = Callback::Waker(cx.waker().clone());
         let callback = if cell.is_reachable() {
             callback
@@ -186,11 +241,14 @@ impl CellWait {
             send(callback)
         };
         let token = add_callback(cell, callback);
-        self.state = Registration::Outside {
-            cell: cell.clone(),
-            token,
-        };
+        self.state = Registration::Outside { token };
         Poll::Pending
+    }
+
+    /// Whether the wait holds anything at all.
+    #[inline]
+    pub(crate) const fn is_waiting(&self) -> bool {
+        !matches!(self.state, Registration::None)
     }
 
     /// What the wait failed with.
@@ -208,29 +266,20 @@ impl CellWait {
         Waited::Failed
     }
 
-    fn give_up(&mut self) {
+    /// Ends the wait, if there is one.
+    pub(crate) fn give_up(&mut self, cell: &CellRef) {
         match std::mem::take(&mut self.state) {
             Registration::None | Registration::Itself { .. } | Registration::Failed(_) => {}
             Registration::Slot { task, id } => end_anywhere(task, id),
-            Registration::Outside { cell, token } => remove_callback(&cell, token),
-        }
-    }
-}
-
-impl Drop for CellWait {
-    #[inline]
-    fn drop(&mut self) {
-        if !matches!(self.state, Registration::None) {
-            self.give_up();
+            Registration::Outside { token } => remove_callback(cell, token),
         }
     }
 }
 
 impl fmt::Debug for CellWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = !matches!(self.state, Registration::None);
         f.debug_struct("CellWait")
-            .field("waiting", &waiting)
+            .field("waiting", &self.is_waiting())
             .finish()
     }
 }
@@ -247,7 +296,7 @@ pub(crate) fn begin(
     task.cell()
         .access(|| {
             let (waker, target) = parts.take()?;
-            Some(task.with_waits(|waits| waits.begin(waker, target)))
+            Some(task.begin_wait(waker, target))
         })
         .flatten()
         .unwrap_or(SlotId::NONE)
@@ -257,7 +306,7 @@ pub(crate) fn begin(
 #[inline]
 pub(crate) fn slot_state(task: &TaskRef, id: SlotId) -> State {
     task.cell()
-        .access(|| task.with_waits(|waits| waits.state(id)))
+        .access(|| task.wait_state(id))
         .unwrap_or(State::Free)
 }
 
@@ -267,6 +316,15 @@ pub(crate) fn began() {
     current::with(|frame| {
         if let Some(frame) = frame {
             frame.delivery.begun.set(frame.delivery.begun.get() + 1);
+        }
+    });
+}
+
+/// Notes that a scope of ours leaves the delivery to the next step.
+pub(crate) fn put_off() {
+    current::with(|frame| {
+        if let Some(frame) = frame {
+            frame.delivery.put_off.set(true);
         }
     });
 }
@@ -297,13 +355,12 @@ pub(crate) fn thrown() -> Option<Message> {
 #[must_use]
 pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) -> bool {
     let own = is_task_waker(cx.waker(), task);
-    let known = task.cell().access(|| {
-        task.with_waits(|waits| match waits.waker(id) {
-            None => (false, own),
-            Some(None) => (true, own),
-            Some(Some(waker)) => (true, !own && waker.will_wake(cx.waker())),
-        })
-    });
+    let known = task
+        .cell()
+        .access(|| match task.is_polled_by(id, cx.waker()) {
+            None => (task.has_place(id), own),
+            Some(same) => (true, !own && same),
+        });
     let (has_place, right) = known.unwrap_or((false, true));
     if right || !has_place {
         return right;
@@ -311,11 +368,7 @@ pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) ->
     // Cloned and dropped out here: a foreign waker may run anything.
     let mut waker = (!own).then(|| cx.waker().clone());
     task.cell().access(|| {
-        task.with_waits(|waits| {
-            if let Some(place) = waits.waker(id) {
-                std::mem::swap(place, &mut waker);
-            }
-        });
+        task.place_waker(id, &mut waker);
     });
     drop(waker);
     true
@@ -326,10 +379,10 @@ pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) ->
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
     let ended = end_quietly(task, id);
     if ended.asked {
-        hand_back(task, ended.message);
+        hand_back(task, ended.extra.message);
         return None;
     }
-    ended.message
+    ended.extra.message
 }
 
 /// Ends a wait that has no future, wherever it is dropped; whether somebody had ended it before, as far
@@ -344,9 +397,7 @@ pub(crate) fn end_unawaited(task: TaskRef, id: SlotId) -> bool {
 
 #[inline]
 fn end_quietly(task: &TaskRef, id: SlotId) -> Ended {
-    let mut ended = Ended::default();
-    task.cell()
-        .access(|| task.with_waits(|waits| waits.end(id, &mut ended)));
+    let ended = task.cell().access(|| task.end_wait(id)).unwrap_or_default();
     if let Some(cell) = &ended.target {
         remove_callback(cell, ended.token);
     }
@@ -373,7 +424,7 @@ fn hand_back(task: &TaskRef, message: Message) {
     }
     let idle = task.cell().access(|| {
         task.base.set(MUST_CANCEL);
-        task.message.set(message);
+        task.set_message(message);
         !task.base.has(SCHEDULED | RUNNING)
     });
     if idle == Some(true) {

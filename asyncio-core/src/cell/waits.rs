@@ -3,26 +3,46 @@
 //! A wait (an awaited future, a sleep, a place in a queue) holds a [`SlotId`] and the slot holds what
 //! cancellation and completion need. Nothing points into a user's future, so a wait may be dropped
 //! anywhere and at any time, and a late wake finds a slot that has moved on.
+//!
+//! All of it is for the cell's only user, within `CellRef::access`.
 
 use std::task::Waker;
 
-use super::callbacks::Token;
+use super::callbacks::{FIRST, NO_TOKEN, Token};
 use super::refs::CellRef;
+use super::task::TaskHeader;
 use crate::exceptions::Message;
+use crate::primitives::Cell;
 
-/// Names one wait of a task; stale once the wait is over.
+/// Names one wait of a task; stale once the wait is over. The slot's index is in the upper half, its
+/// generation in the lower: one word, because it is moved about a lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotId {
-    index: u32,
-    generation: u32,
-}
+pub(crate) struct SlotId(u64);
 
 impl SlotId {
     /// The name of no wait.
-    pub(crate) const NONE: Self = Self {
-        index: u32::MAX,
-        generation: u32::MAX,
-    };
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
+    #[inline(always)]
+    fn new(index: u32, generation: u32) -> Self {
+        Self(u64::from(index) << 32 | u64::from(generation))
+    }
+
+    #[inline(always)]
+    const fn index(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline(always)]
+    const fn generation(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether it is that of the wait for which a task has room in its head.
+    #[inline(always)]
+    fn is_first(self, generation: u32) -> bool {
+        self.0 == u64::from(generation)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,138 +58,55 @@ pub(crate) enum State {
     Thrown,
 }
 
+/// One wait of a task. Every task has room for one in its head, the wait that its own waker polls.
 #[derive(Default)]
 pub(crate) struct Slot {
-    generation: u32,
-    pub(crate) state: State,
+    generation: Cell<u32>,
+    pub(crate) state: Cell<State>,
     /// Somebody has ended the wait, whatever the task is to raise here.
-    pub(crate) woken: bool,
+    woken: Cell<bool>,
+    /// The wait has something in an [`Extra`].
+    has_extra: Cell<bool>,
     /// A request to cancel has gone on to the awaited future.
-    pub(crate) asked: bool,
+    pub(super) asked: Cell<bool>,
     /// The awaited future.
-    pub(crate) target: Option<CellRef>,
+    target: Cell<Option<CellRef>>,
     /// The token of our callback there, once it is known.
-    pub(crate) token: Token,
+    token: Cell<Token>,
+}
+
+/// What few waits have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// Who polls the wait, where that is not the task itself (`FuturesUnordered` and its like).
+    pub(crate) waker: Option<Waker>,
+    /// The message of its cancellation.
     pub(crate) message: Message,
 }
 
-/// The waits of one task: nearly always none or one.
+/// What few tasks have: more than one wait at a time, or one with an `Extra`.
 #[derive(Default)]
-pub(crate) struct Waits {
-    /// The wait that the task's own waker polls.
-    first: Slot,
-    more: Option<Box<More>>,
-}
-
-/// All other waits.
-#[derive(Default)]
-struct More {
-    slots: Vec<Slot>,
-    /// Who polls each of them, where that is not the task itself (`FuturesUnordered` and its like).
-    wakers: Vec<Option<Waker>>,
+pub(crate) struct More {
+    others: Vec<Slot>,
     free: Vec<u32>,
-    /// Who polls the first wait, where that is no longer the task itself.
-    first_waker: Option<Waker>,
+    /// By the index of the wait, for as many as were needed.
+    extras: Vec<Extra>,
 }
 
-impl Waits {
-    /// Begins a wait.
-    #[inline(always)]
-    pub(crate) fn begin(&mut self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
-        if waker.is_none() && self.first.state == State::Free {
-            return self.first.begin(0, target);
+impl More {
+    fn extra(&mut self, index: u32) -> &mut Extra {
+        let index = index as usize;
+        if self.extras.len() <= index {
+            self.extras.resize_with(index + 1, Extra::default);
         }
-        self.begin_another(waker, target)
+        &mut self.extras[index]
     }
 
-    #[cold]
-    fn begin_another(&mut self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
-        let more = self.more.get_or_insert_default();
-        let at = more.free.pop().unwrap_or_else(|| {
-            more.slots.push(Slot::default());
-            more.wakers.push(None);
-            u32::try_from(more.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        more.wakers[at as usize] = waker;
-        more.slots[at as usize].begin(at + 1, target)
-    }
-
-    #[inline]
-    pub(crate) fn get(&mut self, id: SlotId) -> Option<&mut Slot> {
-        let slot = match id.index {
-            0 => &mut self.first,
-            index => self.more.as_mut()?.slots.get_mut(index as usize - 1)?,
-        };
-        (slot.generation == id.generation && slot.state != State::Free).then_some(slot)
-    }
-
-    #[inline]
-    pub(crate) fn state(&mut self, id: SlotId) -> State {
-        self.get(id).map_or(State::Free, |slot| slot.state)
-    }
-
-    /// Who polls a wait, where that is not the task itself.
-    pub(crate) fn waker(&mut self, id: SlotId) -> Option<&mut Option<Waker>> {
-        self.get(id)?;
-        let more = self.more.as_mut()?;
-        match id.index as usize {
-            0 => Some(&mut more.first_waker),
-            index => more.wakers.get_mut(index - 1),
-        }
-    }
-
-    /// Has another than the task itself woken for a wait, and hands back who was before.
-    pub(crate) fn place_waker(&mut self, id: SlotId, waker: &mut Option<Waker>) {
-        if self.get(id).is_some() {
-            self.more.get_or_insert_default();
-            if let Some(place) = self.waker(id) {
-                std::mem::swap(place, waker);
-            }
-        }
-    }
-
-    /// Ends a wait and moves what its slot held to `ended`.
-    #[inline(always)]
-    pub(crate) fn end(&mut self, id: SlotId, ended: &mut Ended) {
-        let Some(slot) = self.get(id) else { return };
-        ended.target = slot.target.take();
-        ended.token = slot.token;
-        ended.asked = slot.asked && slot.state == State::Pending;
-        ended.woken = slot.woken;
-        ended.message = slot.message.take();
-        slot.state = State::Free;
-        slot.generation = slot.generation.wrapping_add(1);
-        if id.index != 0 || self.more.is_some() {
-            self.end_another(id, ended);
-        }
-    }
-
-    #[cold]
-    fn end_another(&mut self, id: SlotId, ended: &mut Ended) {
-        if let Some(more) = &mut self.more {
-            match id.index.checked_sub(1) {
-                None => ended.waker = more.first_waker.take(),
-                Some(at) => {
-                    ended.waker = more.wakers[at as usize].take();
-                    more.free.push(at);
-                }
-            }
-        }
-    }
-
-    /// The waits under way, oldest slot first, each with who polls it.
-    pub(crate) fn for_each(&mut self, mut f: impl FnMut(&mut Slot, &mut Option<Waker>)) {
-        if self.first.state != State::Free {
-            let waker = self.more.as_mut().map(|more| &mut more.first_waker);
-            f(&mut self.first, waker.unwrap_or(&mut None));
-        }
-        if let Some(more) = &mut self.more {
-            for (slot, waker) in more.slots.iter_mut().zip(&mut more.wakers) {
-                if slot.state != State::Free {
-                    f(slot, waker);
-                }
-            }
-        }
+    fn take_extra(&mut self, index: u32) -> Extra {
+        self.extras
+            .get_mut(index as usize)
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 }
 
@@ -178,25 +115,299 @@ impl Waits {
 pub(crate) struct Ended {
     pub(crate) target: Option<CellRef>,
     pub(crate) token: Token,
-    pub(crate) message: Message,
     /// The awaited future has been asked to end, and its end was not waited for.
     pub(crate) asked: bool,
     /// Somebody had ended the wait before.
     pub(crate) woken: bool,
-    waker: Option<Waker>,
+    pub(crate) extra: Extra,
+}
+
+impl TaskHeader {
+    /// Begins the wait of a task that has no other, on a future where nobody else waits.
+    #[inline(always)]
+    pub(super) fn begin_first(&self, target: impl FnOnce() -> CellRef) -> Option<SlotId> {
+        if self.first.state.get() != State::Free {
+            return None;
+        }
+        Some(self.first.begin(0, Some(target()), FIRST))
+    }
+
+    /// Begins the wait of a task that has no other, on no future.
+    #[inline(always)]
+    pub(crate) fn begin_bare(&self) -> Option<SlotId> {
+        (self.first.state.get() == State::Free).then(|| self.first.begin(0, None, NO_TOKEN))
+    }
+
+    /// Ends a wait that was begun by `begin_bare` and was neither cancelled nor polled by another than
+    /// the task; false where that is not so.
+    #[inline(always)]
+    pub(crate) fn end_bare(&self, id: SlotId) -> bool {
+        let first = &self.first;
+        let plain =
+            id.index() == 0 && first.generation.get() == id.generation() && !first.has_extra.get();
+        if plain {
+            first.end();
+        }
+        plain
+    }
+
+    /// Begins a wait.
+    #[inline]
+    pub(super) fn begin_wait(&self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
+        if waker.is_none() && self.first.state.get() == State::Free {
+            return self.first.begin(0, target, NO_TOKEN);
+        }
+        self.begin_another(waker, target)
+    }
+
+    #[cold]
+    fn begin_another(&self, waker: Option<Waker>, target: Option<CellRef>) -> SlotId {
+        self.rest_or_new().waits.with(|more| {
+            let at = more.free.pop().unwrap_or_else(|| {
+                more.others.push(Default::default());
+                u32::try_from(more.others.len() - 1).unwrap_or(u32::MAX)
+            });
+            let index = at + 1;
+            let slot = &more.others[at as usize];
+            slot.has_extra.set(waker.is_some());
+            let id = slot.begin(index, target, NO_TOKEN);
+            if waker.is_some() {
+                more.extra(index).waker = waker;
+            }
+            id
+        })
+    }
+
+    /// Says under which token the wait's callback was added to its future.
+    pub(super) fn set_token(&self, id: SlotId, token: Token) {
+        self.with_slot(id, |slot| slot.token.set(token));
+    }
+
+    /// Says that a request to cancel has gone on to the wait's future.
+    pub(super) fn set_asked(&self, id: SlotId, message: Message) {
+        let is_under_way = self.with_slot(id, |slot| {
+            slot.asked.set(true);
+            slot.has_extra
+                .set(slot.has_extra.get() || message.is_some());
+        });
+        if is_under_way.is_some() && message.is_some() {
+            self.rest_or_new();
+            self.with_extra(id, |extra| extra.message = message);
+        }
+    }
+
+    #[inline]
+    pub(super) fn wait_state(&self, id: SlotId) -> State {
+        self.with_slot(id, |slot| slot.state.get())
+            .unwrap_or(State::Free)
+    }
+
+    /// Whether somebody has ended the wait, whatever the task is to raise there.
+    pub(super) fn was_woken(&self, id: SlotId) -> bool {
+        self.with_slot(id, |slot| slot.woken.get()) == Some(true)
+    }
+
+    /// Wakes a wait that the task itself polls; false where that is not so.
+    #[inline(always)]
+    pub(super) fn wake_first(&self, id: SlotId) -> bool {
+        let first = &self.first;
+        let plain = id.is_first(first.generation.get())
+            && first.state.get() == State::Pending
+            && !first.has_extra.get();
+        if plain {
+            first.wake();
+        }
+        plain
+    }
+
+    /// Wakes a wait: who polls it, where that is not the task; `None` when it was over.
+    pub(super) fn wake_wait(&self, id: SlotId) -> Option<Option<Waker>> {
+        let pending = self.with_slot(id, |slot| {
+            let pending = slot.state.get() == State::Pending;
+            if pending {
+                slot.wake();
+            }
+            pending
+        });
+        (pending == Some(true)).then(|| self.with_extra(id, |extra| extra.waker.take()).flatten())
+    }
+
+    /// Who polls a wait, if not the task: whether that is this one, where anybody is known.
+    pub(super) fn is_polled_by(&self, id: SlotId, waker: &Waker) -> Option<bool> {
+        self.with_extra(id, |extra| {
+            let known = extra.waker.as_ref()?;
+            Some(known.will_wake(waker))
+        })
+        .flatten()
+    }
+
+    /// Whether there is a place for who polls a wait.
+    pub(super) fn has_place(&self, id: SlotId) -> bool {
+        self.with_slot(id, |slot| slot.has_extra.get()) == Some(true)
+    }
+
+    /// Has another than before woken for a wait, and hands back who was.
+    pub(super) fn place_waker(&self, id: SlotId, waker: &mut Option<Waker>) {
+        let is_under_way = self
+            .with_slot(id, |slot| slot.has_extra.set(true))
+            .is_some();
+        if is_under_way {
+            self.rest_or_new();
+            self.with_extra(id, |extra| std::mem::swap(&mut extra.waker, waker));
+        }
+    }
+
+    /// Ends a wait whose future is done, which has told its slot and nothing else has; the reference
+    /// to the future is the caller's.
+    #[inline(always)]
+    pub(super) fn end_first(&self, id: SlotId) -> Option<CellRef> {
+        if self.end_woken(id) {
+            self.first.target.take()
+        } else {
+            None
+        }
+    }
+
+    /// Ends a wait for no future, if it has been woken and that is all.
+    #[inline(always)]
+    pub(super) fn end_woken(&self, id: SlotId) -> bool {
+        let first = &self.first;
+        let plain = id.is_first(first.generation.get())
+            && first.state.get() == State::Woken
+            && !first.has_extra.get();
+        if plain {
+            first.end();
+        }
+        plain
+    }
+
+    /// Ends the wait in the task's head, if it is one for no future and has been woken: which it was. Who
+    /// waits finds its slot free, and so that it was woken.
+    pub(super) fn end_if_woken(&self) -> SlotId {
+        let id = SlotId::new(0, self.first.generation.get());
+        let target = self.first.target.take();
+        let has_target = target.is_some();
+        self.first.target.set(target);
+        if !has_target && self.end_woken(id) {
+            id
+        } else {
+            SlotId::NONE
+        }
+    }
+
+    /// Ends a wait.
+    #[inline]
+    pub(super) fn end_wait(&self, id: SlotId) -> Ended {
+        let mut ended = Ended::default();
+        let has_extra = self.with_slot(id, |slot| {
+            ended.asked = slot.asked.get() && slot.state.get() == State::Pending;
+            ended.woken = slot.woken.get();
+            slot.end();
+            ended.target = slot.target.take();
+            ended.token = slot.token.get();
+            slot.has_extra.replace(false)
+        });
+        // Who waits and finds the slot of his wait free was woken, and it was ended for that.
+        ended.woken |= has_extra.is_none();
+        if let Some(has_extra) = has_extra
+            && (has_extra || id.index() > 0)
+        {
+            self.with_more(|more| {
+                if has_extra {
+                    ended.extra = more.take_extra(id.index());
+                }
+                more.free.extend(id.index().checked_sub(1));
+            });
+        }
+        ended
+    }
+
+    /// Shows a function the waits under way, oldest slot first, each with its extra.
+    pub(super) fn each_wait(&self, mut function: impl FnMut(&Slot, &mut Extra)) {
+        let mut show = |slot: &Slot, extra: &mut Extra| {
+            function(slot, extra);
+            let needed = extra.waker.is_some() || extra.message.is_some();
+            slot.has_extra.set(needed);
+            needed
+        };
+        if self.first.state.get() != State::Free {
+            let mut extra = self
+                .with_more(|more| more.take_extra(0))
+                .unwrap_or_default();
+            if show(&self.first, &mut extra) {
+                self.rest_or_new().waits.with(|more| *more.extra(0) = extra);
+            }
+        }
+        self.with_more(|more| {
+            for index in 1..=u32::try_from(more.others.len()).unwrap_or(u32::MAX) {
+                let mut extra = more.take_extra(index);
+                let slot = &more.others[index as usize - 1];
+                if slot.state.get() != State::Free && show(slot, &mut extra) {
+                    *more.extra(index) = extra;
+                }
+            }
+        });
+    }
+
+    fn with_more<R>(&self, function: impl FnOnce(&mut More) -> R) -> Option<R> {
+        self.rest().map(|rest| rest.waits.with(function))
+    }
+
+    #[inline]
+    fn with_slot<R>(&self, id: SlotId, function: impl FnOnce(&Slot) -> R) -> Option<R> {
+        let function = |slot: &Slot| slot.is(id).then(|| function(slot));
+        match id.index().checked_sub(1) {
+            None => function(&self.first),
+            Some(at) => self
+                .with_more(|more| function(more.others.get(at as usize)?))
+                .flatten(),
+        }
+    }
+
+    /// Runs a function on the extra of a wait that has one.
+    fn with_extra<R>(&self, id: SlotId, function: impl FnOnce(&mut Extra) -> R) -> Option<R> {
+        if !self.has_place(id) {
+            return None;
+        }
+        self.with_more(|more| function(more.extra(id.index())))
+    }
 }
 
 impl Slot {
     #[inline(always)]
-    fn begin(&mut self, index: u32, target: Option<CellRef>) -> SlotId {
-        self.state = State::Pending;
-        self.woken = false;
-        self.asked = false;
-        self.target = target;
-        self.token = Token::MAX;
-        SlotId {
-            index,
-            generation: self.generation,
-        }
+    fn begin(&self, index: u32, target: Option<CellRef>, token: Token) -> SlotId {
+        self.state.set(State::Pending);
+        self.woken.set(false);
+        self.asked.set(false);
+        let none = self.target.replace(target);
+        debug_assert!(none.is_none(), "a wait that is over has left its future");
+        // There is nothing to drop; said so, because finding out takes longer than the rest.
+        std::mem::forget(none);
+        self.token.set(token);
+        SlotId::new(index, self.generation.get())
+    }
+
+    #[inline(always)]
+    fn wake(&self) {
+        self.state.set(State::Woken);
+        self.woken.set(true);
+    }
+
+    #[inline(always)]
+    fn end(&self) {
+        self.state.set(State::Free);
+        self.generation.set(self.generation.get().wrapping_add(1));
+    }
+
+    #[inline]
+    fn is(&self, id: SlotId) -> bool {
+        self.generation.get() == id.generation() && self.state.get() != State::Free
+    }
+
+    /// The awaited future.
+    pub(super) fn target(&self) -> Option<CellRef> {
+        let target = self.target.take();
+        self.target.set(target.clone());
+        target
     }
 }

@@ -2,17 +2,14 @@
 //!
 //! From `asyncio/base_events.py`, `BaseEventLoop`.
 
-use std::any::Any;
-use std::cell::Cell;
+use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::future::Future as StdFuture;
 use std::panic::Location;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use super::handles::{CallbackResult, ExceptionContext, Handle, TimerHandle};
+use super::handles::{CallbackResult, Handle, TimerHandle};
 use super::owned::{ClockHold, OwnedEventLoop};
 use crate::base_events::{self, Driver};
 use crate::cell::{self, Callback, Typed};
@@ -23,14 +20,11 @@ use crate::exceptions::{Result, RuntimeError, ValueError};
 use crate::executors;
 use crate::futures::Future;
 use crate::loop_cell::{Core, LoopCell, Mail};
+use crate::primitives::Cell;
 use crate::ready::{Call, Ready, TimerAction};
 use crate::slab::Key;
-use crate::tasks::{Task, TaskFactory, spawn};
+use crate::tasks::{Task, spawn};
 use crate::time::Delay;
-
-/// A function that hears of errors nobody else can be told of; see
-/// [`EventLoop::set_exception_handler`].
-pub type ExceptionHandler = dyn Fn(&EventLoop, &ExceptionContext);
 
 /// An event loop, for all who may look at it: cheap to clone, and it may go to any thread.
 ///
@@ -139,7 +133,7 @@ impl EventLoop {
         context: &Context,
         function: impl FnOnce() -> R + 'static,
     ) -> Result<Handle, RuntimeError> {
-        self.soon(function, Slot::Shared(context.clone()))
+        self.soon(function, Slot::shared(context.clone()))
     }
 
     /// Has a function called by the loop, from any thread (`loop.call_soon_threadsafe`).
@@ -179,7 +173,7 @@ impl EventLoop {
             if inner.cancelled.load(Ordering::Acquire) {
                 return;
             }
-            let key = insert_call(core, function, Slot::Own(values));
+            let key = insert_call(core, function, Slot::own(values));
             inner.lock_keys().0 = key;
             core.push(Ready::Call(key));
         };
@@ -289,64 +283,6 @@ impl EventLoop {
         }
     }
 
-    /// How the tasks of this loop are made from now on (`loop.set_task_factory`); `None` for the
-    /// default.
-    ///
-    /// See [`eager_task_factory`](crate::eager_task_factory).
-    ///
-    /// # Errors
-    ///
-    /// [`RuntimeError`] on another thread than the loop's, and once it is closed.
-    pub fn set_task_factory(&self, factory: Option<Box<TaskFactory>>) -> Result<(), RuntimeError> {
-        let old = self.core()?.task_factory.replace(factory.map(Rc::from));
-        drop(old);
-        Ok(())
-    }
-
-    /// Who hears of errors that nobody else can be told of (`loop.set_exception_handler`); `None`
-    /// for the default, which logs them.
-    ///
-    /// ```
-    /// # use asyncio_core::{Result, ValueError, get_running_loop, run, sleep};
-    /// # fn main() -> Result<()> {
-    /// # run(async {
-    /// let event_loop = get_running_loop()?;
-    /// event_loop.set_exception_handler(Some(Box::new(|_, context| {
-    ///     assert_eq!(context.message(), "Exception in callback");
-    /// })))?;
-    /// event_loop.call_soon(|| Err::<(), _>(ValueError::new("odd")))?;
-    /// sleep(0).await?;
-    /// # Ok(())
-    /// # })
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`RuntimeError`] on another thread than the loop's, and once it is closed.
-    pub fn set_exception_handler(
-        &self,
-        handler: Option<Box<ExceptionHandler>>,
-    ) -> Result<(), RuntimeError> {
-        let old = self.core()?.handler.replace(handler.map(Rc::from));
-        drop(old);
-        Ok(())
-    }
-
-    /// Tells the loop's exception handler (`loop.call_exception_handler`), or the default one where
-    /// the loop is not this thread's.
-    pub fn call_exception_handler(&self, context: &ExceptionContext) {
-        match self.cell.core() {
-            Some(core) => base_events::call_exception_handler(core, context),
-            None => base_events::default_exception_handler(context),
-        }
-    }
-
-    /// What happens to errors when no handler is set (`loop.default_exception_handler`).
-    pub fn default_exception_handler(&self, context: &ExceptionContext) {
-        base_events::default_exception_handler(context);
-    }
-
     /// Stops the loop at the end of the iteration under way (`loop.stop`), from any thread.
     pub fn stop(&self) {
         match self.cell.core() {
@@ -369,67 +305,6 @@ impl EventLoop {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.cell.is_closed()
-    }
-
-    /// Whether debug mode is on (`loop.get_debug`).
-    #[must_use]
-    pub fn get_debug(&self) -> bool {
-        self.cell.debug()
-    }
-
-    /// Turns debug mode on or off (`loop.set_debug`), from any thread.
-    ///
-    /// It is on from the start where the environment variable `ASYNCIO_DEBUG` is set to anything. In
-    /// debug mode warnings are logged, as events of `tracing` with the target `asyncio`:
-    ///
-    /// - a step of a task or a callback that takes longer than
-    ///   [`slow_callback_duration`](Self::slow_callback_duration), with the task's name and the place
-    ///   where it was spawned, or the callback's name;
-    /// - a call on another thread than the loop's, which fails with a [`RuntimeError`] in any mode;
-    /// - a coroutine that was handed over and dropped before its first step;
-    /// - a task that was cancelled and returned a value, without
-    ///   [`uncancel`](crate::Task::uncancel).
-    ///
-    /// ```
-    /// # use asyncio_core::{Result, get_running_loop, run, sleep};
-    /// # use std::time::Duration;
-    /// # fn main() -> Result<()> {
-    /// # run(async {
-    /// let event_loop = get_running_loop()?;
-    /// event_loop.set_debug(true);
-    /// event_loop.set_slow_callback_duration(0.010)?;
-    /// event_loop.call_soon(|| std::thread::sleep(Duration::from_millis(12)))?;
-    /// sleep(0).await // WARN asyncio: Executing <Handle my_crate::main::…> took 0.012 seconds
-    /// # })
-    /// # }
-    /// ```
-    pub fn set_debug(&self, enabled: bool) {
-        if !self.is_closed() {
-            self.cell.set_debug(enabled);
-        }
-    }
-
-    /// How long a step or a callback may take before debug mode says so
-    /// (`loop.slow_callback_duration`): 0.1 seconds, where nothing else was set. Zero on another
-    /// thread than the loop's, and once it is closed.
-    #[must_use]
-    pub fn slow_callback_duration(&self) -> Duration {
-        let core = self.cell.core();
-        core.map_or(Duration::ZERO, |core| core.slow_callback_duration.get())
-    }
-
-    /// Sets how long a step or a callback may take before debug mode says so.
-    ///
-    /// # Errors
-    ///
-    /// [`ValueError`] when the duration is negative or not a number; [`RuntimeError`] on another
-    /// thread than the loop's, and once it is closed.
-    pub fn set_slow_callback_duration(&self, duration: impl Into<Delay>) -> Result<()> {
-        let seconds = duration.into().as_secs_f64();
-        let duration = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| ValueError::new("a duration must be a number of seconds, not negative"))?;
-        self.core()?.slow_callback_duration.set(duration);
-        Ok(())
     }
 
     /// Keeps a virtual clock from jumping while the hold lives: for foreign I/O that takes real time.
@@ -525,7 +400,7 @@ impl EventLoop {
         T: 'static,
     {
         let location = Location::caller();
-        let core = self.may_run()?;
+        let core = self.may_run().inspect_err(|_| unrun::<T, F>(location))?;
         let (awaited, is_new) = match into_handle::<T, F>(future) {
             Ok(handle) if std::ptr::eq(handle.cell().home(), &raw const *self.cell) => {
                 (handle, false)
@@ -730,6 +605,16 @@ pub(crate) fn into_handle<T: 'static, F: 'static>(future: F) -> Result<Typed<T>,
     future.map_or_else(|| unreachable!("only a handle is taken out"), Err)
 }
 
+/// A coroutine is dropped because the loop that it was for cannot run here and now.
+#[cold]
+pub(crate) fn unrun<T: 'static, F: 'static>(location: &'static Location<'static>) {
+    // What is running already runs on.
+    let is_handle = [TypeId::of::<Task<T>>(), TypeId::of::<Future<T>>()];
+    if !is_handle.contains(&TypeId::of::<F>()) {
+        debug::never_awaited(type_name::<F>(), Some(location));
+    }
+}
+
 fn insert_call<R: CallbackResult>(
     core: &Core,
     function: impl FnOnce() -> R + 'static,
@@ -740,7 +625,7 @@ fn insert_call<R: CallbackResult>(
 }
 
 fn own_context() -> Slot {
-    Slot::Own(current::values())
+    Slot::own(current::values())
 }
 
 fn closed() -> RuntimeError {

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
+use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::contextvars::Context;
+use crate::debug;
 use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::slab::Key;
+use crate::tasks::TaskHandle;
 
 /// What a callback may return: nothing, or a [`Result`] whose error goes to the exception handler.
 ///
@@ -191,6 +194,9 @@ pub struct ExceptionContext {
     message: Cow<'static, str>,
     exception: Option<Exception>,
     task_name: Option<String>,
+    created_at: Option<&'static Location<'static>>,
+    /// That of the task or the callback that it happened to: the handler runs in it.
+    context: Option<Context>,
 }
 
 impl ExceptionContext {
@@ -201,6 +207,8 @@ impl ExceptionContext {
             message: message.into(),
             exception,
             task_name: None,
+            created_at: None,
+            context: None,
         }
     }
 
@@ -222,9 +230,51 @@ impl ExceptionContext {
         self.task_name.as_deref()
     }
 
-    pub(crate) fn with_task_name(mut self, name: Option<String>) -> Self {
-        self.task_name = name;
+    /// Where that task was spawned (the key `source_traceback` in Python); in debug mode only.
+    #[must_use]
+    pub const fn created_at(&self) -> Option<&'static Location<'static>> {
+        self.created_at
+    }
+
+    /// The same, of something that happened to a task: its name is told, and the handler runs in its
+    /// context (the key `task` in Python).
+    ///
+    /// ```
+    /// # use asyncio_core::{ExceptionContext, Result, current_task, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let me = current_task().expect("main is a task");
+    /// let context = ExceptionContext::new("something odd", None).with_task(&me);
+    /// assert_eq!(context.task_name(), Some("Task-1"));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_task(self, task: &TaskHandle) -> Self {
+        let header = task.task();
+        let created_at = debug::is_on(header.cell().home()).then_some(header.spawned_at);
+        self.of_task(task.get_name(), task.get_context(), created_at)
+    }
+
+    pub(crate) fn of_task(
+        mut self,
+        name: String,
+        context: Option<Context>,
+        created_at: Option<&'static Location<'static>>,
+    ) -> Self {
+        self.task_name = Some(name);
+        self.created_at = created_at;
+        self.in_context(context)
+    }
+
+    pub(crate) fn in_context(mut self, context: Option<Context>) -> Self {
+        self.context = context;
         self
+    }
+
+    pub(crate) const fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
     }
 }
 
@@ -233,6 +283,9 @@ impl fmt::Display for ExceptionContext {
         f.write_str(&self.message)?;
         if let Some(name) = &self.task_name {
             write!(f, "\ntask: {name}")?;
+        }
+        if let Some(created_at) = self.created_at {
+            write!(f, "\ncreated at: {created_at}")?;
         }
         if let Some(exception) = &self.exception {
             write!(f, "\n{exception:?}")?;

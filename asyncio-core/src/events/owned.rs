@@ -8,6 +8,7 @@ use super::EventLoop;
 use crate::debug;
 use crate::exceptions::Result;
 use crate::loop_cell::{Core, LoopCell, Mail};
+use crate::shuffle::Shuffle;
 use crate::time::Clock;
 
 /// Keeps a virtual clock from jumping; see [`EventLoop::hold_clock`].
@@ -105,6 +106,7 @@ impl fmt::Debug for OwnedEventLoop {
 pub struct EventLoopBuilder {
     debug: Option<bool>,
     virtual_clock: bool,
+    shuffle: Option<u64>,
 }
 
 impl EventLoopBuilder {
@@ -120,6 +122,40 @@ impl EventLoopBuilder {
     /// Only timers of this crate follow it: sockets, and tokio's own timers, take their real time.
     pub const fn virtual_clock(mut self, enabled: bool) -> Self {
         self.virtual_clock = enabled;
+        self
+    }
+
+    /// Has chance decide the order, for tests: each iteration runs some of what is ready, at least one
+    /// entry, in an order drawn with the seed. The rest waits until it is drawn, with some seeds for long, so
+    /// that one task may get far ahead of another, as on several threads.
+    ///
+    /// A program that ends differently under some seed depends on the order of the loop, and may end
+    /// so on a tokio runtime too. With a virtual clock the same seed always gives the same order.
+    ///
+    /// ```
+    /// use asyncio_core::{OwnedEventLoop, Result, sleep};
+    /// use std::cell::RefCell;
+    /// use std::collections::HashSet;
+    /// use std::rc::Rc;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let mut seen = HashSet::new();
+    /// for seed in 0..50 {
+    ///     let event_loop = OwnedEventLoop::builder().shuffle(seed).build()?;
+    ///     let log = Rc::new(RefCell::new(String::new()));
+    ///     for name in ["a", "b"] {
+    ///         let log = Rc::clone(&log);
+    ///         event_loop.call_soon(move || log.borrow_mut().push_str(name))?;
+    ///     }
+    ///     event_loop.run_until_complete(sleep(0.001))?;
+    ///     seen.insert(log.take());
+    /// }
+    /// assert_eq!(seen, HashSet::from(["ab".to_owned(), "ba".to_owned()]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn shuffle(mut self, seed: u64) -> Self {
+        self.shuffle = Some(seed);
         self
     }
 
@@ -146,6 +182,7 @@ impl EventLoopBuilder {
         cell.set_debug(self.debug.unwrap_or_else(debug::is_wanted));
         if let Some(core) = cell.core() {
             core.runtime.replace(Some(runtime));
+            core.shuffle.set(self.shuffle.map(Shuffle::new));
         }
         Ok(OwnedEventLoop {
             event_loop: EventLoop::of(cell),

@@ -161,12 +161,14 @@ impl<T> Job<T> {
     /// Ends the job with a result, unless it is done or has begun.
     pub(crate) fn settle(&self, result: Result<T>) {
         if self.shared.begin() {
-            self.shared.finish(result);
+            // Cancelled just now: then nobody wants the result.
+            drop(self.shared.finish(result));
         }
     }
 
     /// Cancels the job unless it is done, or a function that has begun (`Future.cancel`); whether it is
-    /// cancelled now. A coroutine is asked to end, and not waited for.
+    /// cancelled now. A coroutine is asked to end, and not waited for; what runs in a process is
+    /// cancelled by killing that.
     ///
     /// ```
     /// # use asyncio_core::{Result, Work};
@@ -188,7 +190,7 @@ impl<T> Job<T> {
     /// Whether the function is being run (`Future.running`); of a coroutine it never is said.
     #[must_use]
     pub fn running(&self) -> bool {
-        matches!(self.shared.lock().stage, Stage::Running)
+        matches!(self.shared.lock().stage, Stage::Running(_))
     }
 
     /// Whether the job has a result or was cancelled.
@@ -283,7 +285,7 @@ impl<T: Send + 'static> Job<T> {
             let called = catch_unwind(AssertUnwindSafe(|| function(&job).into_result()));
             let result = called.unwrap_or_else(|panic| Err(Exception::from_panic(panic)));
             if let Err(exception) = result {
-                failed_callback(None, exception);
+                failed_callback(None, exception, None);
             }
         }));
     }
@@ -336,7 +338,7 @@ impl<T> fmt::Debug for Job<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.shared.lock().stage {
             Stage::Pending => "pending",
-            Stage::Running => "running",
+            Stage::Running(_) => "running",
             Stage::Done(_) | Stage::Taken => "finished",
             Stage::Cancelled => "cancelled",
         };
@@ -370,11 +372,14 @@ type Call = Box<dyn FnOnce() + Send>;
 
 enum Stage<T> {
     Pending,
-    Running,
+    /// With what ends it, where it can be ended.
+    Running(Option<Kill>),
     Done(Result<T>),
     Taken,
     Cancelled,
 }
+
+type Kill = Box<dyn FnOnce() + Send>;
 
 impl<T> Shared<T> {
     const fn new(stage: Stage<T>) -> Self {
@@ -392,17 +397,31 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cancels what has not begun; whether it is cancelled.
+    /// Cancels what has not begun, or can be killed; whether it is cancelled.
     pub(super) fn cancel(&self) -> bool {
         let mut state = self.lock();
-        match state.stage {
-            Stage::Pending => {}
+        let kill = match &mut state.stage {
+            Stage::Pending => None,
             Stage::Cancelled => return true,
-            Stage::Running | Stage::Done(_) | Stage::Taken => return false,
-        }
+            Stage::Running(kill) if kill.is_some() => kill.take(),
+            Stage::Running(_) | Stage::Done(_) | Stage::Taken => return false,
+        };
         state.stage = Stage::Cancelled;
         tell(state);
+        if let Some(kill) = kill {
+            kill();
+        }
         true
+    }
+
+    /// Cancels what has not begun.
+    #[cfg(all(feature = "process-pool", unix))]
+    pub(super) fn cancel_pending(&self) {
+        let is_pending = matches!(self.lock().stage, Stage::Pending);
+        if is_pending {
+            // Only who would begin it calls this, so that it does not begin in between.
+            self.cancel();
+        }
     }
 
     /// The result, once it is there; it is taken by that.
@@ -436,18 +455,33 @@ impl<T> Shared<T> {
 
     /// Whether the function is to be run now.
     fn begin(&self) -> bool {
+        self.begin_with(None)
+    }
+
+    /// Whether the function is to be run now; who cancels it from then on kills what runs it.
+    #[cfg(all(feature = "process-pool", unix))]
+    pub(super) fn begin_killable(&self, kill: Kill) -> bool {
+        self.begin_with(Some(kill))
+    }
+
+    fn begin_with(&self, kill: Option<Kill>) -> bool {
         let mut state = self.lock();
         let pending = matches!(state.stage, Stage::Pending);
         if pending {
-            state.stage = Stage::Running;
+            state.stage = Stage::Running(kill);
         }
         pending
     }
 
-    fn finish(&self, result: Result<T>) {
+    /// Sets the result; it comes back where the job was cancelled before.
+    pub(super) fn finish(&self, result: Result<T>) -> Result<(), Result<T>> {
         let mut state = self.lock();
+        if state.is_done() {
+            return Err(result);
+        }
         state.stage = Stage::Done(result);
         tell(state);
+        Ok(())
     }
 }
 
@@ -466,12 +500,12 @@ fn tell<T>(mut state: MutexGuard<'_, State<T>>) {
 
 impl<T> State<T> {
     const fn is_done(&self) -> bool {
-        !matches!(self.stage, Stage::Pending | Stage::Running)
+        !matches!(self.stage, Stage::Pending | Stage::Running(_))
     }
 
     fn take(&mut self) -> Option<Result<T>> {
         match self.stage {
-            Stage::Pending | Stage::Running => None,
+            Stage::Pending | Stage::Running(_) => None,
             Stage::Cancelled => Some(Err(CancelledError::new().into())),
             Stage::Taken => Some(Err(
                 InvalidStateError::new("the result was already taken").into()
@@ -519,14 +553,14 @@ where
         if shared.begin() {
             let result = catch_unwind(AssertUnwindSafe(function))
                 .unwrap_or_else(|panic| Err(Exception::from_panic(panic)));
-            shared.finish(result);
+            // Nobody else ends what runs in a thread.
+            drop(shared.finish(result));
         }
     }
 
     fn end(self: Box<Self>, exception: Option<Exception>) {
         match exception {
-            Some(exception) if self.shared.begin() => self.shared.finish(Err(exception)),
-            Some(_) => {}
+            Some(exception) => drop(self.shared.finish(Err(exception))),
             None => {
                 self.shared.cancel();
             }

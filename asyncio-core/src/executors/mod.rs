@@ -3,12 +3,20 @@
 //! From `concurrent/futures` and the executor part of `asyncio/base_events.py`.
 
 mod job;
+#[cfg(all(feature = "process-pool", unix))]
+mod process;
 mod thread;
 
 use std::sync::Arc;
 
 pub use self::job::{Job, Work};
 use self::job::{Shared, hold_virtual_clock};
+#[cfg(all(feature = "process-pool", unix))]
+pub use self::process::{
+    BrokenProcess, BrokenProcessPool, ProcessPoolBuilder, ProcessPoolExecutor, TransferError,
+};
+#[cfg(all(feature = "process-pool", unix))]
+pub(crate) use self::process::{Start, init};
 pub use self::thread::{BrokenThreadPool, ThreadPoolBuilder, ThreadPoolExecutor};
 use crate::cell::{self, CellRef, Outer, Part, Typed};
 use crate::events::EventLoop;
@@ -123,8 +131,58 @@ impl EventLoop {
             }
         };
         let (work, job) = Work::new(function);
+        let future = self.future_of_job(core, &job);
+        executor.execute(work)?;
+        Ok(future)
+    }
+
+    /// Has a function run by a worker of a process pool: `loop.run_in_executor` where the executor is
+    /// one.
+    ///
+    /// The function captures nothing, and its argument and its value go by serde; see
+    /// [`ProcessPoolExecutor`]. Cancelling the future cancels the job: what runs ends with its worker,
+    /// which is killed.
+    ///
+    /// ```
+    /// use asyncio_core::{ProcessPoolExecutor, Result, get_running_loop};
+    ///
+    /// fn factorial(n: u64) -> u64 {
+    ///     (1..=n).product()
+    /// }
+    ///
+    /// #[asyncio_core::main]
+    /// async fn main() -> Result<()> {
+    ///     let pool = ProcessPoolExecutor::new()?;
+    ///     let factorial = get_running_loop()?.run_in_process(&pool, factorial, 10);
+    ///     assert_eq!(factorial.await?, 3_628_800);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// On another thread than the loop's, once it is closed, and once the pool is shut down, the future
+    /// is failed already, with a [`RuntimeError`].
+    #[cfg(all(feature = "process-pool", unix))]
+    pub fn run_in_process<A, R>(
+        &self,
+        pool: &ProcessPoolExecutor,
+        function: fn(A) -> R,
+        argument: A,
+    ) -> Future<R>
+    where
+        A: serde::Serialize + serde::de::DeserializeOwned,
+        R: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
+    {
+        let started = self.core().map_err(Exception::from).and_then(|core| {
+            let job = pool.try_submit(function, &argument)?;
+            Ok(self.future_of_job(core, &job))
+        });
+        started.unwrap_or_else(|exception| Future::of(Typed::failed(exception)))
+    }
+
+    /// A future that is done when a job is (`futures.wrap_future`).
+    fn future_of_job<T: Send + 'static>(&self, core: &Core, job: &Job<T>) -> Future<T> {
         let shared = Arc::clone(job.shared());
-        let outer = Outer::new(core.loop_cell(), InExecutor(Some(Arc::clone(&shared))));
+        let outer = Outer::new(Some(core), InExecutor(Some(Arc::clone(&shared))));
         let future = Future::of(Typed::outer(&outer));
         let (event_loop, hold) = (self.clone(), hold_virtual_clock());
         let done = Arc::clone(&shared);
@@ -137,8 +195,7 @@ impl EventLoop {
             let _ = event_loop.call_soon_threadsafe(arrived);
         };
         shared.when_done(Box::new(tell));
-        executor.execute(work)?;
-        Ok(future)
+        future
     }
 
     /// Sets the pool in which [`to_thread`](crate::to_thread), and
@@ -254,13 +311,15 @@ struct InExecutor<T>(Option<Arc<Shared<T>>>);
 impl<T: Send + 'static> Part for InExecutor<T> {
     type Value = T;
 
-    fn child_done(_: &Outer<Self>, _: &CellRef) {}
+    fn child_done(_: &Outer<Self>, _: &CellRef, _: u32) {}
 
     fn forwards_to(&self) -> Option<Vec<CellRef>> {
         None
     }
 
-    fn accepted(&mut self) {}
+    fn asked(&mut self) {}
+
+    fn answered(_: &Outer<Self>, _: bool) {}
 
     fn cancelled(outer: &Outer<Self>) {
         if let Some(Some(shared)) = outer.with(|part| part.0.take()) {

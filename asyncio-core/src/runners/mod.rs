@@ -18,7 +18,7 @@ pub use self::threads::{MultiThreadRunner, MultiThreadRunnerBuilder};
 use self::workers::Workers;
 use crate::contextvars::Context;
 use crate::debug;
-use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop};
+use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop, unrun};
 use crate::exceptions::{KeyboardInterrupt, Result, RuntimeError};
 #[cfg(unix)]
 use crate::signals::Watch;
@@ -147,7 +147,10 @@ impl Runner {
     {
         let location = Location::caller();
         let event_loop = self.get_loop()?;
-        let main = Task::spawn_on(event_loop.may_run()?, main, context.clone(), location);
+        let core = event_loop
+            .may_run()
+            .inspect_err(|_| unrun::<T, F>(location))?;
+        let main = Task::spawn_on(core, main, context.clone(), location);
         let Some(handle) = main.handle() else {
             return event_loop.run_until_complete(main);
         };
@@ -249,6 +252,13 @@ impl RunnerBuilder {
         self
     }
 
+    /// Has chance decide the order, for tests; see
+    /// [`EventLoopBuilder::shuffle`](crate::EventLoopBuilder::shuffle).
+    pub const fn shuffle(mut self, seed: u64) -> Self {
+        self.event_loop = self.event_loop.shuffle(seed);
+        self
+    }
+
     /// A runner with so many threads in place of an event loop: see [`MultiThreadRunner`].
     ///
     /// ```
@@ -317,8 +327,7 @@ fn cancel_all_tasks(event_loop: &EventLoop) -> Result<()> {
 fn report_unhandled(task: &TaskHandle, report: impl FnOnce(&ExceptionContext)) {
     if let Ok(Some(exception)) = task.exception() {
         let message = "unhandled exception during asyncio.run() shutdown";
-        let context =
-            ExceptionContext::new(message, Some(exception)).with_task_name(Some(task.get_name()));
+        let context = ExceptionContext::new(message, Some(exception)).with_task(task);
         report(&context);
     }
 }

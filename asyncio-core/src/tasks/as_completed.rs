@@ -17,7 +17,7 @@ use super::ensure::Spawner;
 use super::task::Task;
 use crate::cell::{self, Callback, CellRef, Token, Waiter, Wakeup, Watcher};
 use crate::events::{TimerHandle, get_running_loop};
-use crate::exceptions::{CancelledError, Exception, Result, TimeoutError};
+use crate::exceptions::{Result, TimeoutError};
 use crate::time::Delay;
 
 /// Runs several futures at once and hands them out as they are done (`asyncio.as_completed`).
@@ -66,7 +66,7 @@ use crate::time::Delay;
 /// # Errors
 ///
 /// Each future ends with what its task ends with; with [`TimeoutError`] when the time is over first;
-/// with [`CancelledError`] when the task that awaits it is cancelled.
+/// with [`CancelledError`](crate::CancelledError) when the task that awaits it is cancelled.
 ///
 /// # Cancel safety
 ///
@@ -198,8 +198,8 @@ impl<T: 'static> AsCompleted<T> {
     ///
     /// # Errors
     ///
-    /// [`TimeoutError`] for each task that was not done in time; [`CancelledError`] when the task
-    /// that awaits is cancelled.
+    /// [`TimeoutError`] for each task that was not done in time;
+    /// [`CancelledError`](crate::CancelledError) when the task that awaits is cancelled.
     pub async fn next_task(&mut self) -> Option<Result<Task<T>>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -434,11 +434,13 @@ impl<T: 'static> NextTask<T> {
         }
         loop {
             if self.getter.is_some() {
+                let woken = self.waiter.was_woken();
                 match self.waiter.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(())) => self.getter = None,
                     Poll::Ready(Err(cancelled)) => {
-                        return Poll::Ready(Err(self.cancelled(&queue, cancelled)));
+                        self.leave(&queue, woken);
+                        return Poll::Ready(Err(cancelled.into()));
                     }
                 }
             }
@@ -468,12 +470,6 @@ impl<T: 'static> NextTask<T> {
             .unwrap_or_else(PoisonError::into_inner);
         item.and_then(|number| tasks[number].take())
             .ok_or_else(|| TimeoutError::new("the deadline passed").into())
-    }
-
-    fn cancelled(&mut self, queue: &Queue, cancelled: CancelledError) -> Exception {
-        let woken = self.waiter.was_woken();
-        self.leave(queue, woken);
-        cancelled.into()
     }
 
     /// Leaves the queue; a wake that was for us goes to the next one.

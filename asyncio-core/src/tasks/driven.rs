@@ -7,8 +7,9 @@ use std::task::{Context as PollContext, Poll};
 
 use tokio::runtime::Handle as Runtime;
 
-use super::task::{Task, TaskBuilder};
-use crate::cell::{self, TaskName, TaskRef, Typed};
+use super::handle::TaskHandle;
+use super::task::{Numbering, Task, TaskBuilder};
+use crate::cell::{self, TaskRef, Typed};
 use crate::debug;
 use crate::events::ExceptionContext;
 use crate::exceptions::Result;
@@ -16,23 +17,28 @@ use crate::runners::workers::{self, Workers};
 
 impl TaskBuilder {
     /// Starts a task that a tokio task polls.
-    pub(super) fn start_driven<T, F>(mut self, runtime: &Runtime, future: F) -> Task<T>
+    pub(super) fn start_driven<T, F>(self, runtime: Option<&Runtime>, future: F) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        if let Some(workers) = workers::of(runtime) {
+        if let Some(runtime) = runtime
+            && let Some(workers) = workers::of(runtime)
+        {
             return self.start_on_workers(runtime, workers, future, false);
         }
-        let name = self.name.take().map_or(TaskName::Default, TaskName::Given);
         let eager = self.eager;
-        let inner = Typed::task(None, future, self.parts(name, 0, true));
+        let inner = Typed::task(None, future, self.parts(Numbering::None, true));
         if let Some(task) = inner.as_task() {
+            let driven = Driven(task.clone_new());
             if eager {
                 cell::start_eagerly(None, task);
             }
             if !task.base.is_done() {
-                runtime.spawn(Driven(task.clone()));
+                match runtime {
+                    Some(runtime) => drop(runtime.spawn(driven)),
+                    None => drop(tokio::spawn(driven)),
+                }
             }
         }
         Task::of(inner)
@@ -41,7 +47,7 @@ impl TaskBuilder {
     /// Starts a task on the threads of a runner, which knows of it. `is_main`: the runner takes its
     /// exception as it comes, whatever it is.
     pub(crate) fn start_on_workers<T, F>(
-        mut self,
+        self,
         runtime: &Runtime,
         workers: Arc<Workers>,
         future: F,
@@ -51,12 +57,9 @@ impl TaskBuilder {
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        let name = match self.name.take() {
-            Some(name) => TaskName::Given(name),
-            None => TaskName::Numbered(workers.count_name()),
-        };
         let (eager, number) = (self.eager, workers.count());
-        let inner = Typed::task(None, future, self.parts(name, number, true));
+        let parts = self.parts(Numbering::Workers(&workers), true);
+        let inner = Typed::task(None, future, parts);
         if let Some(task) = inner.as_task() {
             workers.add(number, task);
             if eager {
@@ -141,7 +144,7 @@ impl Drop for Registered {
             // The runtime ends; the coroutine is dropped next.
             self.workers.remove(self.number);
             let context = ExceptionContext::new("Task was destroyed but it is pending!", None)
-                .with_task_name(Some(task.name()));
+                .with_task(&TaskHandle::of(task.clone()));
             self.workers.call_exception_handler(&context);
         }
     }

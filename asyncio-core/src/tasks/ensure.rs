@@ -3,9 +3,9 @@
 use std::future::{Future as StdFuture, IntoFuture};
 use std::panic::Location;
 
-use super::task::{Task, TaskBuilder, count};
+use super::task::{Numbering, Task, TaskBuilder};
 use crate::cancellable::FutureExt;
-use crate::cell::{self, TaskName, Typed};
+use crate::cell::{self, Typed};
 use crate::current::{self, Frame};
 use crate::events::into_handle;
 use crate::exceptions::{Exception, Result};
@@ -116,27 +116,21 @@ impl Spawner {
 impl TaskBuilder {
     /// A task whose future lies elsewhere, in a scope that polls it; the one that is given here is
     /// ready when that is.
-    pub(crate) fn start_scoped<F>(mut self, future: F) -> Task<()>
+    pub(crate) fn start_scoped<F>(self, future: F) -> Task<()>
     where
         F: StdFuture<Output = Result<()>> + Send + 'static,
     {
-        let name = self.name.take().map(TaskName::Given);
         let inner = current::with(|frame| match frame.and_then(Frame::core) {
             Some(core) => {
-                let numbered = || TaskName::Numbered(count(&core.tasks_numbered));
-                let parts =
-                    self.parts(name.unwrap_or_else(numbered), count(&core.tasks_made), true);
-                Typed::task(Some(core), future, parts)
+                let parts = self.parts(Numbering::Loop(core), true);
+                Typed::scoped_task(Some(core), future, parts)
             }
             None => {
                 let workers = workers::here();
-                let numbered = || {
-                    workers.map_or(TaskName::Default, |workers| {
-                        TaskName::Numbered(workers.count_name())
-                    })
-                };
-                let parts = self.parts(name.unwrap_or_else(numbered), 0, true);
-                Typed::task(None, future, parts)
+                let numbering = workers
+                    .as_deref()
+                    .map_or(Numbering::None, Numbering::Workers);
+                Typed::scoped_task(None, future, self.parts(numbering, true))
             }
         });
         inner.cell().access(|| inner.cell().set(cell::SCOPED));

@@ -5,10 +5,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::cell::{self, Callback, CellRef, DoneCall, MUST_CANCEL, TaskName, TaskRef};
+use super::task::Task;
+use crate::cell::{self, Callback, CellRef, DoneCall, MUST_CANCEL, TaskRef};
 use crate::contextvars::Context;
 use crate::current::{self, Frame};
-use crate::events::with_running;
+use crate::events::{EventLoop, with_running};
 use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::state_name;
 use crate::loop_cell::{Core, Mail};
@@ -120,15 +121,14 @@ impl TaskHandle {
 
     /// The tasks of a loop that are not done, in the order in which they were made.
     pub(crate) fn all(core: &Core) -> Vec<Self> {
-        let mut tasks: Vec<TaskRef> = core.tasks.borrow().iter().cloned().collect();
-        tasks.sort_unstable_by_key(|task| task.number);
+        let tasks = core.tasks.borrow().in_order();
         tasks.into_iter().map(Self::of).collect()
     }
 
     /// Has a function called in the turn after the task is done.
     pub(crate) fn call_when_done(&self, function: impl FnOnce() + 'static) {
         let call = Box::new(WhenDone(function));
-        cell::add_callback(self.task.cell(), Callback::Call { id: 0, call });
+        cell::add_callback(self.task.cell(), Callback::Call(call));
     }
 
     /// Asks the task to end; see [`Task::cancel`](crate::Task::cancel).
@@ -200,13 +200,39 @@ impl TaskHandle {
 
     /// Names the task.
     pub fn set_name(&self, name: impl Into<String>) {
-        self.task.set_name(TaskName::Given(Arc::from(name.into())));
+        self.task.set_name(Arc::from(name.into()));
+    }
+
+    /// The loop that runs the task; `None` for a task on a tokio runtime.
+    #[must_use]
+    pub fn get_loop(&self) -> Option<EventLoop> {
+        self.task.cell().home().handle().map(EventLoop::of)
     }
 
     /// The context the task runs in; `None` on another thread than its loop's.
     #[must_use]
     pub fn get_context(&self) -> Option<Context> {
         context(&self.task)
+    }
+}
+
+impl<T> Task<T> {
+    /// The loop that runs the task (`Task.get_loop`); `None` for a task on a tokio runtime, and for one
+    /// that could not be made.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, get_running_loop, run};
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let task = create_task(async { Ok(()) });
+    /// assert_eq!(task.get_loop(), Some(get_running_loop()?));
+    /// # task.await
+    /// # })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn get_loop(&self) -> Option<EventLoop> {
+        self.typed().cell().home().handle().map(EventLoop::of)
     }
 }
 

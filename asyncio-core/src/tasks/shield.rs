@@ -90,17 +90,17 @@ where
         return Future::of(inner.into_typed());
     }
     let child = inner.typed().cell().clone();
+    let core = child.home().core();
     let outer = Outer::new(
-        child.home_ptr(),
+        core,
         Shielded {
             inner: Some(inner),
             token: Token::MAX,
             key: Key::NONE,
         },
     );
-    let core = child.home().core();
     let key = core.map(|core| core.families.borrow_mut().insert(outer.cell().clone()));
-    let token = cell::add_callback(&child, Callback::Family(outer.cell().clone()));
+    let token = cell::add_callback(&child, Callback::Family(outer.cell().clone(), 0));
     outer.with(|part| {
         part.token = token;
         part.key = key.unwrap_or(Key::NONE);
@@ -120,7 +120,7 @@ struct Shielded<T> {
 impl<T: 'static> Part for Shielded<T> {
     type Value = T;
 
-    fn child_done(outer: &Outer<Self>, child: &CellRef) {
+    fn child_done(outer: &Outer<Self>, child: &CellRef, _: u32) {
         if child == outer.cell() {
             // The turn after the future was cancelled (`_outer_done_callback`).
             let goes_on = outer.with(|part| part.inner.as_ref().is_some_and(|task| !task.done()));
@@ -152,12 +152,14 @@ impl<T: 'static> Part for Shielded<T> {
         None
     }
 
-    fn accepted(&mut self) {}
+    fn asked(&mut self) {}
+
+    fn answered(_: &Outer<Self>, _: bool) {}
 
     fn cancelled(outer: &Outer<Self>) {
         match outer.cell().home().core() {
-            Some(core) => core.push(Ready::Family(outer.cell().clone(), outer.cell().clone())),
-            None => Self::child_done(outer, outer.cell()),
+            Some(core) => core.push(Ready::Family(outer.cell().clone(), outer.cell().clone(), 0)),
+            None => Self::child_done(outer, outer.cell(), 0),
         }
     }
 

@@ -43,6 +43,7 @@ use crate::time::Delay;
 /// # Cancel safety
 ///
 /// Nothing is lost when it is cancelled or dropped; its timer goes with it.
+#[inline]
 pub fn sleep(delay: impl Into<Delay>) -> Sleep {
     Sleep {
         delay: delay.into(),
@@ -81,22 +82,100 @@ enum Waiting {
 impl StdFuture for Sleep {
     type Output = Result<()>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         current::with(|frame| {
-            if let Waiting::Over = this.state {
-                return Poll::Ready(Err(over()));
+            if let Some(frame) = frame
+                && let Some(polled) = this.poll_turn(frame, cx)
+            {
+                return polled;
             }
-            match frame.map(|frame| (frame, frame.core(), frame.task())) {
-                Some((frame, Some(core), Some(task))) => this.poll_on_loop(core, frame, task, cx),
-                Some((frame, None, Some(task))) => this.poll_on_tokio(Some((frame, task)), cx),
-                Some((_, _, None)) | None => this.poll_on_tokio(None, cx),
-            }
+            this.poll_anywhere(frame, cx)
         })
     }
 }
 
 impl Sleep {
+    #[inline(never)]
+    fn poll_anywhere(
+        &mut self,
+        frame: Option<&Frame>,
+        cx: &mut PollContext<'_>,
+    ) -> Poll<Result<()>> {
+        if let Waiting::Over = self.state {
+            return Poll::Ready(Err(over()));
+        }
+        match frame.map(|frame| (frame, frame.core(), frame.task())) {
+            Some((frame, Some(core), Some(task))) => self.poll_on_loop(core, frame, task, cx),
+            Some((frame, None, Some(task))) => self.poll_on_tokio(Some((frame, task)), cx),
+            Some((_, _, None)) | None => self.poll_on_tokio(None, cx),
+        }
+    }
+
+    /// The short way of a bare yield, and of the beginning of a sleep that is the task's only wait: on
+    /// the loop of the task that polls it by itself. `None` where it is not that, with nothing done yet.
+    #[inline]
+    fn poll_turn(&mut self, frame: &Frame, cx: &PollContext<'_>) -> Option<Poll<Result<()>>> {
+        let (core, task) = (frame.core()?, frame.task()?);
+        match self.state {
+            // A delay that is not a number is not this either.
+            Waiting::No
+                if self.delay.as_secs_f64() <= 0.0
+                    && frame.is_home_of(task.cell())
+                    && cell::is_own_waker(cx.waker(), task) =>
+            {
+                frame.delivery.begun.set(frame.delivery.begun.get() + 1);
+                self.set_plain(Waiting::Turn {
+                    turn: Some(core.turn.get()),
+                });
+                cell::schedule_here(core, task);
+                Some(Poll::Pending)
+            }
+            Waiting::No
+                if self.delay.as_secs_f64() > 0.0
+                    && frame.is_home_of(task.cell())
+                    && cell::is_own_waker(cx.waker(), task) =>
+            {
+                let slot = task.begin_bare()?;
+                frame.delivery.begun.set(frame.delivery.begun.get() + 1);
+                self.set_timer(core, task, slot);
+                Some(Poll::Pending)
+            }
+            Waiting::Turn { turn: Some(turn) }
+                if turn != core.turn.get() && !frame.delivery.thrown.get() =>
+            {
+                self.set_plain(Waiting::Over);
+                Some(Poll::Ready(Ok(())))
+            }
+            _ => None,
+        }
+    }
+
+    /// Waits for the loop's timer.
+    fn set_timer(&mut self, core: &Core, task: &TaskRef, slot: SlotId) {
+        let when = core.now() + self.delay.as_secs_f64();
+        let action = TimerAction::Sleep(task.clone_here(), slot);
+        let timer = core.timers.borrow_mut().insert(when, action);
+        self.set_plain(Waiting::Timer {
+            task: task.clone_here(),
+            slot,
+            timer,
+        });
+    }
+
+    /// Goes from a state that holds nothing to another.
+    #[inline(always)]
+    fn set_plain(&mut self, state: Waiting) {
+        let old = std::mem::replace(&mut self.state, state);
+        debug_assert!(
+            matches!(old, Waiting::No | Waiting::Turn { .. }),
+            "something would be lost"
+        );
+        // There is nothing to drop; said so, because finding out takes longer than the rest.
+        std::mem::forget(old);
+    }
+
     fn poll_on_loop(
         &mut self,
         core: &Core,
@@ -277,13 +356,22 @@ impl Sleep {
         self.leave()
     }
 
+    #[inline(never)]
     fn leave(&mut self) -> Message {
         match std::mem::replace(&mut self.state, Waiting::No) {
             Waiting::Timer { task, slot, timer } => {
                 if let Some(core) = task.cell().home().core() {
                     let action = core.timers.borrow_mut().cancel(timer);
-                    drop(action);
-                    return cell::end(&task, slot);
+                    if let Some(TimerAction::Sleep(task, _)) = action {
+                        task.into_cell().drop_here();
+                    }
+                    let message = if task.end_bare(slot) {
+                        None
+                    } else {
+                        cell::end(&task, slot)
+                    };
+                    task.into_cell().drop_here();
+                    return message;
                 }
                 let cancel = move |core: &Core| {
                     let action = core.timers.borrow_mut().cancel(timer);
@@ -304,6 +392,7 @@ impl Sleep {
 }
 
 impl Drop for Sleep {
+    #[inline]
     fn drop(&mut self) {
         self.give_up();
     }

@@ -10,13 +10,15 @@ use std::task::{Context as PollContext, Poll};
 use tokio::runtime::Handle as Runtime;
 
 use super::handle::TaskHandle;
-use crate::cell::{self, TaskName, TaskParts, TaskRef, Typed};
+use crate::cell::{self, TaskParts, TaskRef, Typed};
 use crate::contextvars::{Context, Slot};
-use crate::current;
+use crate::current::{self, Frame};
 use crate::events::{CallbackResult, with_running};
 use crate::exceptions::{Exception, Result, RuntimeError};
 use crate::futures::{CallbackId, callback_elsewhere, remove_done_callback, state_name};
 use crate::loop_cell::Core;
+use crate::primitives::Cell;
+use crate::runners::workers::{self, Workers};
 
 /// A coroutine that runs on its own (`asyncio.Task`), and a future of its result.
 ///
@@ -218,7 +220,7 @@ impl<T: 'static> Task<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         CallbackId(
             self.inner
-                .add_done_callback(Slot::Own(current::values()), call),
+                .add_done_callback(Slot::own(current::values()), call),
         )
     }
 
@@ -231,7 +233,7 @@ impl<T: 'static> Task<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         CallbackId(
             self.inner
-                .add_done_callback(Slot::Shared(context.clone()), call),
+                .add_done_callback(Slot::shared(context.clone()), call),
         )
     }
 
@@ -264,7 +266,7 @@ impl<T: 'static> Task<T> {
         let call = move |inner| function(&Self { inner }).into_result();
         let added = self
             .inner
-            .add_local_done_callback(Slot::Own(current::values()), call);
+            .add_local_done_callback(Slot::own(current::values()), call);
         added.map(CallbackId).ok_or_else(callback_elsewhere)
     }
 
@@ -317,10 +319,6 @@ impl<T: 'static> Task<T> {
     /// What a call that cannot start a task returns: done already, with the error.
     pub(crate) fn failed(exception: Exception) -> Self {
         Self::of(Typed::failed(exception))
-    }
-
-    pub(crate) const fn typed(&self) -> &Typed<T> {
-        &self.inner
     }
 }
 
@@ -445,7 +443,7 @@ impl<T> Task<T> {
     /// Names the task (`Task.set_name`).
     pub fn set_name(&self, name: impl Into<String>) {
         if let Some(task) = self.task() {
-            task.set_name(TaskName::Given(Arc::from(name.into())));
+            task.set_name(Arc::from(name.into()));
         }
     }
 
@@ -482,6 +480,10 @@ impl<T> Task<T> {
 
     fn task(&self) -> Option<&TaskRef> {
         self.inner.as_task()
+    }
+
+    pub(crate) const fn typed(&self) -> &Typed<T> {
+        &self.inner
     }
 }
 
@@ -636,61 +638,72 @@ impl TaskBuilder {
         self.start(future, false)
     }
 
+    #[inline]
     pub(crate) fn start<T, F>(self, future: F, is_send: bool) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        let mut unspawned = Some((self, future));
-        let spawned = with_running(|core| {
-            let (builder, future) = unspawned.take()?;
-            Some(builder.start_on(core, future, is_send))
-        });
-        if let Some(Some(task)) = spawned {
-            return task;
-        }
-        match (unspawned, runtime(is_send)) {
-            (Some((builder, future)), Ok(runtime)) => builder.start_driven(&runtime, future),
-            (_, Err(error)) => Task::of(Typed::failed(error.into())),
-            (None, Ok(_)) => Task::of(Typed::failed(no_loop().into())),
-        }
+        current::with(|frame| match frame.and_then(Frame::core) {
+            Some(core) => self.start_on(core, future, is_send),
+            None => match runtime(is_send) {
+                Ok(runtime) => self.start_driven(runtime.as_ref(), future),
+                Err(error) => Task::of(Typed::failed(error.into())),
+            },
+        })
     }
 
+    #[inline]
     fn start_on<T, F>(mut self, core: &Core, future: F, is_send: bool) -> Task<T>
     where
         F: StdFuture<Output = Result<T>> + 'static,
         T: 'static,
     {
-        let factory = core.task_factory.borrow().clone();
-        if let Some(factory) = factory {
-            self = factory(self);
+        if core.task_factory.borrow().is_some() {
+            self = self.through_factory(core);
         }
-        let name = match self.name.take() {
-            Some(name) => TaskName::Given(name),
-            None => TaskName::Numbered(count(&core.tasks_numbered)),
-        };
         let eager = self.eager && core.running.get();
         let inner = Typed::task(
             Some(core),
             future,
-            self.parts(name, count(&core.tasks_made), is_send),
+            self.parts(Numbering::Loop(core), is_send),
         );
         if let Some(task) = inner.as_task() {
-            let key = core.tasks.borrow_mut().insert(task.clone());
-            task.owned.set(key);
+            core.tasks.borrow_mut().insert(task.clone_here());
             if eager {
                 cell::start_eagerly(Some(core), task);
             } else {
-                cell::schedule(task);
+                cell::schedule_here(core, task);
             }
         }
         Task::of(inner)
     }
 
-    pub(super) fn parts(self, name: TaskName, number: u64, value_is_send: bool) -> TaskParts {
+    #[cold]
+    fn through_factory(self, core: &Core) -> Self {
+        // Taken out first: the factory may set another one.
+        let factory = core.task_factory.borrow().clone();
+        match factory {
+            Some(factory) => factory(self),
+            None => self,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn parts(self, numbering: Numbering<'_>, value_is_send: bool) -> TaskParts {
+        let (number, name) = match (numbering, self.name) {
+            (Numbering::Loop(core), None) => (count(&core.tasks_numbered), None),
+            (Numbering::Loop(core), Some(name)) => {
+                let made = count(&core.tasks_named);
+                (core.tasks_numbered.get(), Some((name, made)))
+            }
+            (Numbering::Workers(workers), None) => (workers.count_name(), None),
+            (Numbering::Workers(_), Some(name)) => (0, Some((name, 0))),
+            (Numbering::None, name) => (0, name.map(|name| (name, 0))),
+        };
         let context = match self.context {
-            Some(context) => Slot::Shared(context),
-            None => Slot::Own(current::values()),
+            Some(context) => Slot::shared(context),
+            None => Slot::own(current::values()),
         };
         TaskParts {
             context,
@@ -702,9 +715,21 @@ impl TaskBuilder {
     }
 }
 
-/// The tokio runtime to spawn on where no loop of ours runs.
-fn runtime(is_send: bool) -> Result<Runtime, RuntimeError> {
-    let runtime = Runtime::try_current().map_err(|_| no_loop())?;
+/// Who numbers a new task.
+pub(super) enum Numbering<'a> {
+    Loop(&'a Core),
+    Workers(&'a Workers),
+    /// On a tokio runtime of somebody else's tasks are not counted.
+    None,
+}
+
+/// The tokio runtime to spawn on where no loop of ours runs; `None` for the one whose task this is.
+fn runtime(is_send: bool) -> Result<Option<Runtime>, RuntimeError> {
+    // A handle of the runtime is counted by all its threads, so none is taken where it can be helped.
+    let runtime = match tokio::task::try_id() {
+        Some(_) if !workers::is_here() => None,
+        _ => Some(Runtime::try_current().map_err(|_| no_loop())?),
+    };
     if !is_send {
         return Err(RuntimeError::new(
             "a local task needs an event loop: a tokio runtime may move it to another thread",
@@ -728,7 +753,7 @@ where
     builder.start_on(core, future, false)
 }
 
-pub(super) fn count(counter: &std::cell::Cell<u64>) -> u64 {
+pub(super) fn count(counter: &Cell<u64>) -> u64 {
     counter.set(counter.get() + 1);
     counter.get()
 }

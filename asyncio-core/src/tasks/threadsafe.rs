@@ -164,8 +164,8 @@ impl Place {
             Inner::Runtime(runtime) => {
                 let values = current::values();
                 drop(runtime.spawn(async move {
-                    if let Err(exception) = current::in_context(Slot::Own(values), function) {
-                        failed_callback(None, exception);
+                    if let Err(exception) = current::in_context(Slot::own(values), function) {
+                        failed_callback(None, exception, None);
                     }
                 }));
                 Ok(())

@@ -5,9 +5,10 @@ use std::panic::Location;
 
 use super::ensure::Spawner;
 use super::wait::cancel_and_wait;
+use crate::debug::Unpolled;
 use crate::exceptions::{Result, TimeoutError};
 use crate::time::MaybeDelay;
-use crate::timeouts::Timeout;
+use crate::timeouts;
 
 /// Awaits a future for so long at the most (`asyncio.wait_for`); `None` for as long as it takes.
 ///
@@ -49,8 +50,11 @@ where
     F::IntoFuture: Send + 'static,
     T: Send + 'static,
 {
-    let spawner = Spawner::new(true, Location::caller());
-    run(future.into_future(), timeout.into(), spawner)
+    let (spawner, unpolled) = (
+        Spawner::new(true, Location::caller()),
+        Unpolled::new(&"wait_for"),
+    );
+    run(future.into_future(), timeout.into(), spawner, unpolled)
 }
 
 /// As [`wait_for`], for a future that must stay on this thread.
@@ -64,20 +68,29 @@ where
     F::IntoFuture: 'static,
     T: 'static,
 {
-    let spawner = Spawner::new(false, Location::caller());
-    run(future.into_future(), timeout.into(), spawner)
+    let (spawner, unpolled) = (
+        Spawner::new(false, Location::caller()),
+        Unpolled::new(&"wait_for_local"),
+    );
+    run(future.into_future(), timeout.into(), spawner, unpolled)
 }
 
-async fn run<T, F>(future: F, timeout: MaybeDelay, spawner: Spawner) -> Result<T>
+async fn run<T, F>(
+    future: F,
+    timeout: MaybeDelay,
+    spawner: Spawner,
+    unpolled: Unpolled,
+) -> Result<T>
 where
     F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
 {
+    unpolled.polled();
     if timeout
         .seconds()
         .is_none_or(|seconds| seconds > 0.0 || seconds.is_nan())
     {
-        return Timeout::new(timeout).run(future).await;
+        return timeouts::timeout(timeout, future).await;
     }
     let task = spawner.ensure(future);
     if task.done() {

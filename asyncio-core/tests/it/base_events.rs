@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use asyncio_core::{
     EventLoop, Exception, KeyboardInterrupt, OwnedEventLoop, Result, RuntimeError, SystemExit,
-    ValueError, create_task, get_running_loop, new_event_loop, sleep,
+    Task, ValueError, create_task, current_task, ensure_future, gather, get_running_loop,
+    new_event_loop, sleep,
 };
 
-use crate::support::{Log, Reports, error_of, fails_with, run_virtual, turns};
+use crate::support::{Alive, Log, Reports, error_of, fails_with, run_virtual, turns};
 
 fn event_loop() -> Result<OwnedEventLoop> {
     OwnedEventLoop::builder().virtual_clock(true).build()
@@ -135,6 +136,117 @@ fn a_timer_waits_and_a_handle_tells_its_deadline() -> Result<()> {
     event_loop.run_until_complete(sleep(1.5))?;
     assert_eq!(log.take(), ["timer"]);
     event_loop.close()?;
+    Ok(())
+}
+
+/// `test_base_events.BaseEventLoopTests.test_time_and_call_at`,
+/// `test_events.EventLoopTestsMixin.test_call_later`,
+/// `test_events.EventLoopTestsMixin.test_call_soon`
+#[test]
+fn a_timer_is_never_early() -> Result<()> {
+    let event_loop = new_event_loop()?;
+    let log = Log::default();
+    let (begun, stop) = (event_loop.time(), event_loop.clone());
+    event_loop.call_at(begun + 0.02, logs(&log, "at"))?;
+    event_loop.call_later(0.02, logs(&log, "later"))?;
+    event_loop.call_later(0.021, move || stop.stop())?;
+    event_loop.call_soon(logs(&log, "soon"))?;
+    event_loop.run_forever()?;
+    assert!(event_loop.time() - begun >= 0.021);
+    assert_eq!(log.take(), ["soon", "at", "later"]);
+    event_loop.close()?;
+    Ok(())
+}
+
+/// `test_base_events.BaseEventLoopTests.test_run_until_complete_loop`: in Python a `ValueError`; here
+/// a loop waits for the future of another as for any.
+#[test]
+fn a_future_of_another_loop_is_waited_for() -> Result<()> {
+    let (event_loop, other) = (event_loop()?, event_loop()?);
+    let future = other.create_future();
+    let setter = future.clone();
+    event_loop.call_later(1, move || setter.set_result("from the other"))?;
+    assert_eq!(event_loop.run_until_complete(future)?, "from the other");
+    assert_eq!(event_loop.time(), 1.0);
+    Ok(())
+}
+
+/// `test_base_events.BaseEventLoopTests.test_set_task_factory`,
+/// `test_base_events.BaseEventLoopTests.test_create_named_task_with_custom_factory`, and in the place of
+/// `test_base_events.BaseEventLoopTests.test_create_task`, which overrides a method, `ensure_future`.
+#[test]
+fn a_task_factory_makes_every_task_until_it_is_taken_away() -> Result<()> {
+    let event_loop = event_loop()?;
+    let made = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&made);
+    event_loop.set_task_factory(Some(Box::new(move |builder| {
+        counted.set(counted.get() + 1);
+        builder
+    })))?;
+    let before = event_loop.create_task(async { Ok(()) });
+    event_loop.run_until_complete(async move {
+        before.await?;
+        let named = Task::builder().name("test_task").spawn(async { Ok(()) });
+        assert_eq!(named.get_name(), "test_task");
+        ensure_future(named).await?;
+        ensure_future(async { Ok(()) }).await?;
+        gather((async { Ok(()) }, async { Ok(()) })).await.map(drop)
+    })?;
+    assert_eq!(made.get(), 6, "the program itself is the second");
+    event_loop.set_task_factory(None)?;
+    event_loop.run_until_complete(async { Ok(()) })?;
+    assert_eq!(made.get(), 6);
+    Ok(())
+}
+
+/// `test_base_events.BaseEventLoopTests.test_create_task_error_closes_coro`
+#[test]
+fn a_coroutine_for_a_closed_loop_is_dropped_without_a_word() -> Result<()> {
+    let event_loop = event_loop()?;
+    event_loop.set_debug(true);
+    event_loop.close()?;
+    let alive = Alive::default();
+    let inside = alive.one();
+    let task = event_loop.create_task(async move {
+        inside.touch();
+        Ok(())
+    });
+    assert_eq!(alive.count(), 0);
+    let error = task.exception()?.expect("it could not be made");
+    assert_eq!(error.to_string(), "Event loop is closed");
+    Ok(())
+}
+
+/// Which loop a future, a task or a handle of one belongs to.
+#[test]
+fn futures_and_tasks_tell_their_loop() -> Result<()> {
+    let (event_loop, other) = (event_loop()?, event_loop()?);
+    let (future, task) = (
+        other.create_future::<()>(),
+        other.create_task(async { Ok(()) }),
+    );
+    let handle = task.handle().expect("a task");
+    event_loop.run_until_complete(async move {
+        let mine = get_running_loop().ok();
+        assert_eq!(create_task(async { Ok(()) }).get_loop(), mine);
+        assert_eq!(current_task().and_then(|me| me.get_loop()), mine);
+        Ok(())
+    })?;
+    for _ in 0..2 {
+        let theirs = Some(EventLoop::clone(&other));
+        assert_eq!(
+            (future.get_loop(), task.get_loop()),
+            (theirs.clone(), theirs.clone())
+        );
+        assert_eq!(handle.get_loop(), theirs);
+        other.close()?; // and afterwards
+    }
+    let stray = create_task(async { Ok(()) });
+    assert_eq!(stray.get_loop(), None);
+    let (away, known) = (future.clone(), EventLoop::clone(&other));
+    drop((other, future, task, handle));
+    let elsewhere = std::thread::spawn(move || away.get_loop() == Some(known));
+    assert!(elsewhere.join().expect("no panic"));
     Ok(())
 }
 

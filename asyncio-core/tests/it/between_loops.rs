@@ -6,9 +6,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use asyncio_core::{
-    CancelledError, EventLoop, Exception, Future, Result, RuntimeError, Task, TimeoutError,
-    ValueError, create_local_task, create_task, current_task, gather, get_running_loop,
-    new_event_loop, run, shield, sleep, task_group, timeout, wait, wait_for,
+    CancelledError, EventLoop, Exception, Future, Result, RuntimeError, Task, TaskGroupCancelled,
+    TimeoutError, ValueError, create_local_task, create_task, current_task, gather,
+    get_running_loop, new_event_loop, run, shield, sleep, task_group, timeout, wait, wait_for,
 };
 
 use crate::support::{Alive, Counted, cancel_message, error_of, fails_with, on_threads, turns};
@@ -352,48 +352,69 @@ fn combinators_take_tasks_of_other_loops_or_say_why_not() -> Result<()> {
     other.stop()
 }
 
-/// A group's own task is on one loop and starts tasks on others: the group waits for all of them.
+/// A group's own task is on a runtime and has tasks on a loop of another thread: the group waits for
+/// all of them.
 #[test]
 fn a_group_has_tasks_on_several_loops_and_runtimes() -> Result<()> {
     let other = Elsewhere::start()?;
     for fails in [false, true] {
-        for on_a_loop in [true, false] {
-            let there = other.event_loop.clone();
-            let program = async move {
-                let ended = task_group(async |group| {
-                    let theirs = group.clone();
-                    there.call_soon_threadsafe(move || {
-                        theirs.create_task(async move {
-                            sleep(0.002).await?;
-                            if fails {
-                                return Err(ValueError::new("there").into());
-                            }
-                            Ok(())
-                        });
-                    })?;
-                    group.create_task(
-                        async move { sleep(if fails { 3600.0 } else { 0.004 }).await },
-                    );
-                    sleep(0.001).await
-                })
-                .await;
-                assert_eq!(current_task().map(|me| me.cancelling()), Some(0));
-                match ended {
-                    Ok(()) => assert!(!fails),
-                    Err(error) => {
-                        let group = error.as_group().expect("a group");
-                        assert!(fails && group.exceptions().len() == 1, "{error:?}");
-                    }
+        let there = other.event_loop.clone();
+        let program = async move {
+            let ended = task_group(async |group| {
+                let theirs = group.clone();
+                there.call_soon_threadsafe(move || {
+                    theirs.create_task(async move {
+                        sleep(0.002).await?;
+                        if fails {
+                            return Err(ValueError::new("there").into());
+                        }
+                        Ok(())
+                    });
+                })?;
+                group.create_task(async move { sleep(if fails { 3600.0 } else { 0.004 }).await });
+                sleep(0.001).await
+            })
+            .await;
+            assert_eq!(current_task().map(|me| me.cancelling()), Some(0));
+            match ended {
+                Ok(()) => assert!(!fails),
+                Err(error) => {
+                    let group = error.as_group().expect("a group");
+                    assert!(fails && group.exceptions().len() == 1, "{error:?}");
                 }
-                sleep(0).await
-            };
-            if on_a_loop {
-                run(program)?;
-            } else {
-                on_threads(2, program)?;
             }
-        }
+            sleep(0).await
+        };
+        on_threads(2, program)?;
     }
+    other.stop()
+}
+
+/// A group of a loop is that loop's: on another thread it starts nothing, says so, and can be cancelled.
+#[test]
+fn a_group_of_a_loop_starts_no_tasks_on_another_thread() -> Result<()> {
+    let other = Elsewhere::start()?;
+    let there = other.event_loop.clone();
+    run(async move {
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let ended = task_group(async |group| {
+            let theirs = group.clone();
+            there.call_soon_threadsafe(move || {
+                let refused = theirs.try_create_task(async { Ok(()) }).is_err();
+                let shown = format!("{theirs:?}");
+                theirs.cancel();
+                drop(send.send((refused, shown)));
+            })?;
+            sleep(3600).await
+        })
+        .await;
+        assert!(ended.is_err_and(|error| error.is::<TaskGroupCancelled>()));
+        let (refused, shown) = receive.await.map_err(Exception::new)?;
+        assert!(refused);
+        assert_eq!(shown, "<TaskGroup elsewhere>");
+        assert_eq!(current_task().map(|me| me.cancelling()), Some(0));
+        Ok(())
+    })?;
     other.stop()
 }
 

@@ -1,5 +1,6 @@
 //! `contextvars`, and which context runs what (`test_tasks.py`, `test_base_events.py`, PEP 567).
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use asyncio_core::{
@@ -55,6 +56,69 @@ fn a_token_outside_of_any_context_is_refused() -> Result<()> {
     let token = run_virtual(async { Ok(VAR.set(1)?) })?;
     assert!(fails_with::<ValueError, _>(VAR.reset(token)));
     Ok(())
+}
+
+/// `test_context.ContextTest.test_context_getset_4`
+#[test]
+fn a_token_of_another_context_is_refused() -> Result<()> {
+    run_virtual(async {
+        let refused = |token| {
+            let error = VAR.reset(token).expect_err("it is another's");
+            assert_eq!(
+                error.message(),
+                "the token was created in a different Context"
+            );
+        };
+        let context = Context::new();
+        let token = context.run(|| VAR.set(1))??;
+        refused(token);
+        assert_eq!(context.get(&VAR), Some(1), "and nothing is changed");
+        // A task has another context than its maker, however alike they are.
+        let mine = VAR.set(2)?;
+        let child = create_task(async move {
+            assert_eq!(VAR.get(), Some(2));
+            let theirs = VAR.set(3)?;
+            Ok((VAR.reset(mine).is_err(), theirs))
+        });
+        let (is_err, theirs) = child.await?;
+        assert!(is_err);
+        refused(theirs);
+        // So have two callbacks, even when they are called one right after the other.
+        let event_loop = get_running_loop()?;
+        let kept = Rc::new(RefCell::new(None));
+        let (setter, getter) = (Rc::clone(&kept), kept);
+        event_loop.call_soon(move || {
+            let token = VAR.set(4)?;
+            *setter.borrow_mut() = Some(token);
+            Ok::<(), RuntimeError>(())
+        })?;
+        let refused_too = event_loop.create_future();
+        let setter = refused_too.clone();
+        event_loop.call_soon(move || {
+            let token = getter.borrow_mut().take().expect("the token");
+            setter.set_result(VAR.reset(token).is_err())
+        })?;
+        assert!(refused_too.await?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_token_is_good_wherever_its_context_is_current() -> Result<()> {
+    run_virtual(async {
+        let _ = VAR.set(1)?;
+        let token = VAR.set(2)?;
+        sleep(0).await?;
+        VAR.reset(token)?;
+        assert_eq!(VAR.get(), Some(1), "in a later step");
+        let token = VAR.set(3)?;
+        let context = current_task().and_then(|me| me.get_context());
+        let context = context.expect("a task has one");
+        let helper = async move { Ok(VAR.reset(token)?) };
+        Task::builder().context(context).spawn(helper).await?;
+        assert_eq!(VAR.get(), Some(1), "in a task that shares the context");
+        Ok(())
+    })
 }
 
 /// `test_tasks.BaseTaskTests.test_context_1`
@@ -246,6 +310,48 @@ fn a_context_can_be_entered_once_at_a_time() -> Result<()> {
     })?;
     assert!(fails_with::<RuntimeError, _>(elsewhere));
     Ok(())
+}
+
+/// `test_context.ContextTest.test_context_run_7`, and who has entered a context without `run`
+#[test]
+fn a_context_in_which_something_runs_cannot_be_entered() -> Result<()> {
+    run_virtual(async {
+        let mine = || current_task().and_then(|me| me.get_context());
+        let context = mine().expect("a task has one");
+        let refused = |context: &Context| {
+            let error = context.run(|| ()).expect_err("it is entered");
+            assert_eq!(
+                error.message(),
+                "cannot enter context: it is already entered"
+            );
+        };
+        refused(&context);
+        let other = Context::new();
+        other.run(|| refused(&context))?;
+        other.run(|| refused(&mine().expect("the task's still")))?;
+        let inner = context.clone();
+        let child = Task::builder().eager_start(true);
+        child
+            .spawn(async move {
+                refused(&inner);
+                Ok(())
+            })
+            .await?;
+        let event_loop = get_running_loop()?;
+        let (theirs, done) = (Context::new(), event_loop.create_future());
+        let (inside, setter) = (theirs.clone(), done.clone());
+        event_loop.call_soon_in(&theirs, move || {
+            refused(&inside);
+            let nested = Context::new().run(|| refused(&inside));
+            assert!(nested.is_ok());
+            setter.set_result(())
+        })?;
+        done.await?;
+        // Between the steps nobody is in it.
+        let left = context.copy();
+        theirs.run(|| left.run(|| ()))??;
+        Ok(())
+    })
 }
 
 #[test]

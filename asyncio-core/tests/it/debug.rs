@@ -6,11 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use asyncio_core::{
-    Result, Runner, RuntimeError, Task, ValueError, create_task, current_task, get_running_loop,
-    new_event_loop, sleep, timeout, to_thread,
+    ExceptionContext, FutureExt, Result, Runner, RuntimeError, Task, Timeout, ValueError,
+    as_completed, create_task, current_task, ensure_future, gather, get_running_loop,
+    new_event_loop, run, shield, sleep, staggered_race, timeout, timeout_at, timeout_with,
+    to_thread, wait_for, wait_for_local,
 };
 
-use crate::support::{error_of, fails_with, turns};
+use crate::support::{Reports, error_of, fails_with, turns};
 
 /// Runs a function and returns what it logged on this thread, as "LEVEL target: message".
 fn logged(function: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
@@ -253,7 +255,7 @@ fn a_coroutine_that_is_never_awaited_is_said() -> Result<()> {
     })?;
     assert_eq!(lines.len(), 2, "{lines:#?}");
     let dropped =
-        "WARN asyncio: coroutine timeout was never awaited, in <Task pending name=\"Task-1\"";
+        "WARN asyncio: coroutine 'timeout' was never awaited, in <Task pending name=\"Task-1\"";
     assert!(lines[0].starts_with(dropped), "{}", lines[0]);
     assert!(
         lines[1].starts_with("WARN asyncio: coroutine of <Task "),
@@ -261,6 +263,150 @@ fn a_coroutine_that_is_never_awaited_is_said() -> Result<()> {
         lines[1]
     );
     assert!(lines[1].ends_with(" was never awaited"));
+    Ok(())
+}
+
+/// Each function that takes a coroutine and returns another one.
+#[test]
+fn every_coroutine_that_is_dropped_unawaited_is_named() -> Result<()> {
+    let mut place = 0;
+    let lines = logged(|| {
+        let runner = runner(true)?;
+        place = line!() + 2;
+        runner.run(async {
+            drop(wait_for(sleep(1), 1));
+            drop(wait_for_local(sleep(1), 1));
+            drop(to_thread(|| Ok(())));
+            drop(staggered_race([async || Ok(())], None));
+            drop(sleep(1).cancellable());
+            drop(timeout(1, sleep(1)));
+            drop(timeout_at(1.0, sleep(1)));
+            drop(timeout_with(1, async |_| sleep(1).await));
+            drop(Timeout::new(1).run(sleep(1)));
+            assert!(run(sleep(1)).is_err(), "a loop is running");
+            assert!(new_event_loop()?.run_until_complete(sleep(1)).is_err());
+            // Those that are awaited, and a handle, which runs by itself.
+            wait_for(sleep(0), 1).await?;
+            to_thread(|| Ok(())).await?;
+            sleep(0).cancellable().await??;
+            drop(staggered_race([async || Ok(())], None).await?);
+            let task = create_task(sleep(0));
+            assert!(new_event_loop()?.run_until_complete(task.clone()).is_err());
+            task.await
+        })?;
+        runner.close()
+    })?;
+    let mut expected = Vec::new();
+    for (name, located) in [
+        ("wait_for", true),
+        ("wait_for_local", true),
+        ("to_thread", true),
+        ("staggered_race", true),
+        ("cancellable", false),
+        ("timeout", false),
+        ("timeout", false),
+        ("timeout", false),
+        ("timeout", false),
+        ("asyncio_core::tasks::sleep::Sleep", true),
+        ("asyncio_core::tasks::sleep::Sleep", true),
+    ] {
+        let mut line = format!("WARN asyncio: coroutine '{name}' was never awaited");
+        if located {
+            let at = place + expected.len() as u32;
+            line += &format!(", created at asyncio-core/tests/it/debug.rs:{at}");
+        } else {
+            line += ", in <Task pending";
+        }
+        expected.push(line);
+    }
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(&expected) {
+        assert!(line.starts_with(expected), "{line} instead of {expected}");
+        assert!(line.contains(", in <Task pending name=\"Task-1\" spawned at "));
+    }
+    Ok(())
+}
+
+#[test]
+fn on_many_threads_too_what_is_never_awaited_is_named() -> Result<()> {
+    for debug in [true, false] {
+        let runner = Runner::builder().debug(debug).worker_threads(1).build()?;
+        let lines = runner.run(async {
+            let lines = logged(|| {
+                drop((wait_for(sleep(1), 1), timeout(1, sleep(1))));
+                Ok(())
+            })?;
+            let context = ExceptionContext::new("told", None);
+            let context = context.with_task(&current_task().expect("a task"));
+            Ok((lines, context.created_at().is_some()))
+        })?;
+        runner.close()?;
+        let names = lines.0.iter().filter_map(|line| line.split('\'').nth(1));
+        let expected: &[&str] = if debug { &["wait_for", "timeout"] } else { &[] };
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+        assert_eq!(lines.1, debug);
+    }
+    Ok(())
+}
+
+/// What is started at once is a task, which is named when it never begins.
+#[test]
+fn a_task_that_never_begins_is_named() -> Result<()> {
+    let lines = logged(|| {
+        let event_loop = new_event_loop()?;
+        event_loop.set_debug(true);
+        event_loop.set_exception_handler(Some(Box::new(|_, _| ())))?;
+        let (setter, mut left) = (event_loop.clone(), Vec::new());
+        let left = event_loop.run_until_complete(async move {
+            left.push(ensure_future(sleep(1)).handle());
+            let gathering = gather((sleep(1), sleep(1)));
+            let shielded = shield(sleep(1));
+            let completed = as_completed([sleep(1)]);
+            // Nothing has a turn after this one.
+            setter.stop();
+            drop((gathering, shielded, completed));
+            std::future::pending::<()>().await;
+            Ok(left)
+        });
+        assert!(left.is_err());
+        Ok(event_loop.close()?)
+    })?;
+    let never = lines
+        .iter()
+        .filter(|line| line.ends_with(" was never awaited"));
+    assert_eq!(never.count(), 5, "{lines:#?}");
+    Ok(())
+}
+
+/// The key `source_traceback` of Python's contexts.
+#[test]
+fn reports_tell_where_a_task_was_spawned() -> Result<()> {
+    async fn odd() -> Result<()> {
+        Err(ValueError::new("odd").into())
+    }
+    for debug in [true, false] {
+        let runner = runner(debug)?;
+        let reports = Reports::of(&runner.get_loop()?)?;
+        let place = line!() + 2;
+        let left = runner.run(async {
+            drop(create_task(odd()));
+            turns(1).await?;
+            Ok(create_task(sleep(60)))
+        })?;
+        runner.get_loop()?.close()?;
+        drop(left);
+        let reports = reports.take();
+        assert_eq!(reports.len(), 2);
+        for (number, context) in (0..).zip(&reports) {
+            let line = context.created_at().map(std::panic::Location::line);
+            assert_eq!(line, debug.then_some(place + 2 * number));
+            let text = format!(
+                "\ncreated at: asyncio-core/tests/it/debug.rs:{}",
+                place + 2 * number
+            );
+            assert_eq!(context.to_string().contains(&text), debug, "{context}");
+        }
+    }
     Ok(())
 }
 
@@ -294,7 +440,7 @@ fn an_executor_that_is_given_up_is_said() -> Result<()> {
 fn the_environment_turns_debug_mode_on() -> Result<()> {
     const CHILD: &str = "ASYNCIO_CORE_DEBUG_CHILD";
     if let Some(expected) = std::env::var_os(CHILD) {
-        let seen = asyncio_core::run(async { Ok(get_running_loop()?.get_debug()) })?;
+        let seen = run(async { Ok(get_running_loop()?.get_debug()) })?;
         assert_eq!(seen, expected == "on");
         let runner = Runner::builder().debug(false).build()?;
         assert!(!runner.get_loop()?.get_debug());

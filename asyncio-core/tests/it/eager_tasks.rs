@@ -1,16 +1,131 @@
 //! Eager tasks (`test_eager_task_factory.py`, `Task(eager_start=True)`).
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use asyncio_core::{
-    ContextVar, KeyboardInterrupt, Result, Runner, Task, TaskHandle, all_tasks, current_task,
-    get_running_loop, new_event_loop, sleep,
+    ContextVar, KeyboardInterrupt, Result, Runner, Task, TaskHandle, all_tasks, create_task,
+    current_task, eager_task_factory, gather_local, get_running_loop, new_event_loop, sleep,
+    task_group,
 };
 
 use crate::support::{Log, cancel_message, error_of, run_virtual, turns};
 
 fn eager<T: 'static>(future: impl Future<Output = Result<T>> + 'static) -> Task<T> {
     Task::builder().eager_start(true).spawn_local(future)
+}
+
+/// `test_eager_task_factory.EagerTaskFactoryLoopTests.test_eager_task_factory_set`
+#[test]
+fn a_factory_that_is_set_is_the_one_that_is_used() -> Result<()> {
+    let event_loop = new_event_loop()?;
+    assert!(event_loop.get_task_factory().is_none());
+    event_loop.set_task_factory(Some(Box::new(eager_task_factory)))?;
+    assert!(event_loop.get_task_factory().is_some());
+    event_loop.run_until_complete(async {
+        assert!(create_task(async { Ok(()) }).done());
+        let event_loop = get_running_loop()?;
+        assert!(event_loop.create_task(async { Ok(()) }).done());
+        let factory = event_loop.get_task_factory();
+        event_loop.set_task_factory(None)?;
+        assert!(event_loop.get_task_factory().is_none());
+        assert!(!create_task(async { Ok(()) }).done());
+        event_loop.set_task_factory(factory)?;
+        assert!(create_task(async { Ok(()) }).done(), "as it was before");
+        Ok(())
+    })?;
+    let elsewhere = event_loop.clone();
+    let none = std::thread::spawn(move || elsewhere.get_task_factory().is_none());
+    assert!(none.join().expect("no panic"));
+    event_loop.close()?;
+    assert!(event_loop.get_task_factory().is_none());
+    Ok(())
+}
+
+async fn awaitable_chain(depth: u32) -> Result<u32> {
+    if depth == 0 {
+        return Ok(0);
+    }
+    Ok(1 + Box::pin(awaitable_chain(depth - 1)).await?)
+}
+
+async fn recursive_taskgroups(width: u32, depth: u32) -> Result<()> {
+    if depth == 0 {
+        return Ok(());
+    }
+    task_group(async move |group| {
+        for _ in 0..width {
+            drop(group.create_local_task(Box::pin(recursive_taskgroups(width, depth - 1))));
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn recursive_gather(width: u32, depth: u32) -> Result<()> {
+    if depth == 0 {
+        return Ok(());
+    }
+    let children =
+        (0..width).map(|_| -> LocalBoxFuture { Box::pin(recursive_gather(width, depth - 1)) });
+    gather_local(children.collect::<Vec<_>>()).await.map(drop)
+}
+
+type LocalBoxFuture = std::pin::Pin<Box<dyn Future<Output = Result<()>>>>;
+
+/// How many tasks a program is made of, itself included, and how many of them were not done when they
+/// had been made.
+fn tasks_of<T: 'static>(
+    eager: bool,
+    program: impl Future<Output = Result<T>> + 'static,
+) -> Result<(T, u32, bool)> {
+    let event_loop = new_event_loop()?;
+    let count = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&count);
+    event_loop.set_task_factory(Some(Box::new(move |builder| {
+        counted.set(counted.get() + 1);
+        builder.eager_start(eager)
+    })))?;
+    let (value, turned) = event_loop.run_until_complete(async {
+        let turned = Rc::new(Cell::new(false));
+        let turn = Rc::clone(&turned);
+        get_running_loop()?.call_soon(move || turn.set(true))?;
+        let value = program.await?;
+        Ok((value, turned.get()))
+    })?;
+    event_loop.close()?;
+    Ok((value, count.get(), turned))
+}
+
+/// `test_eager_task_factory.BaseTaskCountingTests.test_awaitables_chain`
+#[test]
+fn awaiting_coroutines_makes_no_tasks() -> Result<()> {
+    for eager in [false, true] {
+        assert_eq!(tasks_of(eager, awaitable_chain(100))?, (100, 1, false));
+    }
+    Ok(())
+}
+
+/// `test_eager_task_factory.BaseTaskCountingTests.test_recursive_taskgroups`; eagerly all of them run
+/// to their end without a turn of the loop, which CPython counts as no task.
+#[test]
+fn nested_groups_are_as_many_tasks_as_children() -> Result<()> {
+    for eager in [false, true] {
+        assert_eq!(
+            tasks_of(eager, recursive_taskgroups(5, 4))?,
+            ((), 781, !eager)
+        );
+    }
+    Ok(())
+}
+
+/// `test_eager_task_factory.BaseTaskCountingTests.test_recursive_gather`
+#[test]
+fn nested_gathers_are_as_many_tasks_as_children() -> Result<()> {
+    for eager in [false, true] {
+        assert_eq!(tasks_of(eager, recursive_gather(5, 4))?, ((), 781, !eager));
+    }
+    Ok(())
 }
 
 /// `test_eager_task_factory.EagerTaskFactoryLoopTests.test_eager_completion`

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use asyncio_core::{
     CancelledError, FutureExt as _, Result, Task, create_local_task, create_task, current_task,
-    get_running_loop, run, sleep,
+    get_running_loop, run, sleep, timeout,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -741,6 +741,31 @@ fn a_future_that_begins_a_leaf_in_each_poll_is_cancelled() -> Result<()> {
         task.cancel();
         turns(5).await?;
         assert!(task.cancelled());
+        Ok(())
+    })
+}
+
+/// Who has caught the error may await something foreign in that same step: the request was answered.
+#[test]
+fn what_begins_after_the_error_was_caught_is_not_cancelled_by_it() -> Result<()> {
+    run(async {
+        let task = create_task(async {
+            let caught = sleep(1000).await;
+            assert!(caught.is_err());
+            tokio::time::sleep(Duration::from_millis(1))
+                .cancellable()
+                .await?;
+            let caught = timeout(0.001, sleep(1000)).await;
+            assert!(caught.is_err());
+            let foreign = async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Ok("waited")
+            };
+            timeout(10, foreign).await
+        });
+        turns(1).await?;
+        task.cancel();
+        assert_eq!(task.await?, "waited");
         Ok(())
     })
 }

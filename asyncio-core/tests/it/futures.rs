@@ -1,10 +1,11 @@
 //! `asyncio/futures.py`.
 
+use std::future::IntoFuture as _;
 use std::rc::Rc;
 
 use asyncio_core::{
     CancelledError, Future, InvalidStateError, Result, RuntimeError, ValueError, create_local_task,
-    get_running_loop, new_event_loop, sleep,
+    create_task, get_running_loop, new_event_loop, sleep,
 };
 
 use crate::support::{
@@ -451,4 +452,71 @@ fn setting_a_future_that_was_cancelled_meanwhile_changes_nothing() -> Result<()>
         assert_eq!(cancel_message(&error).as_deref(), Some("first"));
         Ok(())
     })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+#[test]
+fn a_future_made_by_itself_is_of_the_loop_that_runs_here() -> Result<()> {
+    run_virtual(async {
+        let future = Future::new();
+        let setter = future.clone();
+        get_running_loop()?.call_later(5, move || setter.set_result(1))?;
+        assert_eq!(future.await?, 1);
+        assert_eq!(get_running_loop()?.time(), 5.0);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_future_of_no_loop_is_set_and_asked_on_any_thread() -> Result<()> {
+    runtime().block_on(async {
+        let future = Future::<String>::default();
+        let (asked, setter) = (future.clone(), future.clone());
+        let asks = create_task(asked.into_future());
+        std::thread::spawn(move || setter.set_result("there".to_owned()))
+            .join()
+            .expect("no panic")?;
+        assert_eq!(asks.await?, "there");
+        assert_eq!(future.result()?, "there");
+        let cancelled = Future::<()>::new();
+        let asked = cancelled.clone();
+        let asks = create_task(asked.into_future());
+        cancelled.cancel();
+        assert!(asks.await.is_err_and(|error| error.is_cancelled()));
+        Ok(())
+    })
+}
+
+/// There is no thread on which they would have to be dropped.
+#[test]
+fn the_callbacks_of_a_future_of_no_loop_go_with_its_last_handle() {
+    let alive = Alive::default();
+    let held = alive.one();
+    let future = Future::<()>::new();
+    future.add_done_callback(move |_| held.touch());
+    assert_eq!(alive.count(), 1);
+    drop(future);
+    assert_eq!(alive.count(), 0);
+}
+
+#[test]
+fn a_value_nobody_waits_for_any_more_is_dropped_on_a_tokio_runtime() {
+    let alive = Alive::default();
+    let (one, two) = (alive.one(), alive.one());
+    runtime().block_on(async {
+        let (first, second) = (Future::new(), Future::new());
+        let setters = (first.clone(), second.clone());
+        drop(asyncio_core::shield(first));
+        drop(asyncio_core::gather((second,)));
+        setters.0.set_result(one).expect("it is pending");
+        setters.1.set_result(two).expect("it is pending");
+    });
+    assert_eq!(alive.count(), 0);
 }

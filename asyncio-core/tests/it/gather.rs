@@ -2,7 +2,7 @@
 
 use asyncio_core::{
     CancelledError, Future, Result, RuntimeError, Task, ValueError, create_local_task, create_task,
-    gather, gather_iter, gather_local, get_running_loop, new_event_loop, sleep,
+    gather, gather_iter, gather_local, get_running_loop, new_event_loop, sleep, timeout,
 };
 
 use crate::support::{Reports, cancel_message, on_small_stack, run_virtual, turns};
@@ -336,4 +336,82 @@ fn the_error_of_a_cancelled_child_is_left_for_whoever_awaits_it() -> Result<()> 
         );
         Ok(())
     })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// Gathers a future while another thread sets it, at about the same moment.
+fn set_meanwhile<T: Send + 'static>(
+    gathered: impl Fn(Future<u32>) -> Future<T>,
+    check: impl Fn(Result<T>) -> bool,
+) {
+    let (sender, futures) = std::sync::mpsc::channel::<(usize, Future<u32>)>();
+    let setter = std::thread::spawn(move || {
+        for (round, future) in futures {
+            spin(round % 61);
+            future.set_result(7).expect("it is pending");
+        }
+    });
+    runtime().block_on(async {
+        for round in 0..60_000 {
+            let future = Future::new();
+            sender.send((round, future.clone())).expect("it listens");
+            spin(round % 67);
+            let result = timeout(30, gathered(future)).await;
+            assert!(check(result), "in round {round}");
+        }
+    });
+    drop(sender);
+    setter.join().expect("no panic");
+}
+
+/// Takes a moment, longer ones by steps that two threads do not have in common.
+fn spin(steps: usize) {
+    (0..steps * 20).for_each(|_| std::hint::spin_loop());
+}
+
+#[test]
+fn a_child_that_ends_on_another_thread_while_it_is_gathered_is_counted() {
+    set_meanwhile(
+        |future| gather((future,)).into_future(),
+        |result| result.is_ok_and(|(value,)| value == 7),
+    );
+}
+
+#[test]
+fn a_child_that_ends_on_another_thread_is_among_the_results() {
+    set_meanwhile(
+        |future| gather((future,)).return_exceptions(),
+        |results| results.is_ok_and(|(result,)| result.is_ok_and(|value| value == 7)),
+    );
+}
+
+/// On a tokio runtime a future that is cancelled tells whoever gathers it at once, while the request is
+/// still on its way.
+#[test]
+fn a_request_is_raised_where_the_children_tell_of_their_end_at_once() {
+    runtime().block_on(async {
+        let (first, second) = (Future::<u32>::new(), Future::<u32>::new());
+        let gathering = gather((first.clone(), second.clone())).return_exceptions();
+        assert!(gathering.cancel());
+        assert!(first.cancelled() && second.cancelled());
+        assert!(gathering.await.is_err_and(|error| error.is_cancelled()));
+
+        let refuses = create_task(async {
+            let _refused = sleep(3600).await;
+            Ok(1)
+        });
+        let future = Future::<u32>::new();
+        let gathering = gather((refuses, future.clone())).return_exceptions();
+        sleep(0.001).await.expect("nobody cancels");
+        gathering.cancel_with_message("enough");
+        let error = gathering.await.expect_err("it was cancelled");
+        assert_eq!(cancel_message(&error).as_deref(), Some("enough"));
+    });
 }

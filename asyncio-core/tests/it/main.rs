@@ -21,13 +21,17 @@ mod exceptions;
 mod foreign;
 mod futures;
 mod gather;
+mod group_models;
 mod limits;
 mod mistakes;
 mod misuse;
 mod outliving;
+#[cfg(all(unix, feature = "process-pool"))]
+mod processes;
 mod reports;
 mod runners;
 mod shield;
+mod shuffle;
 #[cfg(unix)]
 mod signals;
 mod staggered;

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use asyncio_core::{
     Context, ContextVar, EventLoop, Exception, ExceptionContext, Future, KeyboardInterrupt, Result,
-    RuntimeError, SystemExit, Task, ValueError, create_local_task, create_task, get_running_loop,
-    new_event_loop, run, sleep,
+    Runner, RuntimeError, SystemExit, Task, ValueError, create_local_task, create_task,
+    get_running_loop, new_event_loop, run, sleep,
 };
 
 use crate::support::{Alive, Log, Reports, error_of, run_virtual, turns};
@@ -199,6 +199,170 @@ fn the_handler_is_given_its_loop_and_may_use_it() -> Result<()> {
         ["Exception in callback", "scheduled by the handler"]
     );
     event_loop.close()?;
+    Ok(())
+}
+
+static NAME: ContextVar<&str> = ContextVar::with_default("name", "foo");
+
+/// What `NAME` was whenever the running loop's handler was called, and the task that was current.
+fn names_in_the_handler() -> Result<Rc<RefCell<Vec<String>>>> {
+    let names = Rc::new(RefCell::new(Vec::new()));
+    let told = Rc::clone(&names);
+    get_running_loop()?.set_exception_handler(Some(Box::new(move |_, context| {
+        let name = NAME.get().unwrap_or("unset");
+        told.borrow_mut()
+            .push(format!("{name}: {}", context.message()));
+        // What it changes there is kept, for it is no copy.
+        let _ = NAME.set("handled");
+    })))?;
+    Ok(names)
+}
+
+/// `test_futures2.FutureTests.test_task_exc_handler_correct_context`
+#[test]
+fn the_handler_runs_in_the_context_of_the_failed_task() -> Result<()> {
+    run(async {
+        let names = names_in_the_handler()?;
+        drop(create_task::<(), _>(async {
+            let _ = NAME.set("bar")?;
+            Err(boom())
+        }));
+        sleep(0).await?;
+        assert_eq!(names.take(), ["bar: Task exception was never retrieved"]);
+        assert_eq!(NAME.get(), Some("foo"), "nobody else's is changed");
+        let context = Context::new();
+        context.run(|| NAME.set("given").map(drop))??;
+        let task = Task::builder().context(context.clone());
+        drop(task.spawn::<(), _>(async { Err(boom()) }));
+        sleep(0).await?;
+        assert_eq!(names.take(), ["given: Task exception was never retrieved"]);
+        assert_eq!(context.get(&NAME), Some("handled"));
+        Ok(())
+    })
+}
+
+/// `test_futures2.FutureTests.test_handle_exc_handler_correct_context`
+#[test]
+fn the_handler_runs_in_the_context_of_the_failed_callback() -> Result<()> {
+    run(async {
+        let names = names_in_the_handler()?;
+        let event_loop = get_running_loop()?;
+        let fail = || {
+            let _ = NAME.set("bar")?;
+            Err::<(), _>(boom())
+        };
+        let message = "bar: Exception in callback";
+        event_loop.call_soon(fail)?;
+        sleep(0).await?;
+        assert_eq!(names.take(), [message]);
+        event_loop.call_soon(move || -> () {
+            let _ = fail();
+            panic!("in a callback");
+        })?;
+        event_loop.call_later(0, fail)?;
+        turns(2).await?;
+        assert_eq!(names.take(), [message; 2]);
+        let future = event_loop.create_future();
+        future.add_done_callback(move |_| fail());
+        future.set_result(())?;
+        sleep(0).await?;
+        assert_eq!(names.take(), [message]);
+        Ok(())
+    })
+}
+
+#[test]
+fn on_many_threads_the_handler_has_the_context_of_what_failed() -> Result<()> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let runner = Runner::builder().worker_threads(2);
+    let runner = runner.exception_handler(move |context| {
+        // Nobody listens once the test has failed.
+        let _ = sender.send(format!(
+            "{}: {}",
+            NAME.get().unwrap_or(""),
+            context.message()
+        ));
+    });
+    let runner = runner.build()?;
+    runner.run(async {
+        drop(create_task::<(), _>(async {
+            let _ = NAME.set("bar")?;
+            Err(boom())
+        }));
+        let task = create_task(async { Ok(()) });
+        let _ = NAME.set("spam")?;
+        task.add_done_callback(|_| Err::<(), _>(boom()));
+        task.await
+    })?;
+    runner.close()?;
+    let mut told: Vec<String> = receiver.try_iter().collect();
+    told.sort_unstable();
+    let expected = [
+        "bar: Task exception was never retrieved",
+        "spam: Exception in callback",
+    ];
+    assert_eq!(told, expected);
+    Ok(())
+}
+
+/// A future has no context, and neither has what a program reports by itself.
+#[test]
+fn the_handler_runs_in_the_current_context_where_there_is_no_other() -> Result<()> {
+    run(async {
+        let names = names_in_the_handler()?;
+        let _ = NAME.set("mine")?;
+        let event_loop = get_running_loop()?;
+        event_loop.create_future::<()>().set_exception(boom())?;
+        let lost = "Future exception was never retrieved";
+        assert_eq!(names.take(), [format!("mine: {lost}")]);
+        assert_eq!(NAME.get(), Some("handled"));
+        let context = ExceptionContext::new("told", None);
+        event_loop.call_exception_handler(&context);
+        assert_eq!(names.take(), ["handled: told"]);
+        let other = create_task(async {
+            let _ = NAME.set("other")?;
+            sleep(1).await
+        });
+        sleep(0).await?;
+        let of_other = context.with_task(&other.handle().expect("a task"));
+        assert_eq!(of_other.task_name(), Some("Task-2"));
+        event_loop.call_exception_handler(&of_other);
+        assert_eq!(names.take(), ["other: told"]);
+        other.cancel();
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_reported_of_a_task_at_the_end_has_its_context() -> Result<()> {
+    let event_loop = new_event_loop()?;
+    let names = event_loop.run_until_complete(async {
+        let names = names_in_the_handler()?;
+        drop(create_task(async {
+            let _ = NAME.set("left")?;
+            sleep(1).await
+        }));
+        sleep(0).await?;
+        Ok(names)
+    })?;
+    event_loop.close()?;
+    assert_eq!(
+        names.take(),
+        ["left: Task was destroyed but it is pending!"]
+    );
+    let runner = Runner::new()?;
+    let names = runner.run(async {
+        let names = names_in_the_handler()?;
+        drop(create_task(async {
+            let _ = NAME.set("hangs")?;
+            sleep(60).await.map_err(|_| boom())
+        }));
+        sleep(0).await?;
+        Ok(names)
+    })?;
+    runner.close()?;
+    let message = "hangs: unhandled exception during asyncio.run() shutdown";
+    assert_eq!(names.take(), [message]);
     Ok(())
 }
 
@@ -430,6 +594,54 @@ fn a_handler_that_fails_is_reported_by_the_default_one_with_what_it_was_told() -
 }
 
 /// A subscriber elsewhere is no subscriber here: what nobody hears still goes to standard error.
+/// `test_base_events.BaseEventLoopTests.test_default_exc_handler_broken`
+#[test]
+fn a_default_handler_that_fails_harms_nobody() -> Result<()> {
+    struct Broken;
+    impl tracing::Subscriber for Broken {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            panic!("spam");
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+    if is_child() {
+        return tracing::subscriber::with_default(Broken, || {
+            run(async {
+                let event_loop = get_running_loop()?;
+                event_loop.call_soon(|| Err::<(), _>(boom()))?;
+                sleep(0).await?;
+                event_loop.set_exception_handler(Some(Box::new(|_, _| panic!("ham"))))?;
+                event_loop.call_soon(|| Err::<(), _>(ValueError::new("eggs")))?;
+                sleep(0).await
+            })
+        });
+    }
+    let text = standard_error_of("reports::a_default_handler_that_fails_harms_nobody")?;
+    assert_eq!(
+        text.matches("Exception in default exception handler")
+            .count(),
+        3,
+        "{text}"
+    );
+    for told in [
+        "ValueError(\"boom\")",
+        "PanicError { message: \"ham\" }",
+        "ValueError(\"eggs\")",
+    ] {
+        assert_eq!(text.matches(told).count(), 1, "{text}");
+    }
+    Ok(())
+}
+
 #[test]
 fn an_error_is_not_lost_to_a_subscriber_of_another_thread() -> Result<()> {
     if is_child() {

@@ -191,7 +191,8 @@ fn a_task_that_is_made_during_the_clean_up_goes_with_the_loop() -> Result<()> {
 }
 
 /// `test_runners.RunnerTests.test_run`, `test_runners.RunnerTests.test_explicit_close`,
-/// `test_runners.RunnerTests.test_double_close`
+/// `test_runners.RunnerTests.test_double_close`,
+/// `test_runners.RunnerTests.test_second_with_block_raises`
 #[test]
 fn a_closed_runner_runs_nothing() -> Result<()> {
     let runner = Runner::new()?;

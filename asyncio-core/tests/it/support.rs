@@ -39,6 +39,11 @@ impl Log {
         self.0.borrow_mut().push(entry.into());
     }
 
+    /// How much has happened.
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     /// What happened so far; the log is empty afterwards.
     pub(crate) fn take(&self) -> Vec<String> {
         self.0.take()

@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use asyncio_core::{
-    Result, Task, TaskHandle, create_local_task, create_task, get_running_loop, new_event_loop,
-    run, sleep,
+    InvalidStateError, Result, Task, TaskHandle, create_local_task, create_task, get_running_loop,
+    new_event_loop, run, sleep,
 };
 
-use crate::support::{Alive, turns};
+use crate::support::{Alive, fails_with, turns};
 
 fn joined<T>(thread: thread::JoinHandle<T>) -> T {
     thread.join().expect("the thread does not panic")
@@ -392,6 +392,44 @@ fn a_loop_that_sleeps_for_long_is_woken_by_every_kind_of_message() -> Result<()>
         assert!(joined(thread));
         assert!(start.elapsed() < Duration::from_secs(5));
         drop(event_loop);
+        Ok(())
+    })
+}
+
+/// A value is cloned outside of the lock under which it lies.
+#[test]
+fn a_result_that_is_being_cloned_is_there_for_others_too() -> Result<()> {
+    /// Takes its time to be cloned, and may ask for the very result meanwhile.
+    struct Slow(Arc<Mutex<Option<Task<Slow>>>>);
+    impl Clone for Slow {
+        fn clone(&self) -> Self {
+            let itself = self.0.lock().expect("not poisoned").clone();
+            if let Some(itself) = itself {
+                assert!(fails_with::<InvalidStateError, _>(
+                    itself.result().map(|_| ())
+                ));
+            }
+            thread::sleep(Duration::from_millis(5));
+            Self(Arc::clone(&self.0))
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()?;
+    runtime.block_on(async {
+        let itself = Arc::default();
+        let value = Slow(Arc::clone(&itself));
+        let task = create_task(async move { Ok(value) });
+        let others = [(); 3].map(|()| {
+            let task = task.clone();
+            create_task(async move { task.await.map(|_| ()) })
+        });
+        for other in others {
+            other.await?;
+        }
+        *itself.lock().expect("not poisoned") = Some(task.clone());
+        assert!(task.result().is_ok());
+        itself.lock().expect("not poisoned").take();
         Ok(())
     })
 }

@@ -30,7 +30,7 @@ fn held() -> (Sender<()>, impl FnOnce() -> Result<()> + Send + 'static) {
     })
 }
 
-/// `test_threads.ToThreadTests.test_to_thread`, `test_to_thread_args_kwargs`
+/// `test_threads.ToThreadTests.test_to_thread`, `test_threads.ToThreadTests.test_to_thread_args_kwargs`
 #[test]
 fn the_result_of_a_function_on_another_thread_comes_back() -> Result<()> {
     let base = 40;
@@ -183,7 +183,8 @@ fn a_hundred_thousand_calls_come_back_in_order_on_few_threads() -> Result<()> {
     Ok(())
 }
 
-/// `test_base_events.BaseEventLoopTests.test_set_default_executor`
+/// `test_base_events.BaseEventLoopTests.test_set_default_executor`; what is no thread pool is refused
+/// by its type (`test_base_events.BaseEventLoopTests.test_set_default_executor_error`).
 #[test]
 fn the_default_executor_is_the_one_that_was_set() -> Result<()> {
     run(async {

@@ -1,12 +1,15 @@
 //! `timeout`: CPython's `test_timeouts` and what Rust adds.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use asyncio_core::{
     ExceptionGroup, Result, RuntimeError, Timeout, TimeoutError, ValueError, create_local_task,
     create_task, current_task, get_running_loop, sleep, task_group, timeout, timeout_at,
     timeout_with,
 };
 
-use crate::support::{Alive, run_virtual, turns};
+use crate::support::{Alive, error_of, run_virtual, turns};
 
 fn now() -> f64 {
     get_running_loop().map_or(f64::NAN, |event_loop| event_loop.time())
@@ -365,4 +368,34 @@ fn what_follows_such_a_limit_is_left_alone() -> Result<()> {
         assert_eq!((first, second), (7, 8));
         Ok(())
     })
+}
+
+/// On a tokio runtime every scope looks at its own timer, one within the other; but the request is one,
+/// and it is delivered to what is inside of all of them.
+#[test]
+fn scopes_whose_time_is_over_at_once_cancel_what_is_inside_and_drop_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&log);
+        let task = create_task(async move {
+            let cleans_up = async {
+                let slept = sleep(3600).await;
+                theirs.lock().expect("no panic").push("cancelled");
+                // It is one request, so that this is not cancelled as well.
+                sleep(0.001).await?;
+                theirs.lock().expect("no panic").push("cleaned up");
+                slept
+            };
+            timeout(0.001, timeout(0.001, timeout(0.001, cleans_up))).await
+        });
+        sleep(0).await.expect("nobody cancels");
+        // Nothing else runs meanwhile, and then all three are due.
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(error_of(task.await).is::<TimeoutError>());
+        assert_eq!(*log.lock().expect("no panic"), ["cancelled", "cleaned up"]);
+    });
 }

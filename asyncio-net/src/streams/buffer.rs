@@ -2,26 +2,29 @@
 
 /// The bytes that were fed and not read yet.
 #[derive(Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     /// What lies before was taken already.
     start: usize,
 }
 
+/// So much memory an empty buffer may keep.
+const IDLE: usize = 512;
+
 impl Buffer {
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.start
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn extend(&mut self, data: &[u8]) {
+    pub(crate) fn extend(&mut self, data: &[u8]) {
         // Moved at most once for every byte that was taken.
         if self.start > self.len() {
             self.bytes.drain(..self.start);
@@ -30,8 +33,28 @@ impl Buffer {
         self.bytes.extend_from_slice(data);
     }
 
+    /// Adds bytes that came into a vector of their own, which is given back empty, if it was not kept.
+    pub(crate) fn receive(&mut self, mut data: Vec<u8>) -> Vec<u8> {
+        if self.is_empty() && data.len() >= data.capacity() / 2 {
+            self.start = 0;
+            self.bytes = data;
+            return Vec::new();
+        }
+        self.extend(&data);
+        data.clear();
+        data
+    }
+
+    /// Gives memory back that an idle connection does not need.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() && self.bytes.capacity() > IDLE {
+            self.bytes = Vec::new();
+            self.start = 0;
+        }
+    }
+
     /// Drops so many bytes, or all if there are fewer.
-    pub(super) fn skip(&mut self, count: usize) {
+    pub(crate) fn skip(&mut self, count: usize) {
         self.start += count.min(self.len());
         if self.is_empty() {
             self.clear();
@@ -39,7 +62,7 @@ impl Buffer {
     }
 
     /// Takes so many bytes, or all if there are fewer.
-    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         if count >= self.len() && self.start == 0 {
             return std::mem::take(&mut self.bytes);
         }
@@ -48,11 +71,11 @@ impl Buffer {
         taken
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<u8> {
+    pub(crate) fn take_all(&mut self) -> Vec<u8> {
         self.take(self.len())
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
     }

@@ -3,20 +3,23 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use asyncio_core::waiting::{Waiter, Wakeup};
 use asyncio_core::{Exception, Result, RuntimeError, ValueError};
 
 use super::buffer::Buffer;
+use super::source::{Ended, Filled, Source};
 use crate::exceptions::{IncompleteReadError, LimitOverrunError};
 
 /// The end of a stream that bytes are read from (`asyncio.StreamReader`).
 ///
-/// Whoever has the bytes feeds them in, and one task at a time reads them. They stay in the reader
-/// until a read returns them.
+/// Of a connection it reads what comes from the socket, whenever a task waits for it: nothing is read
+/// ahead, and no task runs for it. Or whoever has the bytes feeds them in. One task at a time reads
+/// them, and they stay in the reader until a read returns them.
 ///
-/// A clone is the same reader.
+/// A clone is the same reader. It is also tokio's [`AsyncRead`](tokio::io::AsyncRead), and
+/// [`lines`](Self::lines) is a stream.
 ///
 /// ```
 /// use asyncio_core::{Result, create_task, run};
@@ -61,6 +64,12 @@ struct State {
     last_wait: u64,
     /// Counts what was fed, so that a reader sees whether something came before it waits.
     fed: u64,
+    /// Where more comes from, if from anywhere but `feed_data`.
+    source: Option<Source>,
+    /// Who polls for more by tokio's trait.
+    poller: Option<Waker>,
+    /// How often the source had something at once, since a task has waited for it.
+    at_once: u32,
 }
 
 /// What is found in the buffer, or the number of times that something had been fed to it by then.
@@ -70,7 +79,11 @@ enum Look<T> {
 }
 
 /// As in Python: 64 KiB.
-const DEFAULT_LIMIT: usize = 1 << 16;
+pub(crate) const DEFAULT_LIMIT: usize = 1 << 16;
+
+/// So often a reader may have more at once before others have a turn. (The loop is excluded from
+/// tokio's own budget.)
+const AT_ONCE: u32 = 64;
 
 impl StreamReader {
     /// A reader whose limit is 64 KiB.
@@ -97,6 +110,61 @@ impl StreamReader {
                 limit,
                 state: Mutex::default(),
             }),
+        }
+    }
+
+    /// Has it read from this from now on.
+    pub(crate) fn set_source(&self, source: Source) {
+        let (before, woken) = {
+            let mut state = self.state();
+            (state.source.replace(source), state.wake(None))
+        };
+        drop(before);
+        // Who waits goes on, and reads from it.
+        wake(woken);
+    }
+
+    /// Has it read no more; who waits goes on waiting, for what is fed.
+    pub(crate) fn take_source(&self) -> Option<Source> {
+        self.state().source.take()
+    }
+
+    /// All that was read already.
+    #[cfg(feature = "tls")]
+    pub(crate) fn take_buffered(&self) -> Vec<u8> {
+        self.state().buffer.take_all()
+    }
+
+    /// Polls for more, by tokio's trait; `None` once there is an end.
+    pub(super) fn poll_bytes<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut look: impl FnMut(&mut Buffer) -> R,
+    ) -> Poll<Result<Option<R>>> {
+        loop {
+            let ended = {
+                let mut state = self.state();
+                if !state.buffer.is_empty() {
+                    return Poll::Ready(Ok(Some(look(&mut state.buffer))));
+                }
+                if let Some(exception) = &state.exception {
+                    return Poll::Ready(Err(exception.clone()));
+                }
+                if state.eof {
+                    return Poll::Ready(Ok(None));
+                }
+                match state.poll_fill(cx) {
+                    Poll::Ready(ended) => ended,
+                    Poll::Pending => {
+                        // tokio's own waker, or a task's: neither runs a user's code when dropped.
+                        state.poller = Some(cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                }
+            };
+            if let Some(ended) = ended {
+                ended.tell();
+            }
         }
     }
 
@@ -219,6 +287,9 @@ impl StreamReader {
     ///
     /// Nothing is lost when it is cancelled or dropped.
     pub async fn readline(&self) -> Result<Vec<u8>> {
+        if let Some(line) = self.line_nowait() {
+            return Ok(line);
+        }
         let error = match self.readuntil(b"\n").await {
             Ok(line) => return Ok(line),
             Err(error) => error,
@@ -317,6 +388,17 @@ impl StreamReader {
         .await
     }
 
+    /// The next line, if all of it is there already.
+    pub(super) fn line_nowait(&self) -> Option<Vec<u8>> {
+        let mut state = self.state();
+        if state.exception.is_some() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', state.buffer.as_slice())?;
+        // What is too long is for `readline` to complain of.
+        (end <= self.shared.limit).then(|| state.buffer.take(end + 1))
+    }
+
     async fn read_to_end(&self) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         loop {
@@ -335,8 +417,9 @@ impl StreamReader {
         }
         let mut waited = false;
         self.until(|_, state| {
-            // Woken, it returns what there is, be it nothing.
-            let ready = waited || state.eof || !state.buffer.is_empty();
+            // Woken by who feeds it, it returns what there is, be it nothing.
+            let fed = waited && state.source.is_none();
+            let ready = fed || state.eof || !state.buffer.is_empty();
             waited = true;
             Ok(ready.then(|| state.buffer.take(n)))
         })
@@ -419,9 +502,50 @@ impl State {
     #[must_use]
     fn wake(&mut self, exception: Option<Exception>) -> Option<Wakeup> {
         self.fed += 1;
+        if let Some(poller) = self.poller.take() {
+            // tokio's own, or a task's: it schedules, and calls nobody.
+            poller.wake();
+        }
         let (wait, wakeup) = self.waiter.take()?;
         self.woken.push((wait, exception));
         Some(wakeup)
+    }
+
+    /// Whether the source may be read before the task has waited. Counts.
+    const fn may_be_read(&mut self) -> bool {
+        if self.source.is_none() {
+            return true;
+        }
+        if self.at_once < AT_ONCE {
+            self.at_once += 1;
+            return true;
+        }
+        self.at_once = 0;
+        false
+    }
+
+    /// Reads once from where more comes from; what the source ended with, if it did.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
+        let Some(source) = &mut self.source else {
+            return Poll::Pending;
+        };
+        let Poll::Ready(filled) = source.poll_fill(cx, &mut self.buffer) else {
+            self.at_once = 0;
+            return Poll::Pending;
+        };
+        self.fed += 1;
+        Poll::Ready(match filled {
+            Filled::More => None,
+            Filled::End => {
+                self.eof = true;
+                self.source = None;
+                None
+            }
+            Filled::Failed(error) => {
+                self.exception = Some(error.clone());
+                self.source.take().map(|source| source.ended(error))
+            }
+        })
     }
 
     /// What a wait was woken with, if it was.
@@ -455,14 +579,12 @@ fn find(buffer: &[u8], separators: &[&[u8]], offset: usize) -> Option<(usize, us
 
 fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     match needle {
-        [byte] => haystack.iter().position(|there| there == byte),
-        _ => haystack
-            .windows(needle.len())
-            .position(|window| window == needle),
+        [byte] => memchr::memchr(*byte, haystack),
+        _ => memchr::memmem::find(haystack, needle),
     }
 }
 
-/// Waits until something is fed (`_wait_for_data`).
+/// Waits until something is fed, or comes from the source (`_wait_for_data`).
 struct WaitForData<'a> {
     shared: &'a Shared,
     /// How often something had been fed when the reader looked.
@@ -481,10 +603,14 @@ impl<'a> WaitForData<'a> {
         }
     }
 
-    fn start(&mut self, cx: &Context<'_>) -> Poll<Result<()>> {
+    fn start(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if self.shared.lock().waiter.is_some() {
             let error = "read called while another coroutine is already waiting for incoming data";
             return Poll::Ready(Err(RuntimeError::new(error).into()));
+        }
+        let may_be_read = self.shared.lock().may_be_read();
+        if may_be_read && let Poll::Ready(read) = self.poll_source(cx) {
+            return Poll::Ready(read);
         }
         // Begun while nothing is locked, for it may clone somebody else's waker.
         let wakeup = self.waiter.begin(cx);
@@ -499,7 +625,23 @@ impl<'a> WaitForData<'a> {
         state.last_wait += 1;
         self.wait = Some(state.last_wait);
         state.waiter = Some((state.last_wait, wakeup));
+        // One that had more at once too often has its turn again after the others.
+        let woken = if may_be_read { None } else { state.wake(None) };
+        state.buffer.release();
+        drop(state);
+        wake(woken);
         Poll::Pending
+    }
+
+    /// Reads from where more comes from, if that is anywhere.
+    fn poll_source(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.shared.lock();
+        let ended = ready!(state.poll_fill(cx));
+        drop(state);
+        let Some(ended) = ended else {
+            return Poll::Ready(Ok(()));
+        };
+        Poll::Ready(Err(ended.tell()))
     }
 
     /// The wait was woken, or is polled elsewhere than where it began and goes on there.
@@ -538,7 +680,13 @@ impl Future for WaitForData<'_> {
         let Some(wait) = this.wait else {
             return this.start(cx);
         };
-        let woken = ready!(this.waiter.poll(cx));
+        let Poll::Ready(woken) = this.waiter.poll(cx) else {
+            let read = ready!(this.poll_source(cx));
+            this.wait = None;
+            this.leave(wait);
+            this.waiter.give_up();
+            return Poll::Ready(read);
+        };
         this.wait = None;
         match woken {
             Ok(()) => this.go_on(wait, cx),

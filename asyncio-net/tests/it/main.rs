@@ -2,5 +2,17 @@
 //!
 //! A test that ports one of CPython's names it in its doc comment, as `test_streams.StreamTests.test_read`.
 
+mod auto_traits;
+#[cfg(feature = "tls")]
+mod peers;
 mod reader;
 mod reader_model;
+mod reliability;
+mod server;
+mod sockets;
+mod streams;
+mod subprocess;
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
+mod transports;

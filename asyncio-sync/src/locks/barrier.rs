@@ -1,13 +1,13 @@
 //! `Barrier` (`asyncio/locks.py`).
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use asyncio_core::waiting::Mutex;
 use asyncio_core::{Result, ValueError};
 
 use super::condition::Condition;
 use crate::exceptions::BrokenBarrierError;
-use crate::waiters::lock;
 
 /// A point that so many tasks have to reach before any of them goes on (`asyncio.Barrier`).
 ///
@@ -105,7 +105,7 @@ impl Barrier {
         // It leaves before the guard does.
         let arrival = Arrival::new(&self.shared);
         if arrival.index + 1 == self.shared.parties {
-            lock(&self.shared.state).phase = Phase::Draining;
+            self.shared.state.lock().phase = Phase::Draining;
             condition.notify_all()?;
         } else {
             condition
@@ -162,7 +162,7 @@ impl Barrier {
     /// How many tasks wait for the others; none while those of a round are leaving.
     #[must_use]
     pub fn n_waiting(&self) -> usize {
-        let state = lock(&self.shared.state);
+        let state = self.shared.state.lock();
         match state.phase {
             Phase::Filling => state.count,
             Phase::Draining | Phase::Resetting | Phase::Broken => 0,
@@ -176,13 +176,13 @@ impl Barrier {
     }
 
     fn phase(&self) -> Phase {
-        lock(&self.shared.state).phase
+        self.shared.state.lock().phase
     }
 
     async fn change(&self, change: impl FnOnce(&mut State)) -> Result<()> {
         let condition = &self.shared.condition;
         let _guard = condition.guard().await?;
-        change(&mut lock(&self.shared.state));
+        change(&mut self.shared.state.lock());
         condition.notify_all()?;
         Ok(())
     }
@@ -209,7 +209,7 @@ struct Arrival<'a> {
 
 impl<'a> Arrival<'a> {
     fn new(shared: &'a Shared) -> Self {
-        let mut state = lock(&shared.state);
+        let mut state = shared.state.lock();
         let index = state.count;
         state.count += 1;
         Self { shared, index }
@@ -219,7 +219,7 @@ impl<'a> Arrival<'a> {
 impl Drop for Arrival<'_> {
     fn drop(&mut self) {
         let is_last = {
-            let mut state = lock(&self.shared.state);
+            let mut state = self.shared.state.lock();
             state.count -= 1;
             if state.count == 0 && matches!(state.phase, Phase::Draining | Phase::Resetting) {
                 state.phase = Phase::Filling;

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 
+use asyncio_core::waiting::Mutex;
 use asyncio_core::{CancelledError, Result, RuntimeError};
 
-use super::lock::{Lock, LockGuard};
-use crate::waiters::{End, Request, WaitList, Waiting, Wakes, lock};
+use super::lock::{Lock, LockGuard, OwnedLockGuard};
+use crate::waiters::{End, Request, WaitList, Waiting, Wakes};
 
 /// Waiting, under a lock, for what another task changes under the same lock (`asyncio.Condition`).
 ///
@@ -95,6 +96,19 @@ impl Condition {
     /// When it is cancelled or dropped, its place in the line is lost and nothing else.
     pub async fn guard(&self) -> Result<LockGuard<'_>, CancelledError> {
         self.lock.guard().await
+    }
+
+    /// As [`guard`](Self::guard), with a guard that may go to another task; see [`Lock::guard_owned`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`guard`](Self::guard).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`guard`](Self::guard).
+    pub async fn guard_owned(&self) -> Result<OwnedLockGuard, CancelledError> {
+        self.lock.guard_owned().await
     }
 
     /// Releases the lock; see [`Lock::release`].
@@ -206,7 +220,7 @@ impl Condition {
     pub(super) fn wake(&self, count: usize) {
         let mut wakes = Wakes::default();
         {
-            let mut waiters = lock(&self.waiters);
+            let mut waiters = self.waiters.lock();
             let mut left = count;
             while left > 0 && waiters.0.wake_next(&mut wakes) {
                 left -= 1;
@@ -219,7 +233,7 @@ impl Condition {
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.lock.state_name();
-        match lock(&self.waiters).0.len() {
+        match self.waiters.lock().0.len() {
             0 => write!(f, "<Condition [{name}]>"),
             waiters => write!(f, "<Condition [{name}, waiters:{waiters}]>"),
         }

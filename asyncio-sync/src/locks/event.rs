@@ -1,11 +1,12 @@
 //! `Event` (`asyncio/locks.py`).
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use asyncio_core::CancelledError;
+use asyncio_core::waiting::Mutex;
 
-use crate::waiters::{End, Request, WaitList, Waiting, Wakes, lock};
+use crate::waiters::{End, Request, WaitList, Waiting, Wakes};
 
 /// A flag that tasks wait for (`asyncio.Event`).
 ///
@@ -52,14 +53,14 @@ impl Event {
     /// Whether the flag is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        lock(&self.state).set
+        self.state.lock().set
     }
 
     /// Sets the flag and wakes all who wait for it.
     pub fn set(&self) {
         let mut wakes = Wakes::default();
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if !state.set {
                 state.set = true;
                 state.waiters.wake_all(&mut wakes);
@@ -70,7 +71,7 @@ impl Event {
 
     /// Clears the flag: who comes now waits for the next [`set`](Self::set).
     pub fn clear(&self) {
-        lock(&self.state).set = false;
+        self.state.lock().set = false;
     }
 
     /// Waits until the flag is set; returns at once if it is.
@@ -89,7 +90,7 @@ impl Event {
 
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let name = if state.set { "set" } else { "unset" };
         match state.waiters.len() {
             0 => write!(f, "<Event [{name}]>"),

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use asyncio_core::waiting::Mutex;
 use asyncio_core::{CancelledError, RuntimeError};
 
-use crate::waiters::{End, Request, WaitList, Waiting, Wakes, lock};
+use crate::waiters::{End, Request, WaitList, Waiting, Wakes};
 
 /// A mutual exclusion for tasks (`asyncio.Lock`).
 ///
@@ -98,7 +99,7 @@ impl Lock {
     pub async fn acquire(&self) -> Result<(), CancelledError> {
         // The usual case, in which there is no future to set up.
         if Acquire::<()>::new()
-            .take_free(&mut lock(&self.state))
+            .take_free(&mut self.state.lock())
             .is_some()
         {
             return Ok(());
@@ -116,7 +117,7 @@ impl Lock {
     pub fn release(&self) -> Result<(), RuntimeError> {
         let mut wakes = Wakes::default();
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if !state.locked {
                 return Err(RuntimeError::new("the lock is not acquired"));
             }
@@ -130,7 +131,7 @@ impl Lock {
 
     /// The number of the acquisition that holds the lock.
     pub(crate) fn holder(&self) -> Option<u64> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         state.locked.then_some(state.serial)
     }
 
@@ -171,19 +172,56 @@ impl<T> Lock<T> {
     /// When it is cancelled or dropped, its place in the line is lost and nothing else: a lock that it
     /// was about to get goes to the next.
     pub async fn guard(&self) -> Result<LockGuard<'_, T>, CancelledError> {
+        let held = self.take().await?;
+        Ok(LockGuard { lock: self, held })
+    }
+
+    /// As [`guard`](Self::guard), with a guard that has a clone of the lock: it may go to another task,
+    /// or be kept with what the lock is of.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run};
+    /// # use asyncio_sync::Lock;
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let total = Lock::with_value(0);
+    /// let mut guard = total.guard_owned().await?;
+    /// let task = create_task(async move {
+    ///     *guard += 1;
+    ///     Ok(())
+    /// });
+    /// assert_eq!(*total.guard().await?, 1);
+    /// task.await
+    /// # })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`guard`](Self::guard).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`guard`](Self::guard).
+    pub async fn guard_owned(&self) -> Result<OwnedLockGuard<T>, CancelledError> {
+        let held = self.take().await?;
+        Ok(OwnedLockGuard {
+            lock: self.clone(),
+            held,
+        })
+    }
+
+    #[inline]
+    async fn take(&self) -> Result<Held<T>, CancelledError> {
         let mut request = Acquire::new();
         request.takes_value = true;
         // The usual case, in which there is no future to set up.
-        let free = request.take_free(&mut lock(&self.state));
+        let free = request.take_free(&mut self.state.lock());
         let (serial, value) = match free {
             Some(taken) => taken,
             None => Waiting::new(&*self.state, request).await?,
         };
-        Ok(LockGuard {
-            lock: self,
-            serial,
-            value,
-        })
+        Ok(Held { serial, value })
     }
 
     /// Whether somebody holds the lock.
@@ -193,17 +231,13 @@ impl<T> Lock<T> {
     /// As there, a released lock is not held until the one who was woken has it.
     #[must_use]
     pub fn locked(&self) -> bool {
-        lock(&self.state).locked
+        self.state.lock().locked
     }
 
     /// The value, where this is the last clone of the lock.
     #[must_use]
     pub fn into_inner(self) -> Option<T> {
-        let state = Arc::into_inner(self.state)?;
-        state
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .value
+        Arc::into_inner(self.state)?.into_inner().value
     }
 }
 
@@ -224,7 +258,7 @@ impl<T> Clone for Lock<T> {
 impl<T> fmt::Debug for Lock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<Lock [{}", self.state_name())?;
-        let waiters = lock(&self.state).waiters.len();
+        let waiters = self.state.lock().waiters.len();
         if waiters > 0 {
             write!(f, ", waiters:{waiters}")?;
         }
@@ -244,36 +278,43 @@ impl<T> Lock<T> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct LockGuard<'a, T = ()> {
     lock: &'a Lock<T>,
+    held: Held<T>,
+}
+
+/// A [`LockGuard`] that has a clone of its lock; see [`Lock::guard_owned`].
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct OwnedLockGuard<T = ()> {
+    lock: Lock<T>,
+    held: Held<T>,
+}
+
+/// What a guard holds.
+struct Held<T> {
     serial: u64,
     /// None only within `drop`.
     value: Option<T>,
 }
 
-impl<T> Deref for LockGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
+impl<T> Held<T> {
+    fn value(&self) -> &T {
         match &self.value {
             Some(value) => value,
             None => unreachable!("a guard has the value of its lock"),
         }
     }
-}
 
-impl<T> DerefMut for LockGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
+    fn value_mut(&mut self) -> &mut T {
         match &mut self.value {
             Some(value) => value,
             None => unreachable!("a guard has the value of its lock"),
         }
     }
-}
 
-impl<T> Drop for LockGuard<'_, T> {
-    fn drop(&mut self) {
+    #[inline]
+    fn give_back(&mut self, lock: &Lock<T>) {
         let mut wakes = Wakes::default();
         {
-            let mut state = lock(&self.lock.state);
+            let mut state = lock.state.lock();
             // A lock without a value may have been released by hand, and be another's by now.
             if state.locked && state.serial == self.serial {
                 state.value = self.value.take();
@@ -284,7 +325,55 @@ impl<T> Drop for LockGuard<'_, T> {
     }
 }
 
+impl<T> Deref for LockGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.held.value()
+    }
+}
+
+impl<T> DerefMut for LockGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.held.value_mut()
+    }
+}
+
+impl<T> Drop for LockGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.held.give_back(self.lock);
+    }
+}
+
 impl<T: fmt::Debug> fmt::Debug for LockGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl<T> Deref for OwnedLockGuard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.held.value()
+    }
+}
+
+impl<T> DerefMut for OwnedLockGuard<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.held.value_mut()
+    }
+}
+
+impl<T> Drop for OwnedLockGuard<T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.held.give_back(&self.lock);
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for OwnedLockGuard<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
     }

@@ -9,5 +9,5 @@ mod semaphore;
 pub use barrier::Barrier;
 pub use condition::Condition;
 pub use event::Event;
-pub use lock::{Lock, LockGuard};
-pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
+pub use lock::{Lock, LockGuard, OwnedLockGuard};
+pub use semaphore::{BoundedSemaphore, OwnedPermit, Permit, Semaphore};

@@ -1,11 +1,12 @@
 //! `Semaphore` and `BoundedSemaphore` (`asyncio/locks.py`).
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use asyncio_core::waiting::Mutex;
 use asyncio_core::{CancelledError, ValueError};
 
-use crate::waiters::{End, Request, WaitList, Waiting, Wakes, lock};
+use crate::waiters::{End, Request, WaitList, Waiting, Wakes};
 
 /// A number of permits (`asyncio.Semaphore`).
 ///
@@ -124,6 +125,46 @@ impl Semaphore {
         Ok(Permit { semaphore: self })
     }
 
+    /// As [`guard`](Self::guard), with a permit that has a clone of the semaphore: it may go to another
+    /// task, which puts the permit back when it has done its work.
+    ///
+    /// ```
+    /// # use asyncio_core::{Result, create_task, run, sleep};
+    /// # use asyncio_sync::Semaphore;
+    /// # fn main() -> Result<()> {
+    /// # run(async {
+    /// let two_at_a_time = Semaphore::new(2);
+    /// let mut calls = Vec::new();
+    /// for _ in 0..4 {
+    ///     let permit = two_at_a_time.guard_owned().await?;
+    ///     calls.push(create_task(async move {
+    ///         let _permit = permit;
+    ///         sleep(0.001).await
+    ///     }));
+    /// }
+    /// assert!(calls[0].done() && calls[1].done());
+    /// # for call in calls {
+    /// #     call.await?;
+    /// # }
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`guard`](Self::guard).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`guard`](Self::guard).
+    pub async fn guard_owned(&self) -> Result<OwnedPermit, CancelledError> {
+        self.acquire().await?;
+        Ok(OwnedPermit {
+            semaphore: self.clone(),
+        })
+    }
+
     /// Puts a permit back, or one more than there were: the first who waits gets it.
     pub fn release(&self) {
         self.put_back();
@@ -133,13 +174,13 @@ impl Semaphore {
     /// already.
     #[must_use]
     pub fn locked(&self) -> bool {
-        lock(&self.state).locked()
+        self.state.lock().locked()
     }
 
     /// Takes a permit if there is one and nobody is in line.
     #[inline]
     fn take_free(&self) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let free = state.value > 0 && state.waiters.is_empty();
         state.value -= usize::from(free);
         free
@@ -150,7 +191,7 @@ impl Semaphore {
     fn put_back(&self) -> bool {
         let mut wakes = Wakes::default();
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if state.value >= state.most {
                 return false;
             }
@@ -162,7 +203,7 @@ impl Semaphore {
     }
 
     fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         write!(f, "<{name} [")?;
         if state.locked() {
             f.write_str("locked")?;
@@ -209,6 +250,20 @@ impl BoundedSemaphore {
     /// As of [`Semaphore::acquire`].
     pub async fn guard(&self) -> Result<Permit<'_>, CancelledError> {
         self.semaphore.guard().await
+    }
+
+    /// As [`guard`](Self::guard), with a permit that may go to another task; see
+    /// [`Semaphore::guard_owned`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`guard`](Self::guard).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`Semaphore::acquire`].
+    pub async fn guard_owned(&self) -> Result<OwnedPermit, CancelledError> {
+        self.semaphore.guard_owned().await
     }
 
     /// Puts a permit back: the first who waits gets it.
@@ -267,6 +322,20 @@ pub struct Permit<'a> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         // If somebody released too often before, this one has its place no more.
+        self.semaphore.put_back();
+    }
+}
+
+/// A [`Permit`] that has a clone of its semaphore; see [`Semaphore::guard_owned`].
+#[must_use = "the permit is put back when it is dropped"]
+#[derive(Debug)]
+pub struct OwnedPermit {
+    semaphore: Semaphore,
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        // As above.
         self.semaphore.put_back();
     }
 }

@@ -16,6 +16,7 @@ pub(super) enum Items<T> {
 pub(super) type Less<T> = fn(&T, &T) -> bool;
 
 impl<T> Items<T> {
+    #[inline]
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Fifo(items) => items.len(),
@@ -23,6 +24,7 @@ impl<T> Items<T> {
         }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, item: T) {
         match self {
             Self::Fifo(items) => items.push_back(item),
@@ -35,6 +37,7 @@ impl<T> Items<T> {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<T> {
         match self {
             Self::Fifo(items) => items.pop_front(),

@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use asyncio_core::waiting::Mutex;
 use asyncio_core::{CancelledError, Result, ValueError};
 
 use super::adapters::{QueueItems, QueueSink};
 use super::items::Items;
 use crate::exceptions::{QueueEmpty, QueueFull, QueueShutDown};
-use crate::waiters::{End, Request, WaitList, Waiting, Wakes, lock};
+use crate::waiters::{End, Request, WaitList, Waiting, Wakes};
 
 /// Items on their way from some tasks to others, first in first out (`asyncio.Queue`).
 ///
@@ -118,6 +119,7 @@ impl<T> Queue<T> {
     ///
     /// When it is cancelled or dropped, the item was not put: it is still in the future, which
     /// [`into_item`](Put::into_item) takes apart. Room that it was about to get goes to the next.
+    #[inline]
     pub fn put(&self, item: T) -> Put<'_, T> {
         Put {
             waiting: Waiting::new(&self.shared.state, PutRequest { item: Some(item) }),
@@ -145,6 +147,7 @@ impl<T> Queue<T> {
     ///
     /// When it is cancelled or dropped, its place in the line is lost and nothing else: an item that
     /// it was woken for stays in the queue, and the next who waits is woken for it.
+    #[inline]
     pub fn get(&self) -> Get<'_, T> {
         Get {
             waiting: Waiting::new(&self.shared.state, GetRequest(std::marker::PhantomData)),
@@ -159,7 +162,7 @@ impl<T> Queue<T> {
     pub fn get_nowait(&self) -> Result<T> {
         let mut wakes = Wakes::default();
         let got = {
-            let mut state = lock(&self.shared.state);
+            let mut state = self.shared.state.lock();
             match state.get(&mut wakes) {
                 Some(item) => Ok(item),
                 None if state.shutdown => Err(QueueShutDown::new().into()),
@@ -178,7 +181,7 @@ impl<T> Queue<T> {
     pub fn task_done(&self) -> Result<(), ValueError> {
         let mut wakes = Wakes::default();
         {
-            let mut state = lock(&self.shared.state);
+            let mut state = self.shared.state.lock();
             if state.unfinished == 0 {
                 return Err(ValueError::new("task_done() called too many times"));
             }
@@ -206,7 +209,7 @@ impl<T> Queue<T> {
     pub fn shutdown(&self, immediate: bool) {
         let mut wakes = Wakes::default();
         let dropped = {
-            let mut state = lock(&self.shared.state);
+            let mut state = self.shared.state.lock();
             state.shutdown = true;
             // Dropped below, where no lock is held.
             let dropped = immediate.then(|| state.items.take());
@@ -226,7 +229,7 @@ impl<T> Queue<T> {
     /// On a tokio runtime, or where other threads use the queue, it may be another number by now.
     #[must_use]
     pub fn qsize(&self) -> usize {
-        lock(&self.shared.state).items.len()
+        self.shared.state.lock().items.len()
     }
 
     /// Whether there are no items in the queue.
@@ -238,7 +241,7 @@ impl<T> Queue<T> {
     /// Whether there is no room in the queue.
     #[must_use]
     pub fn full(&self) -> bool {
-        lock(&self.shared.state).is_full()
+        self.shared.state.lock().is_full()
     }
 
     /// The number that the queue was made with.
@@ -290,7 +293,7 @@ impl<T: fmt::Debug> fmt::Display for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{} maxsize={}", self.shared.name, self.shared.maxsize)?;
         // An item may show itself by way of the queue: then the lock is held by ourselves.
-        let Ok(state) = self.shared.state.try_lock() else {
+        let Some(state) = self.shared.state.try_lock() else {
             return f.write_str(" in use>");
         };
         if state.items.len() > 0 {
@@ -419,10 +422,12 @@ impl<T> fmt::Debug for Get<'_, T> {
 }
 
 impl<T> State<T> {
+    #[inline]
     fn is_full(&self) -> bool {
         self.room.is_some_and(|room| self.items.len() >= room)
     }
 
+    #[inline]
     fn get(&mut self, wakes: &mut Wakes) -> Option<T> {
         let item = self.items.pop()?;
         self.putters.pop_next(wakes);
@@ -454,6 +459,7 @@ impl<T> Request for PutRequest<T> {
         &mut state.putters
     }
 
+    #[inline]
     fn take_now(&mut self, state: &mut State<T>, wakes: &mut Wakes) -> Option<Self::Output> {
         if state.shutdown {
             return Some(Err(QueueShutDown::new()));
@@ -470,6 +476,7 @@ impl<T> Request for PutRequest<T> {
         Some(Ok(()))
     }
 
+    #[inline]
     fn take_woken(&mut self, state: &mut State<T>, wakes: &mut Wakes) -> Option<Self::Output> {
         // The room may be another's by now.
         self.take_now(state, wakes)
@@ -493,6 +500,7 @@ impl<T> Request for GetRequest<T> {
         &mut state.getters
     }
 
+    #[inline]
     fn take_now(&mut self, state: &mut State<T>, wakes: &mut Wakes) -> Option<Self::Output> {
         match state.get(wakes) {
             Some(item) => Some(Ok(item)),
@@ -501,6 +509,7 @@ impl<T> Request for GetRequest<T> {
         }
     }
 
+    #[inline]
     fn take_woken(&mut self, state: &mut State<T>, wakes: &mut Wakes) -> Option<Self::Output> {
         // The item may be another's by now.
         self.take_now(state, wakes)

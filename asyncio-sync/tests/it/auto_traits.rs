@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use asyncio_sync::{
     Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, Get, LifoQueue, Lock,
-    LockGuard, Permit, PriorityQueue, Put, Queue, QueueEmpty, QueueFull, QueueItems, QueueShutDown,
-    QueueSink, Semaphore,
+    LockGuard, OwnedLockGuard, OwnedPermit, Permit, PriorityQueue, Put, Queue, QueueEmpty,
+    QueueFull, QueueItems, QueueShutDown, QueueSink, Semaphore,
 };
 
 /// Answers `false` for every type; a more exact method with the same name wins where it applies.
@@ -82,6 +82,8 @@ fn primitives_without_values_and_errors_may_go_anywhere() {
         traits!(Barrier),
         traits!(Permit<'static>),
         traits!(LockGuard<'static>),
+        traits!(OwnedPermit),
+        traits!(OwnedLockGuard),
         traits!(BrokenBarrierError),
         traits!(QueueEmpty),
         traits!(QueueFull),
@@ -101,6 +103,9 @@ fn what_holds_values_may_go_where_they_may() {
         (traits!(LockGuard<'static, u8>), [YES, YES, YES]),
         (traits!(LockGuard<'static, SendOnly>), [YES, NO, YES]),
         (traits!(LockGuard<'static, Local>), [NO, NO, YES]),
+        (traits!(OwnedLockGuard<u8>), [YES, YES, YES]),
+        (traits!(OwnedLockGuard<SendOnly>), [YES, NO, YES]),
+        (traits!(OwnedLockGuard<Local>), [NO, NO, YES]),
         (traits!(Queue<SendOnly>), [YES, YES, YES]),
         (traits!(Queue<Local>), [NO, NO, YES]),
         (traits!(LifoQueue<SendOnly>), [YES, YES, YES]),
@@ -143,6 +148,7 @@ fn the_futures_of_all_waits_are_send() {
     let (lock, condition) = (Lock::new(), Condition::new());
     is_send(lock.acquire());
     is_send(lock.guard());
+    is_send(lock.guard_owned());
     is_send(Event::new().wait());
     is_send(condition.wait());
     is_send(condition.wait_for(|| true));

@@ -260,3 +260,55 @@ fn a_panic_of_the_holder_releases_the_lock() -> Result<()> {
         Ok(())
     })
 }
+
+/// A guard with a lock of its own holds it wherever it goes, and as long.
+#[test]
+fn an_owned_guard_holds_the_lock_in_another_task() -> Result<()> {
+    run_virtual(async {
+        let (lock, result) = (Lock::with_value(vec![0]), Log::default());
+        let mut guard = lock.guard_owned().await?;
+        let log = result.clone();
+        let holder = create_local_task(async move {
+            guard.push(1);
+            sleep(1).await?;
+            log.add("released");
+            drop(guard);
+            Ok(())
+        });
+        let (theirs, log) = (lock.clone(), result.clone());
+        let other = create_local_task(async move {
+            let guard = theirs.guard().await?;
+            log.add("acquired");
+            assert_eq!(*guard, [0, 1]);
+            Ok(())
+        });
+        turns(2).await?;
+        assert!(lock.locked());
+        holder.await?;
+        other.await?;
+        assert_eq!(result.all(), ["released", "acquired"]);
+        Ok(())
+    })
+}
+
+/// A wait for an owned guard that is cancelled leaves nothing behind.
+#[test]
+fn a_wait_for_an_owned_guard_is_cancelled_without_a_trace() -> Result<()> {
+    run_virtual(async {
+        let lock = Lock::new();
+        let guard = lock.guard_owned().await?;
+        let theirs = lock.clone();
+        let waiting = create_local_task(async move {
+            drop(theirs.guard_owned().await?);
+            Ok(())
+        });
+        turns(1).await?;
+        waiting.cancel();
+        // Handed over and cancelled at once: it goes on to nobody, and the lock is free.
+        drop(guard);
+        assert!(is_cancelled(waiting.await));
+        assert!(!lock.locked());
+        drop(lock.guard_owned().await?);
+        Ok(())
+    })
+}

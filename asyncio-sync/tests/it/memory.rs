@@ -4,8 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::Future;
+use std::rc::Rc;
 
-use asyncio_core::{Result, create_task, sleep};
+use asyncio_core::{Result, create_local_task, create_task, sleep};
 use asyncio_sync::{
     BoundedSemaphore, Condition, Event, LifoQueue, Lock, PriorityQueue, Queue, Semaphore,
 };
@@ -67,10 +68,13 @@ fn what_needs_no_wait_allocates_nothing() -> Result<()> {
                 *lock.guard().await? += 1;
                 plain.acquire().await?;
                 plain.release()?;
+                *lock.guard_owned().await? += 1;
                 let guard = condition.guard().await?;
                 condition.notify_all()?;
                 drop(guard);
-                let permit = semaphore.guard().await?;
+                drop(condition.guard_owned().await?);
+                drop(bounded.guard_owned().await?);
+                let permit = semaphore.guard_owned().await?;
                 semaphore.acquire().await?;
                 semaphore.release();
                 drop(permit);
@@ -140,5 +144,46 @@ fn a_wait_in_a_task_allocates_nothing_the_second_time() -> Result<()> {
         assert_eq!(allocations(round()).await?, 0);
         there.put(0).await?;
         echo.await
+    })
+}
+
+/// However many are woken at once, and whatever they wait for.
+#[test]
+fn waking_many_allocates_nothing_the_second_time() -> Result<()> {
+    const MANY: usize = 20;
+    run_virtual(async {
+        let (event, condition) = (Event::new(), Condition::new());
+        let woken = Rc::new(Cell::new(0));
+        for _ in 0..MANY {
+            let (event, condition, woken) = (event.clone(), condition.clone(), woken.clone());
+            create_local_task(async move {
+                loop {
+                    event.wait().await?;
+                    let guard = condition.guard().await?;
+                    condition.wait().await?;
+                    woken.set(woken.get() + 1);
+                    drop(guard);
+                }
+                #[expect(unreachable_code, reason = "names the type")]
+                Ok(())
+            });
+        }
+        let round = async || -> Result<()> {
+            woken.set(0);
+            // All of them wait for the event, then for the lock one after the other, then to be notified.
+            sleep(1).await?;
+            event.set();
+            event.clear();
+            sleep(1).await?;
+            let guard = condition.guard().await?;
+            condition.notify_all()?;
+            drop(guard);
+            sleep(1).await?;
+            assert_eq!(woken.get(), MANY);
+            Ok(())
+        };
+        round().await?;
+        assert_eq!(allocations(round()).await?, 0);
+        Ok(())
     })
 }

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 use asyncio_core::{Result, Task, create_local_task};
 use asyncio_sync::{
-    Barrier, BrokenBarrierError, Condition, Event, LifoQueue, Lock, PriorityQueue, Queue, Semaphore,
+    Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, LifoQueue, Lock,
+    PriorityQueue, Queue, Semaphore,
 };
 use proptest::prelude::*;
 
@@ -110,6 +111,48 @@ proptest! {
                         assert_eq!(semaphore.locked(), permits == 0);
                     }
                 }
+            }
+            Ok(())
+        })?;
+    }
+
+    /// As a semaphore, but a permit more than there were is refused: one that was given away by then to
+    /// somebody who waits is not there.
+    #[test]
+    fn bounded_semaphore(most in 0..4_usize, steps in steps()) {
+        check(async move {
+            let (semaphore, mut crew) = (BoundedSemaphore::new(most), Crew::default());
+            let (mut permits, mut line, mut served) = (most, VecDeque::new(), Vec::new());
+            for step in steps {
+                match step {
+                    Step::Take | Step::Take2 => {
+                        let theirs = semaphore.clone();
+                        line.push_back(crew.spawn(async move { Ok(theirs.acquire().await?) }));
+                    }
+                    Step::Give | Step::Give2(_) => {
+                        let count = if let Step::Give2(count) = step { count } else { 1 };
+                        for _ in 0..count {
+                            assert_eq!(semaphore.release().is_ok(), permits < most);
+                            permits = (permits + 1).min(most);
+                            if permits > 0 && let Some(first) = line.pop_front() {
+                                served.push(first);
+                                permits -= 1;
+                            }
+                        }
+                    }
+                    Step::Cancel(pick) => {
+                        let cancelled = crew.cancel(pick);
+                        line.retain(|waits| Some(*waits) != cancelled);
+                    }
+                    Step::Rest => {}
+                }
+                turns(REST).await?;
+                let count = permits.min(line.len());
+                permits -= count;
+                served.extend(line.drain(..count));
+                assert_eq!(crew.served.all(), served);
+                assert_eq!(crew.waiting(), line.len());
+                assert_eq!(semaphore.locked(), permits == 0);
             }
             Ok(())
         })?;

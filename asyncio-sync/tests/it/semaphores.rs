@@ -322,3 +322,34 @@ fn who_is_dropped_after_it_was_given_a_permit_passes_it_on() -> Result<()> {
         Ok(())
     })
 }
+
+/// A permit with a semaphore of its own is put back where it goes, and who waits for one gets it.
+#[test]
+fn an_owned_permit_is_put_back_by_another_task() -> Result<()> {
+    run_virtual(async {
+        let (plain, bounded) = (Semaphore::new(1), BoundedSemaphore::new(1));
+        let permits = (plain.guard_owned().await?, bounded.guard_owned().await?);
+        let holder = create_local_task(async move {
+            sleep(1).await?;
+            drop(permits);
+            Ok(())
+        });
+        let (theirs, also_theirs) = (plain.clone(), bounded.clone());
+        let other = create_local_task(async move {
+            let permits = (
+                theirs.guard_owned().await?,
+                also_theirs.guard_owned().await?,
+            );
+            Ok(permits)
+        });
+        turns(2).await?;
+        assert!(plain.locked() && bounded.locked() && !other.done());
+        holder.await?;
+        let permits = other.await?;
+        assert!(plain.locked() && bounded.locked());
+        drop(permits);
+        assert!(!plain.locked() && !bounded.locked());
+        assert!(fails_with::<ValueError>(bounded.release()));
+        Ok(())
+    })
+}

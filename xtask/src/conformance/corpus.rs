@@ -58,13 +58,13 @@ impl Corpus {
             }
             corpus.hand_written.push((area, cases));
         }
-        for (profile, _) in PROFILES
-            .iter()
-            .filter(|(profile, _)| options.wants_profile(profile))
+        for profile in PROFILES
+            .into_iter()
+            .filter(|profile| options.wants_profile(profile))
         {
             corpus
                 .generated
-                .push(((*profile).to_owned(), load_generated(profile)?));
+                .push((profile.to_owned(), load_generated(profile)?));
         }
         Ok(corpus)
     }
@@ -101,7 +101,7 @@ pub(crate) fn hand_written(options: &Options) -> Result<Vec<(String, Vec<Json>)>
     let rank = |area: &str| {
         PROFILES
             .iter()
-            .position(|(name, _)| *name == area)
+            .position(|name| *name == area)
             .unwrap_or(PROFILES.len())
     };
     areas.sort_by(|(a, _), (b, _)| (rank(a), a).cmp(&(rank(b), b)));

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{PROFILES, supported};
+use super::PROFILES;
 use crate::Failure;
 
 pub(crate) const USAGE: &str = "\
@@ -15,7 +15,6 @@ cargo xtask conformance [OPTIONS]
   --seed S        generate the same programs again (default: a fresh seed, which is printed)
   --area A        only these hand-written programs (may be repeated)
   --profile P     only these generated programs (may be repeated)
-  --supported     only the programs whose every statement the crates cover so far
   --print         write the hand-written programs to standard output
   --record        record the corpus anew (needs CPython 3.13)
 
@@ -31,7 +30,6 @@ pub(crate) struct Options {
     pub(crate) seed: Option<u64>,
     pub(crate) areas: Vec<String>,
     pub(crate) profiles: Vec<String>,
-    pub(crate) supported: bool,
     pub(crate) print: bool,
     pub(crate) record: bool,
 }
@@ -48,7 +46,6 @@ impl Options {
             seed: None,
             areas: Vec::new(),
             profiles: Vec::new(),
-            supported: false,
             print: false,
             record: false,
         };
@@ -62,12 +59,11 @@ impl Options {
                 Long("area") => options.areas.push(parser.value()?.string()?),
                 Long("profile") => {
                     let profile = parser.value()?.string()?;
-                    if !PROFILES.iter().any(|(name, _)| *name == profile) {
+                    if !PROFILES.contains(&profile.as_str()) {
                         return Err(format!("no profile {profile:?}").into());
                     }
                     options.profiles.push(profile);
                 }
-                Long("supported") => options.supported = true,
                 Long("print") => options.print = true,
                 Long("record") => options.record = true,
                 Long("help") | Short('h') => return Ok(None),
@@ -87,13 +83,6 @@ impl Options {
         self.all() || self.profiles.iter().any(|wanted| wanted == profile)
     }
 
-    /// Whether to generate programs of a profile beside the recorded ones. A profile that the
-    /// crates do not cover is generated only when it is named.
-    pub(crate) fn fuzzes(&self, profile: &str) -> bool {
-        let named = !self.profiles.is_empty() && !self.supported;
-        self.wants_profile(profile) && (supported(profile) || named)
-    }
-
     const fn all(&self) -> bool {
         self.areas.is_empty() && self.profiles.is_empty()
     }
@@ -111,8 +100,6 @@ mod tests {
 
     #[test]
     fn areas_and_profiles_restrict_each_other() {
-        let supported_only = parsed(&["--supported", "--profile", "core"]);
-        assert!(supported_only.fuzzes("core"));
         let all = parsed(&[]);
         assert!(all.wants_area("locks") && all.wants_profile("locks") && all.fuzz == 3000);
         let area = parsed(&["--area", "locks"]);

@@ -26,6 +26,16 @@ pub(crate) enum Reply {
     Crashed(String),
 }
 
+/// What a child has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    Said(String),
+    /// It did not answer in time.
+    Hung,
+    /// It died, with this status and these last words.
+    Crashed(String),
+}
+
 /// A child process that is started again whenever it hangs or dies.
 pub(crate) struct Peer {
     command: Box<dyn Fn() -> Command + Send>,
@@ -42,10 +52,15 @@ impl Peer {
 
     /// This executable, running programs.
     pub(crate) fn ours() -> io::Result<Self> {
+        Self::itself(&["trace"])
+    }
+
+    /// This executable, with these arguments.
+    pub(crate) fn itself(args: &'static [&'static str]) -> io::Result<Self> {
         let executable = std::env::current_exe()?;
         Ok(Self::new(move || {
             let mut command = Command::new(&executable);
-            command.arg("trace");
+            command.args(args);
             command
         }))
     }
@@ -71,20 +86,33 @@ impl Peer {
 
     /// Waits for the outcome of the program sent last.
     pub(crate) fn receive(&mut self, patience: Duration) -> Result<Reply, Failure> {
+        Ok(match self.receive_line(patience)? {
+            Line::Said(line) => Reply::Answered(read(&line)?),
+            Line::Hung => Reply::Hung,
+            Line::Crashed(status) => Reply::Crashed(status),
+        })
+    }
+
+    /// Waits for the answer to the line sent last, whatever it is.
+    pub(crate) fn receive_line(&mut self, patience: Duration) -> Result<Line, Failure> {
         let Some(running) = &mut self.running else {
             return Err("nothing was sent".into());
         };
         let reply = match running.answers.recv_timeout(patience) {
-            Ok(line) => return Ok(Reply::Answered(read(&line)?)),
-            Err(RecvTimeoutError::Timeout) => Reply::Hung,
+            Ok(line) => return Ok(Line::Said(line)),
+            Err(RecvTimeoutError::Timeout) => Line::Hung,
             Err(RecvTimeoutError::Disconnected) => {
                 let status = running.child.wait()?;
-                Reply::Crashed(format!("{status}{}", running.last_words()))
+                Line::Crashed(format!("{status}{}", running.last_words()))
             }
         };
-        // The next program gets a new child.
-        self.running = None;
+        self.restart();
         Ok(reply)
+    }
+
+    /// Ends the child; the next program gets a new one.
+    pub(crate) fn restart(&mut self) {
+        self.running = None;
     }
 }
 

@@ -48,9 +48,9 @@ pub(crate) fn record(options: &Options, python: &Python) -> Result<(), Failure> 
         fs::write(path, text)?;
         say!("{area}: {} hand-written programs", programs.len());
     }
-    for (profile, _) in PROFILES
-        .iter()
-        .filter(|(profile, _)| options.wants_profile(profile))
+    for profile in PROFILES
+        .into_iter()
+        .filter(|profile| options.wants_profile(profile))
     {
         let kept = generated(profile, python, &mut oracle)?;
         corpus::store_generated(profile, &kept)?;

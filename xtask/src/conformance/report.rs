@@ -37,16 +37,10 @@ pub(crate) fn explain(
     let deadline = Instant::now() + BUDGET_OF_ALL;
     let mut sides = Sides::new(python)?;
     let spinner = ProgressBar::new_spinner();
-    let (unbuilt, diverged): (Vec<_>, Vec<_>) = divergences
-        .into_iter()
-        .partition(|divergence| is_unsupported(&divergence.ours));
-    for divergence in &unbuilt {
-        rows[divergence.row].unbuilt += 1;
-    }
-    let mut reported = unbuilt.len();
+    let mut reported = 0;
     let mut shown = vec![0; rows.len()];
     let mut others = Vec::new();
-    for divergence in diverged {
+    for divergence in divergences {
         let name = corpus::name(&divergence.program);
         let row = &mut rows[divergence.row];
         if let Some(fault) = faults::find(known, &divergence.program) {
@@ -85,8 +79,7 @@ pub(crate) fn explain(
         );
         difference(&least.theirs, &least.ours);
     }
-    list(rows, &others, "diverged as well");
-    list(rows, &unbuilt, "need what is not built yet");
+    list(rows, &others);
     Ok(reported)
 }
 
@@ -101,7 +94,6 @@ pub(crate) fn table(rows: &[Row]) {
         "known faults",
         "skipped by CPython",
         "skipped by us",
-        "",
     ];
     let mut lines = vec![header.map(str::to_owned)];
     for row in rows {
@@ -115,10 +107,6 @@ pub(crate) fn table(rows: &[Row]) {
         ];
         let [compared, equal, diverged, known, by_cpython, by_us] =
             numbers.map(|number| number.to_string());
-        let note = match row.unbuilt {
-            0 => String::new(),
-            count => format!("{count} need what is not yet built"),
-        };
         lines.push([
             row.area.clone(),
             row.source.text().to_owned(),
@@ -128,7 +116,6 @@ pub(crate) fn table(rows: &[Row]) {
             known,
             by_cpython,
             by_us,
-            note,
         ]);
     }
     let widths: Vec<usize> = (0..header.len())
@@ -147,7 +134,7 @@ pub(crate) fn table(rows: &[Row]) {
             .zip(&widths)
             .enumerate()
             .map(|(column, (cell, &width))| match column {
-                0 | 1 | 8 => format!("{cell:<width$}"),
+                0 | 1 => format!("{cell:<width$}"),
                 _ => format!("{cell:>width$}"),
             })
             .collect();
@@ -263,7 +250,7 @@ impl Sides {
 }
 
 /// Names the programs that are not shown, by row.
-fn list(rows: &[Row], divergences: &[Divergence], what: &str) {
+fn list(rows: &[Row], divergences: &[Divergence]) {
     for same in divergences.chunk_by(|one, next| one.row == next.row) {
         let row = &rows[same[0].row];
         let names: Vec<&str> = same
@@ -274,15 +261,11 @@ fn list(rows: &[Row], divergences: &[Divergence], what: &str) {
         let dots = if same.len() > NAMED { " …" } else { "" };
         let (area, source) = (&row.area, row.source.text());
         say!(
-            "\n{area} ({source}): {} programs {what}: {}{dots}",
+            "\n{area} ({source}): {} programs diverged as well: {}{dots}",
             same.len(),
             names.join(" ")
         );
     }
-}
-
-fn is_unsupported(reply: &Reply) -> bool {
-    matches!(reply, Reply::Answered(Outcome::Skip(why)) if why.starts_with("unsupported"))
 }
 
 /// What kind of reply it is; the first word of a reason belongs to it.

@@ -18,8 +18,7 @@ use super::options::Options;
 use super::peer::{Peer, Reply};
 use super::python::Python;
 use crate::Failure;
-use crate::interp::{self, Outcome};
-use crate::parse::parse;
+use crate::interp::Outcome;
 
 /// How long a program may take before it counts as hung. The slowest takes some milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,8 +48,6 @@ pub(crate) enum Source {
 pub(crate) struct Row {
     pub(crate) area: String,
     pub(crate) source: Source,
-    /// The programs that need what is not built yet; with `--supported` they are left out.
-    pub(crate) unbuilt: usize,
     /// The programs that CPython finishes: equal, diverged, known and skipped by us together.
     pub(crate) compared: usize,
     pub(crate) equal: usize,
@@ -84,12 +81,8 @@ pub(crate) fn run(
         (Source::Recorded, corpus.generated),
     ] {
         for (area, programs) in areas {
-            let mut row = Row::new(area, source);
+            let row = Row::new(area, source);
             for (number, (program, expected)) in programs.into_iter().enumerate() {
-                if options.supported && !is_supported(&program) {
-                    row.unbuilt += 1;
-                    continue;
-                }
                 // A trace that is not recorded yet can be had from a running CPython only.
                 if expected.is_none() && live.is_none() {
                     continue;
@@ -107,12 +100,12 @@ pub(crate) fn run(
     }
     let mut profiles = Vec::new();
     if live.is_some_and(|live| live.count > 0) {
-        for (profile, _) in PROFILES
-            .iter()
-            .filter(|(profile, _)| options.fuzzes(profile))
+        for profile in PROFILES
+            .into_iter()
+            .filter(|profile| options.wants_profile(profile))
         {
-            profiles.push((rows.len(), *profile));
-            rows.push(Row::new((*profile).to_owned(), Source::Live));
+            profiles.push((rows.len(), profile));
+            rows.push(Row::new(profile.to_owned(), Source::Live));
         }
     }
 
@@ -160,7 +153,6 @@ impl Row {
         Self {
             area,
             source,
-            unbuilt: 0,
             compared: 0,
             equal: 0,
             diverged: 0,
@@ -213,11 +205,6 @@ pub(crate) fn judge(theirs: &Reply, ours: &Reply) -> Verdict {
         (Reply::Answered(_), Reply::Hung) => Verdict::Diverged,
         _ => Verdict::SkippedByCpython,
     }
-}
-
-/// Whether the crates cover every statement of a program. What is no program is run, and found out.
-fn is_supported(program: &Json) -> bool {
-    parse(program).map_or(true, |program| interp::unsupported(&program).is_none())
 }
 
 struct Case {
@@ -371,11 +358,7 @@ mod tests {
         for (theirs, ours, verdict) in [
             (trace("a"), trace("a"), Verdict::Equal),
             (trace("a"), trace("b"), Verdict::Diverged),
-            (
-                trace("a"),
-                skip("unsupported: gather"),
-                Verdict::SkippedByUs,
-            ),
+            (trace("a"), skip("ill-formed: why"), Verdict::SkippedByUs),
             (trace("a"), skip("panicked: no"), Verdict::Diverged),
             (trace("a"), Reply::Hung, Verdict::Diverged),
             (trace("a"), crashed(), Verdict::Diverged),

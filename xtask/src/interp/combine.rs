@@ -1,23 +1,27 @@
 //! Gather, wait, as_completed, shield and wait_for.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use asyncio_core::{
     ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, Future, MaybeDelay, Result, Task,
-    as_completed_local, ensure_local_future, gather_local, shield_local, wait, wait_for_local,
+    as_completed, ensure_future, gather, shield, wait, wait_for,
 };
 
 use super::errors;
 use super::machine::{Bound, Flow, Frame, Machine, Step, Value};
+use super::notes::Wait;
 use crate::program::{Combine, CombineAction, Kind, Name, ReturnWhen, Spec};
 
-pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Combine) -> Step {
+pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Combine) -> Step {
     match statement {
         Combine::Gather {
             specs,
             return_exceptions,
         } => {
-            let values = gather(machine, specs, *return_exceptions)?.await?;
+            let children = awaitables(machine, frame, specs)?;
+            let _noted = machine.waits(frame, || Wait::Tasks(children.clone(), false));
+            machine.place.rest().await;
+            let values = gathered(children, *return_exceptions).await?;
             machine.log(frame, format_args!("gather {}", machine.value(&values)));
         }
         Combine::Wait {
@@ -31,7 +35,10 @@ pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Combin
             asynchronous,
         } => completed(machine, frame, names, *timeout, *asynchronous).await?,
         Combine::Shield(spec) => {
-            let value = shield_local(awaitable(machine, *spec)?).await?;
+            let inner = awaitable(machine, frame, *spec)?;
+            let _noted = machine.waits(frame, || Wait::Task(inner.clone()));
+            machine.place.rest().await;
+            let value = shield(inner).await?;
             machine.log(frame, format_args!("shield {}", machine.value(&value)));
         }
         Combine::WaitFor { spec, timeout } => {
@@ -42,19 +49,19 @@ pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Combin
     Ok(Flow::Next)
 }
 
-pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &CombineAction) -> Result<()> {
+pub(super) fn act(machine: &Arc<Machine>, frame: &Frame, action: &CombineAction) -> Result<()> {
     match action {
         CombineAction::GatherBg {
             future,
             specs,
             return_exceptions,
         } => {
-            let values = gather(machine, specs, *return_exceptions)?;
+            let values = gathered(awaitables(machine, frame, specs)?, *return_exceptions);
             machine.bind(*future, Bound::Future(values));
             machine.log(frame, format_args!("gather_bg {}", machine.name(*future)));
         }
         CombineAction::ShieldBg { future, spec } => {
-            let value = shield_local(awaitable(machine, *spec)?);
+            let value = shield(awaitable(machine, frame, *spec)?);
             machine.bind(*future, Bound::Future(value));
             machine.log(frame, format_args!("shield_bg {}", machine.name(*future)));
         }
@@ -62,13 +69,9 @@ pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &CombineAction) 
     Ok(())
 }
 
-fn gather(machine: &Rc<Machine>, specs: &[Spec], return_exceptions: bool) -> Result<Future<Value>> {
-    let children = specs
-        .iter()
-        .map(|&spec| awaitable(machine, spec))
-        .collect::<Result<Vec<_>>>()?;
-    let gathering = gather_local(children);
-    Ok(if return_exceptions {
+fn gathered(children: Vec<Task<Value>>, return_exceptions: bool) -> Future<Value> {
+    let gathering = gather(children);
+    if return_exceptions {
         gathering.map_results(|results| {
             let values = results
                 .into_iter()
@@ -77,28 +80,30 @@ fn gather(machine: &Rc<Machine>, specs: &[Spec], return_exceptions: bool) -> Res
         })
     } else {
         gathering.map(|values| Value::List(values.into()))
-    })
+    }
 }
 
 async fn wait_names(
-    machine: &Rc<Machine>,
+    machine: &Arc<Machine>,
     frame: &Frame,
     names: &[Name],
     timeout: Option<f64>,
     when: ReturnWhen,
 ) -> Result<()> {
-    let tasks = bound_to(machine, names)?;
+    let tasks = bound_to(machine, frame, names)?;
+    let first = when == ReturnWhen::FirstCompleted;
+    let _noted = machine.waits(frame, || Wait::Tasks(tasks.clone(), first));
     let mut waiting = wait(tasks.clone()).return_when(match when {
         ReturnWhen::FirstCompleted => FIRST_COMPLETED,
         ReturnWhen::FirstException => FIRST_EXCEPTION,
         ReturnWhen::AllCompleted => ALL_COMPLETED,
     });
     if let Some(timeout) = timeout {
-        waiting = waiting.timeout(timeout);
+        waiting = waiting.timeout(machine.place.delay(timeout));
     }
     let (done, pending) = waiting.await?;
     // Python looks the names up again: another task may have bound one of them anew.
-    let tasks = bound_to(machine, names)?;
+    let tasks = bound_to(machine, frame, names)?;
     let show = |set: &[Task<Value>]| {
         let names = names.iter().zip(&tasks);
         let members = names.filter(|(_, task)| set.iter().any(|member| member.same_as(task)));
@@ -117,16 +122,18 @@ async fn wait_names(
 }
 
 async fn completed(
-    machine: &Rc<Machine>,
+    machine: &Arc<Machine>,
     frame: &Frame,
     names: &[Name],
     timeout: Option<f64>,
     asynchronous: bool,
 ) -> Result<()> {
-    let tasks = bound_to(machine, names)?;
-    let mut done = as_completed_local(tasks.clone());
+    let tasks = bound_to(machine, frame, names)?;
+    let _noted = machine.waits(frame, || Wait::Tasks(tasks.clone(), false));
+    machine.place.rest().await;
+    let mut done = as_completed(tasks.clone());
     if let Some(timeout) = timeout {
-        done = done.timeout(timeout);
+        done = done.timeout(machine.place.delay(timeout));
     }
     if !asynchronous {
         for next in done {
@@ -171,39 +178,57 @@ async fn completed(
 }
 
 async fn limited(
-    machine: &Rc<Machine>,
+    machine: &Arc<Machine>,
     frame: &Frame,
     spec: Spec,
     timeout: Option<f64>,
 ) -> Result<Value> {
-    let delay = MaybeDelay::from(timeout.map(Into::into));
+    let delay = timeout.map(|timeout| machine.place.delay(timeout).into());
+    let delay = MaybeDelay::from(delay);
     match spec {
         // Awaited where it is: no task is made of it.
         Spec::Call(function) if timeout.is_none_or(|seconds| seconds > 0.0) => {
             let depth = machine.deeper(frame)?;
-            wait_for_local(machine.start(function, depth), delay).await
+            wait_for(machine.start(frame, function, depth).call(), delay).await
         }
-        spec => wait_for_local(awaitable(machine, spec)?, delay).await,
+        spec => {
+            let awaited = awaitable(machine, frame, spec)?;
+            let _noted = machine.waits(frame, || Wait::Task(awaited.clone()));
+            machine.place.rest().await;
+            wait_for(awaited, delay).await
+        }
     }
 }
 
 /// What a combinator is given: a call becomes a task, as the combinator would make one.
 ///
 /// It is made here because the end of the trace tells the state of every task.
-fn awaitable(machine: &Rc<Machine>, spec: Spec) -> Result<Task<Value>> {
+fn awaitable(machine: &Arc<Machine>, frame: &Frame, spec: Spec) -> Result<Task<Value>> {
     match spec {
-        Spec::Call(function) => Ok(machine.spawn(function)),
+        Spec::Call(function) => Ok(machine.spawn(frame, function)),
         Spec::Var(name) => match machine.lookup(name)? {
             Bound::Task(task) => Ok(task),
-            Bound::Future(future) => Ok(ensure_local_future(future)),
+            Bound::Future(future) => {
+                if let Some(notes) = &machine.notes {
+                    notes.given(&future);
+                }
+                Ok(ensure_future(future))
+            }
             _ => Err(machine.ill_formed(format!("{} cannot be awaited", machine.name(name)))),
         },
     }
 }
 
-fn bound_to(machine: &Rc<Machine>, names: &[Name]) -> Result<Vec<Task<Value>>> {
+fn awaitables(machine: &Arc<Machine>, frame: &Frame, specs: &[Spec]) -> Result<Vec<Task<Value>>> {
+    specs
+        .iter()
+        .map(|&spec| awaitable(machine, frame, spec))
+        .collect()
+}
+
+fn bound_to(machine: &Arc<Machine>, frame: &Frame, names: &[Name]) -> Result<Vec<Task<Value>>> {
     names
         .iter()
-        .map(|&name| awaitable(machine, Spec::Var(name)))
+        .map(|&name| awaitable(machine, frame, Spec::Var(name)))
         .collect()
 }

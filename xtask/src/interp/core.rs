@@ -1,23 +1,28 @@
 //! The core of the language: control flow, tasks, futures, callbacks and the context variable.
 
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use asyncio_core::{Exception, ExceptionGroup, Task, current_task, sleep};
+use asyncio_core::{Exception, ExceptionGroup, Task, copy_context, current_task, sleep};
 
 use super::errors;
-use super::machine::{Awaitable, Bound, Flow, Frame, Machine, Step, Value, context, set_context};
+use super::lock;
+use super::machine::{
+    Alive, Awaitable, Bound, Flow, Frame, Machine, Step, Value, context, set_context,
+};
+use super::notes::Wait;
+use super::place::{OnRuntime, Place};
 use super::{combine, locks, queues, scopes, streams};
 use crate::program::{
     Action, Body, Constant, Deferred, FunctionId, Handler, Name, Raise, Statement, Target,
 };
 
-type Boxed<'a> = Pin<Box<dyn Future<Output = Step> + 'a>>;
+type Boxed<'a> = Pin<Box<dyn Future<Output = Step> + Send + 'a>>;
 
 impl Machine {
     /// The body of a coroutine.
     pub(super) async fn function(
-        self: &Rc<Self>,
+        self: &Arc<Self>,
         frame: &Frame,
         function: FunctionId,
     ) -> asyncio_core::Result<Value> {
@@ -32,7 +37,7 @@ impl Machine {
             }
             Ok(Flow::Next) => {
                 self.log(frame, "return None");
-                Ok(Value::Constant(Constant::None))
+                Ok(self.constant(Constant::None))
             }
             Err(exception) => {
                 self.log(frame, format_args!("raise {}", self.show(&exception)));
@@ -42,23 +47,26 @@ impl Machine {
     }
 
     /// Runs statements one after the other. Boxed, for blocks contain blocks.
-    pub(super) fn block<'a>(self: &'a Rc<Self>, frame: &'a Frame, body: &'a Body) -> Boxed<'a> {
+    pub(super) fn block<'a>(self: &'a Arc<Self>, frame: &'a Frame, body: &'a Body) -> Boxed<'a> {
         Box::pin(async move {
             for line in body {
+                if self.place.is_restless() {
+                    self.place.rest().await;
+                }
                 if !line.uses.is_empty() && self.unbound(frame, &line.uses) {
                     continue;
                 }
                 let flow = match &line.statement {
                     Statement::Action(action) => self.act(frame, action)?,
                     Statement::Sleep { delay, text } => {
-                        sleep(*delay).await?;
+                        sleep(self.place.delay(*delay)).await?;
                         self.log(frame, format_args!("slept {text}"));
                         Flow::Next
                     }
                     Statement::Await(name) => self.await_name(frame, *name).await?,
                     Statement::Call(function) => {
                         let depth = self.deeper(frame)?;
-                        let value = self.start(*function, depth).await?;
+                        let value = self.start(frame, *function, depth).call().await?;
                         let name = &self.program.functions[*function].name;
                         self.log(frame, format_args!("call {name} {}", self.value(&value)));
                         Flow::Next
@@ -87,10 +95,16 @@ impl Machine {
         })
     }
 
-    async fn await_name(self: &Rc<Self>, frame: &Frame, name: Name) -> Step {
+    async fn await_name(self: &Arc<Self>, frame: &Frame, name: Name) -> Step {
         let value = match self.lookup(name)? {
-            Bound::Task(task) => task.await?,
-            Bound::Future(future) => future.await?,
+            Bound::Task(task) => {
+                let _noted = self.waits(frame, || Wait::Task(task.clone()));
+                task.await?
+            }
+            Bound::Future(future) => {
+                let _noted = self.waits(frame, || Wait::Future(future.clone()));
+                future.await?
+            }
             _ => return Err(self.ill_formed(format!("{} cannot be awaited", self.name(name)))),
         };
         self.log(
@@ -100,7 +114,7 @@ impl Machine {
         Ok(Flow::Next)
     }
 
-    async fn repeat(self: &Rc<Self>, frame: &Frame, times: u64, body: &Body) -> Step {
+    async fn repeat(self: &Arc<Self>, frame: &Frame, times: u64, body: &Body) -> Step {
         for _ in 0..times {
             if let Flow::Return(value) = self.block(frame, body).await? {
                 return Ok(Flow::Return(value));
@@ -110,7 +124,7 @@ impl Machine {
     }
 
     async fn try_(
-        self: &Rc<Self>,
+        self: &Arc<Self>,
         frame: &Frame,
         body: &Body,
         handlers: &[Handler],
@@ -134,7 +148,7 @@ impl Machine {
     }
 
     async fn handle(
-        self: &Rc<Self>,
+        self: &Arc<Self>,
         frame: &Frame,
         handlers: &[Handler],
         exception: Exception,
@@ -158,7 +172,7 @@ impl Machine {
     /// As `do_trystar` of the reference interpreter, which is what defines the statement: what the
     /// handlers raise stands beside what none of them matched, also where it is the caught group
     /// itself, which Python's own `except*` would merge.
-    async fn try_star(self: &Rc<Self>, frame: &Frame, body: &Body, handlers: &[Handler]) -> Step {
+    async fn try_star(self: &Arc<Self>, frame: &Frame, body: &Body, handlers: &[Handler]) -> Step {
         let exception = match self.block(frame, body).await {
             Err(exception) => exception,
             done => return done,
@@ -204,18 +218,18 @@ impl Machine {
 
     // -- statements that never suspend --------------------------------------
 
-    fn act(self: &Rc<Self>, frame: &Frame, action: &Action) -> Step {
+    fn act(self: &Arc<Self>, frame: &Frame, action: &Action) -> Step {
         match action {
             Action::Log(text) => self.log(frame, text),
-            Action::Time => self.log(frame, format_args!("time {:.3}", self.event_loop.time())),
+            Action::Time => self.log_moment(frame, format_args!("time {:.3}", self.place.now())),
             Action::Tasks => {
-                self.log(
+                self.log_moment(
                     frame,
                     format_args!("tasks {}", asyncio_core::all_tasks().len()),
                 );
             }
             Action::Spawn { task, function } => {
-                self.bind(*task, Bound::Task(self.spawn(*function)));
+                self.bind(*task, Bound::Task(self.spawn(frame, *function)));
                 self.log(frame, format_args!("spawn {}", self.name(*task)));
             }
             Action::SpawnEager { task, function } => {
@@ -253,11 +267,17 @@ impl Machine {
                 };
                 self.log(frame, format_args!("inspect {} {state}", self.name(*name)));
             }
-            Action::Return(value) => return Ok(Flow::Return(Value::Constant(value.clone()))),
+            Action::Return(value) => return Ok(Flow::Return(self.constant(value.clone()))),
             Action::Raise(raise) => return Err(self.exception(raise)?),
             Action::CallSoon { handle, action } => {
-                let made = self.event_loop.call_soon(self.callback(action))?;
-                self.bind(*handle, Bound::Handle(made));
+                let callback = self.callback(frame, action);
+                let made = match &self.place {
+                    Place::Loop(event_loop) | Place::Drawn { event_loop, .. } => {
+                        Bound::Handle(event_loop.call_soon(callback)?)
+                    }
+                    Place::Runtime(runtime) => self.detached(runtime, None, callback),
+                };
+                self.bind(*handle, made);
                 self.log(frame, format_args!("call_soon {}", self.name(*handle)));
             }
             Action::CallLater {
@@ -265,8 +285,8 @@ impl Machine {
                 delay,
                 action,
             } => {
-                let made = self.event_loop.call_later(*delay, self.callback(action))?;
-                self.bind(*handle, Bound::Timer(made));
+                let made = self.call_later(frame, self.place.delay(*delay), action)?;
+                self.bind(*handle, made);
                 self.log(frame, format_args!("call_later {}", self.name(*handle)));
             }
             Action::CallAt {
@@ -274,13 +294,19 @@ impl Machine {
                 when,
                 action,
             } => {
-                let made = self.event_loop.call_at(*when, self.callback(action))?;
-                self.bind(*handle, Bound::Timer(made));
+                let made = match &self.place {
+                    Place::Loop(event_loop) => {
+                        let callback = self.callback(frame, action);
+                        Bound::Timer(event_loop.call_at(*when, callback)?)
+                    }
+                    place => self.call_later(frame, place.until(*when), action)?,
+                };
+                self.bind(*handle, made);
                 self.log(frame, format_args!("call_at {}", self.name(*handle)));
             }
             Action::HandleCancel(name) => self.handle_cancel(frame, *name)?,
             Action::AddDoneCallback { target, tag } => {
-                self.add_done_callback(*target, tag)?;
+                self.add_done_callback(frame, *target, tag)?;
                 self.log(
                     frame,
                     format_args!("add_done_callback {} {tag}", self.name(*target)),
@@ -288,7 +314,7 @@ impl Machine {
             }
             Action::SetResult { future, value } => {
                 self.future(*future)?
-                    .set_result(Value::Constant(value.clone()))?;
+                    .set_result(self.constant(value.clone()))?;
                 self.log(frame, format_args!("set_result {}", self.name(*future)));
             }
             Action::SetException { future, raise } => {
@@ -315,18 +341,50 @@ impl Machine {
         Ok(Flow::Next)
     }
 
-    /// The closure that runs an action as a callback of the loop.
+    fn call_later(
+        self: &Arc<Self>,
+        frame: &Frame,
+        delay: f64,
+        action: &Arc<Deferred>,
+    ) -> asyncio_core::Result<Bound> {
+        let callback = self.callback(frame, action);
+        Ok(match &self.place {
+            Place::Loop(event_loop) | Place::Drawn { event_loop, .. } => {
+                Bound::Timer(event_loop.call_later(delay, callback)?)
+            }
+            Place::Runtime(runtime) => self.detached(runtime, Some(delay), callback),
+        })
+    }
+
+    /// Has a tokio task do what a loop's callback does.
+    fn detached(
+        self: &Arc<Self>,
+        runtime: &OnRuntime,
+        delay: Option<f64>,
+        callback: impl FnOnce() -> asyncio_core::Result<()> + Send + 'static,
+    ) -> Bound {
+        let (machine, context) = (Alive::new(self), copy_context());
+        Bound::Detached(runtime.call(delay, move || {
+            machine.place.step(|| {
+                // An error that leaves a callback is reported to the loop, which there is none.
+                let _reported = context.run(callback);
+            });
+        }))
+    }
+
+    /// The closure that runs an action as a callback, of the loop or of the runtime.
     fn callback(
-        self: &Rc<Self>,
-        deferred: &Rc<Deferred>,
-    ) -> impl FnOnce() -> asyncio_core::Result<()> + 'static + use<> {
-        let (machine, deferred) = (Rc::clone(self), Rc::clone(deferred));
+        self: &Arc<Self>,
+        frame: &Frame,
+        deferred: &Arc<Deferred>,
+    ) -> impl FnOnce() -> asyncio_core::Result<()> + Send + 'static + use<> {
+        let (machine, deferred) = (Alive::new(self), Arc::clone(deferred));
+        let frame = self.callback_frame(frame);
         move || {
-            let frame = &Frame::CALLBACK;
-            if machine.unbound(frame, &deferred.uses) {
+            if machine.unbound(&frame, &deferred.uses) {
                 return Ok(());
             }
-            match machine.act(frame, &deferred.action)? {
+            match machine.act(&frame, &deferred.action)? {
                 Flow::Next => Ok(()),
                 Flow::Return(_) => Err(machine.ill_formed("return in a callback")),
             }
@@ -334,17 +392,18 @@ impl Machine {
     }
 
     fn spawn_eager(
-        self: &Rc<Self>,
+        self: &Arc<Self>,
         frame: &Frame,
         function: FunctionId,
     ) -> asyncio_core::Result<Task<Value>> {
         let depth = self.deeper(frame)?;
-        let coroutine = self.start(function, depth);
+        let coroutine = self.start(frame, function, depth);
         // Its place comes before those of the tasks that its first step makes.
-        let number = self.made.borrow().len();
-        self.made.borrow_mut().push(None);
-        let task = Task::builder().eager_start(true).spawn_local(coroutine);
-        self.made.borrow_mut()[number] = Some(task.clone());
+        let number = self.add(coroutine.frame.id, None);
+        let task = Task::builder().eager_start(true).spawn(coroutine.run());
+        if let Some(made) = lock(&self.made).get_mut(number) {
+            made.task = Some(task.clone());
+        }
         Ok(task)
     }
 
@@ -384,6 +443,10 @@ impl Machine {
                 timer.cancel();
                 timer.cancelled()
             }
+            Bound::Detached(callback) => {
+                callback.cancel();
+                callback.cancelled()
+            }
             _ => return Err(self.ill_formed(format!("{} is no handle", self.name(name)))),
         });
         self.log(
@@ -393,31 +456,40 @@ impl Machine {
         Ok(())
     }
 
-    fn add_done_callback(self: &Rc<Self>, target: Name, tag: &Rc<str>) -> asyncio_core::Result<()> {
-        let (machine, tag) = (Rc::clone(self), Rc::clone(tag));
-        match self.lookup(target)? {
+    fn add_done_callback(
+        self: &Arc<Self>,
+        frame: &Frame,
+        target: Name,
+        tag: &Arc<str>,
+    ) -> asyncio_core::Result<()> {
+        let bound = self.lookup(target)?;
+        let (machine, tag) = (Alive::new(self), Arc::clone(tag));
+        let frame = self.callback_frame(frame);
+        match bound {
             Bound::Task(task) => {
-                task.add_local_done_callback(move |task| machine.done(&tag, task))?;
+                task.add_done_callback(move |task| machine.done(&frame, &tag, task));
             }
             Bound::Future(future) => {
-                future.add_local_done_callback(move |future| machine.done(&tag, future))?;
+                future.add_done_callback(move |future| machine.done(&frame, &tag, future));
             }
             _ => return Err(self.ill_formed(format!("{} takes no callback", self.name(target)))),
         }
         Ok(())
     }
 
-    fn done(&self, tag: &str, outcome: &impl Awaitable) {
-        self.log(
-            &Frame::CALLBACK,
-            format_args!("done {tag} {} {}", self.state(outcome), context()),
-        );
+    fn done(&self, frame: &Frame, tag: &str, outcome: &impl Awaitable) {
+        self.place.step(|| {
+            self.log(
+                frame,
+                format_args!("done {tag} {} {}", self.state(outcome), context()),
+            );
+        });
     }
 
     // -- operands ------------------------------------------------------------
 
     pub(super) fn exception(&self, raise: &Raise) -> asyncio_core::Result<Exception> {
-        errors::make(raise).map_err(|error| self.ill_formed(error.0))
+        errors::make(raise, &self.token()).map_err(|error| self.ill_formed(error.0))
     }
 
     /// The future that a program may settle. A task is a RuntimeError, as in Python.

@@ -1,6 +1,6 @@
 //! The exceptions of programs: making, naming and matching them as Python would.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use asyncio_core::{
     CancelledError, Exception, ExceptionGroup, InvalidStateError, RuntimeError, TimeoutError,
@@ -9,18 +9,19 @@ use asyncio_core::{
 use asyncio_net::{IncompleteReadError, LimitOverrunError};
 use asyncio_sync::{BrokenBarrierError, QueueEmpty, QueueFull, QueueShutDown};
 
+use super::machine::Token;
 use crate::program::{Kind, Raise};
 use crate::pytext;
 
 /// An error that only programs raise.
 #[derive(Debug, thiserror::Error)]
 #[error("ErrA({0})")]
-struct ErrA(String);
+struct ErrA(String, Token);
 
 /// The other one.
 #[derive(Debug, thiserror::Error)]
 #[error("ErrB({0})")]
-struct ErrB(String);
+struct ErrB(String, Token);
 
 /// What a program does that Python answers with an AttributeError, a TypeError or the like: the
 /// whole program is then left out of the comparison.
@@ -29,11 +30,14 @@ struct ErrB(String);
 pub(super) struct IllFormed(pub(super) String);
 
 /// Makes the exception that a statement names.
-pub(super) fn make(raise: &Raise) -> Result<Exception, IllFormed> {
+pub(super) fn make(raise: &Raise, token: &Token) -> Result<Exception, IllFormed> {
     match raise {
-        Raise::One(kind, message) => one(*kind, message),
+        Raise::One(kind, message) => one(*kind, message, token),
         Raise::Group(message, members) => {
-            let members = members.iter().map(make).collect::<Result<Vec<_>, _>>()?;
+            let members = members
+                .iter()
+                .map(|member| make(member, token))
+                .collect::<Result<Vec<_>, _>>()?;
             Ok(match ExceptionGroup::new(&**message, members) {
                 Ok(group) => group.into(),
                 // A group without members is a ValueError of the statement that makes it.
@@ -43,11 +47,11 @@ pub(super) fn make(raise: &Raise) -> Result<Exception, IllFormed> {
     }
 }
 
-fn one(kind: Kind, message: &Rc<str>) -> Result<Exception, IllFormed> {
+fn one(kind: Kind, message: &Arc<str>, token: &Token) -> Result<Exception, IllFormed> {
     let message = message.to_string();
     Ok(match kind {
-        Kind::ErrA => ErrA(message).into(),
-        Kind::ErrB => ErrB(message).into(),
+        Kind::ErrA => ErrA(message, token.clone()).into(),
+        Kind::ErrB => ErrB(message, token.clone()).into(),
         Kind::ValueError => ValueError::new(message).into(),
         Kind::TimeoutError => TimeoutError::new(message).into(),
         Kind::RuntimeError => RuntimeError::new(message).into(),

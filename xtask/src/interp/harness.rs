@@ -1,65 +1,121 @@
-//! Runs one program: the watchdog, the end of main, the tasks it leaves, their final states.
+//! Runs one program on an event loop: the watchdog, the end of main, the tasks it leaves, their final
+//! states.
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use asyncio_core::{EventLoop, OwnedEventLoop, Result, Task};
 
-use super::machine::{Machine, Value};
-use super::{Outcome, SUPPORTED};
-use crate::program::{Constant, Program};
+use super::machine::{Frame, Machine, Value};
+use super::notes::Notes;
+use super::place::{Chance, Habits, Manner, Place};
+use super::{Ending, Outcome, lock};
+use crate::program::Program;
 
 /// Virtual seconds between two looks of the watchdog.
 const WATCHDOG: f64 = 1000.0;
 /// The look at which it gives the program up.
-const LAST_TICK: u32 = 5;
+pub(super) const LAST_TICK: u32 = 5;
 
 /// Runs a program on an event loop of its own.
 pub(crate) fn run(program: Program) -> Outcome {
-    if let Some(what) = unsupported(&program) {
-        return Outcome::Skip(format!("unsupported: {what}"));
-    }
-    // A panic of the crates is a finding about this program, not the end of the run.
-    match catch_unwind(AssertUnwindSafe(|| finish(Rc::new(program)))) {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::Skip(format!("the loop failed: {error}")),
+    caught(|| finish(Arc::new(program), None)).map_or_else(Outcome::Skip, |(outcome, _)| outcome)
+}
+
+/// Runs a program on an event loop, and says how it ended as well.
+pub(crate) fn run_noted(program: &Arc<Program>) -> (Outcome, Ending) {
+    noted(program, None)
+}
+
+/// Runs a program on an event loop that leaves to chance what is not certain on several threads.
+///
+/// The order in which what is ready runs is drawn, and how much of it runs before the clock goes on;
+/// the delays are drawn, and tasks are interrupted between statements. Every run has a number, which
+/// decides all of it.
+pub(crate) fn run_drawn(program: &Arc<Program>, manner: Manner, number: u64) -> Ending {
+    noted(program, Some((manner, number))).1
+}
+
+/// How a run is drawn, and its number.
+type Drawn = (Manner, u64);
+
+fn noted(program: &Arc<Program>, drawn: Option<Drawn>) -> (Outcome, Ending) {
+    let order = Some(drawn);
+    caught(|| finish(Arc::clone(program), order)).unwrap_or_else(|why| {
+        let ending = Ending {
+            skip: Some(why.clone()),
+            ..Ending::default()
+        };
+        (Outcome::Skip(why), ending)
+    })
+}
+
+/// A panic of the crates is a finding about this program, not the end of the run.
+fn caught<T>(run: impl FnOnce() -> Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(error)) => Err(format!("the loop failed: {error}")),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Outcome::Skip(format!("panicked: {}", text.unwrap_or_default()))
+            Err(format!("panicked: {}", text.unwrap_or_default()))
         }
     }
 }
 
-/// The first thing that a program needs and the crates do not have yet.
-pub(crate) fn unsupported(program: &Program) -> Option<&str> {
-    let missing = program
-        .needs
-        .iter()
-        .find(|(area, _)| !SUPPORTED.contains(area))?;
-    Some(&missing.1)
-}
-
-/// Runs a program that the crates cover, and frees all that it made.
-pub(super) fn finish(program: Rc<Program>) -> Result<Outcome> {
-    let owner = OwnedEventLoop::builder().virtual_clock(true).build()?;
-    let machine = Machine::new(program, EventLoop::clone(&owner));
-    let hung = Rc::new(Cell::new(false));
-    let outcome = play(&owner, &machine, &hung);
+/// Runs a program, and frees all that it made. `noted`: the ending is wanted, and the number of the
+/// run where its order is drawn.
+pub(super) fn finish(
+    program: Arc<Program>,
+    noted: Option<Option<Drawn>>,
+) -> Result<(Outcome, Ending)> {
+    let mut builder = OwnedEventLoop::builder().virtual_clock(true);
+    if let Some(Some((_, number))) = noted {
+        builder = builder.shuffle(number);
+    }
+    let owner = builder.build()?;
+    let event_loop = EventLoop::clone(&owner);
+    let place = match noted {
+        Some(Some((manner, number))) => Place::Drawn {
+            event_loop,
+            chance: Chance::new(number),
+            habits: Habits::of(manner, number),
+        },
+        Some(None) | None => Place::Loop(event_loop),
+    };
+    let machine = Machine::new(program, place, noted.map(|_| Notes::default()));
+    let watch = Arc::new(Watch::default());
+    let played = play(&owner, &machine, &watch);
+    let ending = match &machine.notes {
+        Some(notes) => {
+            let overdue = lock(&watch.overdue).take();
+            Ending::of(&machine, notes, watch.ticks(), overdue)
+        }
+        None => Ending::default(),
+    };
     // What dropping the leftovers reports is no part of the trace.
     owner.set_exception_handler(Some(Box::new(|_loop, _context| {})))?;
     machine.forget();
-    outcome?;
-    Ok(match machine.skipped() {
+    let hung = !played?;
+    let lines = machine.take_trace();
+    let mut ending = ending;
+    if let Some(notes) = &machine.notes {
+        let is_timed = !machine.place.is_restless();
+        ending.add_histories(notes, &lines, is_timed);
+    }
+    let skip = machine.skipped().or(hung.then(|| "hung".to_owned()));
+    ending.skip.clone_from(&skip);
+    let outcome = match skip {
         Some(why) => Outcome::Skip(why),
-        None if hung.get() => Outcome::Skip("hung".to_owned()),
-        None => Outcome::Trace(machine.take_trace()),
-    })
+        None => Outcome::Trace(lines.into_iter().map(|(_, line)| line).collect()),
+    };
+    Ok((outcome, ending))
 }
 
-fn play(owner: &OwnedEventLoop, machine: &Rc<Machine>, hung: &Rc<Cell<bool>>) -> Result<()> {
-    let watched = Rc::downgrade(machine);
+/// Whether the program came to its end.
+fn play(owner: &OwnedEventLoop, machine: &Arc<Machine>, watch: &Arc<Watch>) -> Result<bool> {
+    let watched = Arc::downgrade(machine);
     owner.set_exception_handler(Some(Box::new(move |_loop, context| {
         // Reports of exceptions never retrieved come when the last reference goes, which differs.
         let (Some(machine), false) = (
@@ -73,29 +129,29 @@ fn play(owner: &OwnedEventLoop, machine: &Rc<Machine>, hung: &Rc<Cell<bool>>) ->
             .map_or_else(|| "None".to_owned(), |exception| machine.show(exception));
         machine.report("loop", format_args!("unhandled {text}"));
     })))?;
-    watch(machine, hung, 1)?;
+    look_after(owner, machine, watch)?;
 
-    let main = machine.spawn(machine.program.main);
+    let main = machine.spawn(&Frame::harness(), machine.program.main);
     // How main ended is its state; that the watchdog stopped the loop is seen by main not being done.
     let _ended = owner.run_until_complete(main.clone());
-    if main.done() {
+    let mut ended = main.done();
+    if ended {
         machine.report("loop", format_args!("main {}", machine.state(&main)));
-        hung.set(!leave(owner, machine)? || hung.get());
-    } else {
-        hung.set(true);
+        ended = leave(owner, machine)? && watch.ticks() < LAST_TICK;
     }
-    let made = machine.made.borrow().clone();
-    for (number, task) in made.iter().enumerate() {
-        let state = task
+    let made = lock(&machine.made).clone();
+    for (number, made) in made.iter().enumerate() {
+        let state = made
+            .task
             .as_ref()
             .map_or_else(|| "pending".to_owned(), |task| machine.state(task));
         machine.report("loop", format_args!("task {number} {state}"));
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Cancels the tasks that main left behind and waits for them. Says whether all of them ended.
-fn leave(owner: &OwnedEventLoop, machine: &Rc<Machine>) -> Result<bool> {
+fn leave(owner: &OwnedEventLoop, machine: &Arc<Machine>) -> Result<bool> {
     let left = machine.unfinished();
     for task in &left {
         task.cancel();
@@ -104,15 +160,15 @@ fn leave(owner: &OwnedEventLoop, machine: &Rc<Machine>) -> Result<bool> {
         return Ok(true);
     }
     // What `gather` does: each task's callback counts it, the last one settles the outer future.
-    let outer = owner.create_future::<Value>();
-    let missing = Rc::new(Cell::new(left.len()));
+    let outer = owner.create_future::<()>();
+    let missing = Arc::new(AtomicUsize::new(left.len()));
     for task in &left {
-        let (outer, missing) = (outer.clone(), Rc::clone(&missing));
+        let (outer, missing) = (outer.clone(), Arc::clone(&missing));
         task.add_local_done_callback(move |_: &Task<Value>| {
-            missing.set(missing.get() - 1);
-            if missing.get() == 0 {
+            // Relaxed: this thread alone counts.
+            if missing.fetch_sub(1, Ordering::Relaxed) == 1 {
                 // Nobody else knows the future, so it cannot be settled already.
-                let _settled = outer.set_result(Value::Constant(Constant::None));
+                let _settled = outer.set_result(());
             }
         })?;
     }
@@ -121,27 +177,43 @@ fn leave(owner: &OwnedEventLoop, machine: &Rc<Machine>) -> Result<bool> {
     Ok(outer.done())
 }
 
+/// What the watchdog has seen.
+#[derive(Default)]
+struct Watch {
+    ticks: AtomicU32,
+    overdue: std::sync::Mutex<Option<String>>,
+}
+
+impl Watch {
+    fn ticks(&self) -> u32 {
+        // Relaxed: counted and read on the loop's thread.
+        self.ticks.load(Ordering::Relaxed)
+    }
+}
+
 /// Schedules the watchdog's next look: it cancels everything that still runs, and at the last one
 /// it stops the loop.
-fn watch(machine: &Rc<Machine>, hung: &Rc<Cell<bool>>, tick: u32) -> Result<()> {
-    let (watched, hung) = (Rc::downgrade(machine), Rc::clone(hung));
-    machine
-        .event_loop
-        .call_later(WATCHDOG, move || -> Result<()> {
-            let Some(machine) = watched.upgrade() else {
-                return Ok(());
-            };
-            machine.report("loop", format_args!("watchdog {tick}"));
-            if tick >= LAST_TICK {
-                hung.set(true);
-                machine.event_loop.stop();
-                return Ok(());
-            }
-            watch(&machine, &hung, tick + 1)?;
-            for task in machine.unfinished() {
-                task.cancel_with_message("watchdog");
-            }
-            Ok(())
-        })?;
+fn look_after(event_loop: &EventLoop, machine: &Arc<Machine>, watch: &Arc<Watch>) -> Result<()> {
+    let (watched, watch) = (Arc::downgrade(machine), Arc::clone(watch));
+    let owner = event_loop.clone();
+    event_loop.call_later(WATCHDOG, move || -> Result<()> {
+        let Some(machine) = watched.upgrade() else {
+            return Ok(());
+        };
+        let tick = watch.ticks.fetch_add(1, Ordering::Relaxed) + 1;
+        machine.report("loop", format_args!("watchdog {tick}"));
+        if let Some(overdue) = machine.notes.as_ref().and_then(Notes::overdue) {
+            lock(&watch.overdue).get_or_insert(overdue);
+        }
+        if tick >= LAST_TICK {
+            owner.stop();
+            return Ok(());
+        }
+        look_after(&owner, &machine, &watch)?;
+        for task in machine.unfinished() {
+            task.cancel_with_message("watchdog");
+        }
+        Ok(())
+    })?;
     Ok(())
 }

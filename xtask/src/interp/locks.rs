@@ -1,11 +1,12 @@
 //! Locks, events, semaphores, conditions and barriers.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use asyncio_core::Result;
 use asyncio_sync::{Barrier, BoundedSemaphore, Condition, Event, Semaphore};
 
 use super::machine::{Bound, Flow, Frame, Machine, Step};
+use super::notes::Wait;
 use crate::program::{Body, Constant, Lock, LockAction, Name, Object};
 
 /// What `async with` can be given, and what has `acquire` and `release`.
@@ -49,15 +50,17 @@ pub(super) fn make(machine: &Machine, object: &Object) -> Result<Primitive> {
     })
 }
 
-pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Lock) -> Step {
+pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Lock) -> Step {
     match statement {
         Lock::Acquire(name) => {
-            acquire(machine, *name, &primitive(machine, *name)?).await?;
+            acquire(machine, frame, *name, &primitive(machine, *name)?).await?;
             machine.log(frame, format_args!("acquire {}", machine.name(*name)));
         }
         Lock::With { object, body } => return with(machine, frame, *object, body).await,
         Lock::WaitEvent(name) => {
-            event(machine, *name)?.wait().await?;
+            let event = event(machine, *name)?;
+            let _noted = machine.waits(frame, || Wait::Event(event.clone()));
+            event.wait().await?;
             machine.log(frame, format_args!("wait_event {}", machine.name(*name)));
         }
         Lock::CondWait(name) => {
@@ -91,7 +94,7 @@ pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Lock) 
     Ok(Flow::Next)
 }
 
-pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &LockAction) -> Result<()> {
+pub(super) fn act(machine: &Arc<Machine>, frame: &Frame, action: &LockAction) -> Result<()> {
     match action {
         LockAction::Release(name) => {
             release(machine, *name, &primitive(machine, *name)?)?;
@@ -146,9 +149,9 @@ pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &LockAction) -> 
 }
 
 /// `async with`.
-async fn with(machine: &Rc<Machine>, frame: &Frame, name: Name, body: &Body) -> Step {
+async fn with(machine: &Arc<Machine>, frame: &Frame, name: Name, body: &Body) -> Step {
     let object = primitive(machine, name)?;
-    acquire(machine, name, &object).await?;
+    acquire(machine, frame, name, &object).await?;
     machine.log(frame, format_args!("enter {}", machine.name(name)));
     // Not a guard: leaving raises where the body has released the object itself.
     let outcome = machine.block(frame, body).await;
@@ -161,7 +164,8 @@ async fn with(machine: &Rc<Machine>, frame: &Frame, name: Name, body: &Body) -> 
     outcome
 }
 
-async fn acquire(machine: &Machine, name: Name, object: &Primitive) -> Result<()> {
+async fn acquire(machine: &Machine, frame: &Frame, name: Name, object: &Primitive) -> Result<()> {
+    let _noted = machine.waits(frame, || Wait::Primitive(object.clone()));
     match object {
         Primitive::Lock(lock) => lock.acquire().await?,
         Primitive::Semaphore(semaphore) => semaphore.acquire().await?,

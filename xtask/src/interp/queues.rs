@@ -2,12 +2,13 @@
 
 use std::cmp::Ordering;
 use std::ops::Deref;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use asyncio_core::Result;
 use asyncio_sync::{LifoQueue, PriorityQueue, Queue};
 
 use super::machine::{Bound, Flow, Frame, Machine, Step};
+use super::notes::Wait;
 use crate::program::{Constant, Name, Queue as Statement, QueueAction, QueueKind};
 
 /// A queue of any order.
@@ -32,14 +33,18 @@ pub(super) fn make(kind: QueueKind, maxsize: i64) -> AnyQueue {
     }
 }
 
-pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Statement) -> Step {
+pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Statement) -> Step {
     match statement {
         Statement::Put { queue: name, item } => {
-            queue(machine, *name)?.put(Item(item.clone())).await?;
+            let queue = queue(machine, *name)?;
+            let _noted = machine.waits(frame, || Wait::Put(queue.clone()));
+            queue.put(Item(item.clone())).await?;
             machine.log(frame, format_args!("put {} {item}", machine.name(*name)));
         }
         Statement::Get(name) => {
-            let Item(item) = queue(machine, *name)?.get().await?;
+            let queue = queue(machine, *name)?;
+            let _noted = machine.waits(frame, || Wait::Get(queue.clone()));
+            let Item(item) = queue.get().await?;
             machine.log(frame, format_args!("get {} {item}", machine.name(*name)));
         }
         Statement::Join(name) => {
@@ -50,7 +55,7 @@ pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Statem
     Ok(Flow::Next)
 }
 
-pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &QueueAction) -> Result<()> {
+pub(super) fn act(machine: &Arc<Machine>, frame: &Frame, action: &QueueAction) -> Result<()> {
     match action {
         QueueAction::PutNowait { queue: name, item } => {
             queue(machine, *name)?.put_nowait(Item(item.clone()))?;

@@ -1,36 +1,51 @@
 //! Timeouts and task groups.
 
-use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
 use asyncio_core::{MaybeDelay, Result, Timeout, task_group};
 
 use super::machine::{Bound, Flow, Frame, Machine, Step};
+use super::place::Place;
 use crate::program::{Body, Name, Scope, ScopeAction};
 
-pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Scope) -> Step {
+pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Scope) -> Step {
     match statement {
         Scope::Timeout { scope, delay, body } => {
-            let timeout = Timeout::new(MaybeDelay::from(delay.map(Into::into)));
+            let delay = delay.map(|delay| machine.place.delay(delay).into());
+            let timeout = Timeout::new(MaybeDelay::from(delay));
             limited(machine, frame, *scope, timeout, body).await
         }
         Scope::TimeoutAt { scope, when, body } => {
-            limited(machine, frame, *scope, Timeout::at(*when), body).await
+            let timeout = match &machine.place {
+                Place::Loop(_) => Timeout::at(*when),
+                place => {
+                    let delay = when.map(|when| place.until(when).into());
+                    Timeout::new(MaybeDelay::from(delay))
+                }
+            };
+            limited(machine, frame, *scope, timeout, body).await
         }
         Scope::TaskGroup { group, body } => grouped(machine, frame, *group, body).await,
     }
 }
 
-pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &ScopeAction) -> Result<()> {
+pub(super) fn act(machine: &Arc<Machine>, frame: &Frame, action: &ScopeAction) -> Result<()> {
     match action {
         ScopeAction::Reschedule { scope, delay } => {
-            let when = delay.map(|delay| machine.event_loop.time() + delay);
-            timeout(machine, *scope)?.reschedule(when)?;
+            let delay = delay.map(|delay| machine.place.delay(delay));
+            let (timeout, made) = timeout(machine, *scope)?;
+            let now = match &machine.place {
+                Place::Runtime(_) => made.elapsed().as_secs_f64(),
+                place => place.now(),
+            };
+            timeout.reschedule(delay.map(|delay| now + delay))?;
             machine.log(frame, format_args!("reschedule {}", machine.name(*scope)));
         }
         ScopeAction::When(scope) => {
-            let when = timeout(machine, *scope)?.when();
+            let when = timeout(machine, *scope)?.0.when();
             let text = when.map_or_else(|| "None".to_owned(), |when| format!("{when:.3}"));
-            machine.log(frame, format_args!("when {} {text}", machine.name(*scope)));
+            machine.log_moment(frame, format_args!("when {} {text}", machine.name(*scope)));
         }
         ScopeAction::Spawn {
             group,
@@ -40,8 +55,10 @@ pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &ScopeAction) ->
             let Bound::Group(open) = machine.lookup(*group)? else {
                 return Err(machine.ill_formed(format!("{} is no group", machine.name(*group))));
             };
-            let made = open.try_create_local_task(machine.start(*function, 0))?;
-            machine.made.borrow_mut().push(Some(made.clone()));
+            let coroutine = machine.start(frame, *function, 0);
+            let id = coroutine.frame.id;
+            let made = open.try_create_task(coroutine.run())?;
+            machine.add(id, Some(made.clone()));
             machine.bind(*task, Bound::Task(made));
             machine.log(frame, format_args!("tg_spawn {}", machine.name(*task)));
         }
@@ -50,13 +67,13 @@ pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &ScopeAction) ->
 }
 
 async fn limited(
-    machine: &Rc<Machine>,
+    machine: &Arc<Machine>,
     frame: &Frame,
     name: Name,
     timeout: Timeout,
     body: &Body,
 ) -> Step {
-    machine.bind(name, Bound::Timeout(timeout.clone()));
+    machine.bind(name, Bound::Timeout(timeout.clone(), Instant::now()));
     let outcome = timeout.run(machine.block(frame, body)).await;
     let expired = if timeout.expired() { "True" } else { "False" };
     machine.log(
@@ -66,7 +83,7 @@ async fn limited(
     outcome
 }
 
-async fn grouped(machine: &Rc<Machine>, frame: &Frame, name: Name, body: &Body) -> Step {
+async fn grouped(machine: &Arc<Machine>, frame: &Frame, name: Name, body: &Body) -> Step {
     let flow = task_group(async |group| {
         machine.bind(name, Bound::Group(group));
         let flow = machine.block(frame, body).await?;
@@ -85,9 +102,9 @@ async fn grouped(machine: &Rc<Machine>, frame: &Frame, name: Name, body: &Body) 
     Ok(flow)
 }
 
-fn timeout(machine: &Rc<Machine>, name: Name) -> Result<Timeout> {
+fn timeout(machine: &Arc<Machine>, name: Name) -> Result<(Timeout, Instant)> {
     match machine.lookup(name)? {
-        Bound::Timeout(timeout) => Ok(timeout),
+        Bound::Timeout(timeout, made) => Ok((timeout, made)),
         _ => Err(machine.ill_formed(format!("{} is no timeout", machine.name(name)))),
     }
 }

@@ -1,6 +1,6 @@
 //! Stream readers without a transport.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use asyncio_core::Result;
 use asyncio_net::StreamReader;
@@ -16,7 +16,7 @@ pub(super) fn make(limit: i64) -> Result<StreamReader> {
     )?)
 }
 
-pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Stream) -> Step {
+pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Stream) -> Step {
     match statement {
         Stream::Read {
             reader: name,
@@ -49,7 +49,7 @@ pub(super) async fn run(machine: &Rc<Machine>, frame: &Frame, statement: &Stream
     Ok(Flow::Next)
 }
 
-pub(super) fn act(machine: &Rc<Machine>, frame: &Frame, action: &StreamAction) -> Result<()> {
+pub(super) fn act(machine: &Arc<Machine>, frame: &Frame, action: &StreamAction) -> Result<()> {
     match action {
         StreamAction::Feed { reader: name, data } => {
             reader(machine, *name)?.feed_data(data)?;

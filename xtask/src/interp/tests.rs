@@ -1,6 +1,6 @@
 //! Programs whose traces are known, and programs that must be survived.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
@@ -180,8 +180,8 @@ fn everything_is_freed() {
             "waits": [["await", "f0"]],
             "stubborn": [["repeat", 9, [["try", [["sleep", 9000]], ignore, [], []]]]]
         }});
-        let program = Rc::new(parse(&program).unwrap());
-        finish(Rc::clone(&program)).unwrap();
-        assert_eq!(Rc::strong_count(&program), 1, "{main}");
+        let program = Arc::new(parse(&program).unwrap());
+        finish(Arc::clone(&program), None).unwrap();
+        assert_eq!(Arc::strong_count(&program), 1, "{main}");
     }
 }

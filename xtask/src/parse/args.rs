@@ -1,6 +1,6 @@
 //! The parts of a statement, each checked as it is taken.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
@@ -145,7 +145,7 @@ pub(super) fn bytes(json: &Json) -> Parsed<Vec<u8>> {
         .collect()
 }
 
-pub(super) fn shown(constant: Constant) -> Rc<str> {
+pub(super) fn shown(constant: Constant) -> Arc<str> {
     match constant {
         Constant::Str(text) => text,
         other => other.to_string().into(),

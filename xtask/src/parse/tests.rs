@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{BadProgram, parse};
-use crate::program::{Area, Program, Statement};
+use crate::program::{Program, Statement};
 
 fn parsed(body: &Json) -> Result<Program, BadProgram> {
     parse(
@@ -63,26 +63,6 @@ fn ill_formed_programs_are_errors() {
     assert_eq!(
         parse(&json!({"name": "p", "funcs": {}})).unwrap_err(),
         BadProgram::new("no function main")
-    );
-}
-
-#[test]
-fn needs_name_what_lies_beyond_the_core() {
-    let needs = |body: &Json| parsed(body).unwrap().needs;
-    assert_eq!(needs(&json!([["sleep", 0]])), []);
-    assert_eq!(
-        needs(&json!([["cancel", "q0"]])),
-        [(Area::Queues, "queue".to_owned())]
-    );
-    assert_eq!(
-        needs(&json!([
-            ["repeat", 2, [["gather", [["call", "f"]], false]]],
-            ["call_soon", "h", ["set", "n"]]
-        ])),
-        [
-            (Area::Combine, "gather".to_owned()),
-            (Area::Locks, "set".to_owned())
-        ]
     );
 }
 

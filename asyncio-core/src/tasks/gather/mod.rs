@@ -7,18 +7,17 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::ops::Deref;
 use std::panic::Location;
-use std::ptr::NonNull;
 
 pub use children::{Gather, GatherLocal};
 
 use super::child::Child;
 use super::ensure::Spawner;
 use super::task::Task;
-use crate::cell::{self, CANCELLED, Callback, CellRef, Outer, Part, Typed};
-use crate::events::with_running;
+use crate::cell::{self, CANCELLED, Callback, CellRef, LISTED, Outer, Part, Typed};
+use crate::current::{self, Frame};
 use crate::exceptions::{Exception, Result, ValueError};
 use crate::futures::Future;
-use crate::loop_cell::{Core, LoopCell, nowhere};
+use crate::primitives::yield_now;
 use crate::slab::Key;
 use children::Tasks;
 
@@ -180,7 +179,8 @@ impl<K: Tasks> Gathering<K> {
         )
     }
 
-    /// A future of what a function makes of the values, in the same turn of the loop.
+    /// A future of what a function makes of the values, in the same turn of the loop; on a tokio
+    /// runtime on the thread where the last child ends.
     ///
     /// ```
     /// # use asyncio_core::{Result, gather, run};
@@ -192,10 +192,17 @@ impl<K: Tasks> Gathering<K> {
     /// })
     /// # }
     /// ```
+    ///
+    /// What it makes must be able to leave that thread:
+    ///
+    /// ```compile_fail
+    /// # use asyncio_core::gather;
+    /// gather([async { Ok(1) }]).map(|_| std::rc::Rc::new(1));
+    /// ```
     pub fn map<U, M>(self, make: M) -> Future<U>
     where
         M: FnOnce(K::Values) -> U + Clone + Send + 'static,
-        U: 'static,
+        U: Send + 'static,
     {
         let again = make.clone();
         self.restart(
@@ -209,7 +216,7 @@ impl<K: Tasks> Gathering<K> {
     pub fn map_results<U, M>(self, make: M) -> Future<U>
     where
         M: FnOnce(K::Results) -> U + Clone + Send + 'static,
-        U: 'static,
+        U: Send + 'static,
     {
         let again = make.clone();
         self.restart(
@@ -228,6 +235,7 @@ impl<K: Tasks> Gathering<K> {
     ) -> Future<U> {
         let taken = self.outer.with(|members| {
             let key = std::mem::replace(&mut members.key, Key::NONE);
+            members.is_open = false;
             members.unsettled = Vec::new();
             (members.tasks.take(), members.cancel_requested, key)
         });
@@ -236,6 +244,10 @@ impl<K: Tasks> Gathering<K> {
         // Whatever it was, it is not what was asked for.
         cell::mark_retrieved(self.outer.cell());
         let Some(tasks) = tasks else {
+            // Somebody looked at it before, and so it is finished; perhaps another thread is at it.
+            while !self.outer.cell().is_done() {
+                yield_now();
+            }
             let future = Future::of(Typed::future(self.outer.cell().home().core()));
             // The children were done from the start: each gave a value, or this is why not.
             match self.future.typed().take_result() {
@@ -303,9 +315,15 @@ struct Members<K, V> {
     /// How many different ones are not done, or not known to be.
     left: usize,
     cancel_requested: bool,
+    /// How many requests are on their way through the children. A child that ends of one may say so at
+    /// once, on a tokio runtime, but the end is another when a request was accepted.
+    asking: u32,
     /// Those that were done from the start, until they are counted: so long it may be said that their
     /// exceptions are wanted as results.
     unsettled: Vec<CellRef>,
+    /// Whether those that end meanwhile are kept there as well. Where there are other threads they
+    /// may, and what is finished cannot be asked for something else any more.
+    is_open: bool,
     /// Where the loop keeps the future while there are children left.
     key: Key,
 }
@@ -319,17 +337,24 @@ fn start<K: Tasks, V: 'static>(
 ) -> Outer<Members<K, V>> {
     let duplicates = Duplicates::look(&tasks);
     let left = tasks.len() - duplicates.count();
-    let (home, of_one_loop) = common_home(&tasks);
+    let (child, of_one_loop) = common_home(&tasks);
     let members = Members {
         tasks: Some(tasks),
         collect: Some(collect),
         fails,
         left,
         cancel_requested,
+        asking: 0,
         unsettled: Vec::new(),
+        is_open: false,
         key: Key::NONE,
     };
-    let outer = Outer::new(home, members);
+    let outer = match &child {
+        Some(child) => Outer::new(child.home().core(), members),
+        None => current::with(|frame| Outer::new(frame.and_then(Frame::core), members)),
+    };
+    let is_driven = outer.cell().is_driven();
+    outer.with(|members| members.is_open = is_driven);
     if !of_one_loop {
         let tasks = outer.with(|members| members.tasks.take());
         drop(tasks);
@@ -338,7 +363,7 @@ fn start<K: Tasks, V: 'static>(
         outer.fail(ValueError::new(message).into());
         return outer;
     }
-    // Taken out for the length of this: a child that is done at once, on a tokio runtime, only counts.
+    // Taken out for the length of this, which calls out.
     let Some(Some(tasks)) = outer.with(|members| members.tasks.take()) else {
         return outer;
     };
@@ -353,19 +378,17 @@ fn start<K: Tasks, V: 'static>(
             done.push(child.clone());
         } else {
             waits = true;
-            cell::add_callback(child, Callback::Family(outer.cell().clone()));
+            cell::add_callback(child, Callback::Family(outer.cell().clone(), 0));
         }
     });
     let core = outer.cell().home().core().filter(|_| waits);
     let key = core.map(|core| core.families.borrow_mut().insert(outer.cell().clone()));
-    // Children that ended meanwhile, on a tokio runtime, found no tasks to look through.
-    let ended = outer.with(|members| {
+    outer.with(|members| {
         members.key = key.unwrap_or(Key::NONE);
         members.tasks = Some(tasks);
-        members.unsettled = done;
-        members.left == 0
+        members.unsettled.append(&mut done);
     });
-    if ended == Some(true) {
+    if left == 0 {
         finish(&outer);
     }
     outer
@@ -373,7 +396,10 @@ fn start<K: Tasks, V: 'static>(
 
 /// Counts the children that were done from the start, as CPython does once all are registered.
 fn settle<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>) {
-    let unsettled = outer.with(|members| std::mem::take(&mut members.unsettled));
+    let unsettled = outer.with(|members| {
+        members.is_open = false;
+        std::mem::take(&mut members.unsettled)
+    });
     for child in unsettled.into_iter().flatten() {
         count(outer, &child);
     }
@@ -383,9 +409,11 @@ fn settle<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>) {
 fn count<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>, child: &CellRef) {
     let counted = outer.with(|members| {
         members.left -= 1;
-        (members.left, members.fails)
+        (members.is_over(), members.fails)
     });
-    let Some((left, fails)) = counted else { return };
+    let Some((is_over, fails)) = counted else {
+        return;
+    };
     if outer.cell().is_done() {
         if !child.has(CANCELLED) {
             cell::mark_retrieved(child);
@@ -393,17 +421,31 @@ fn count<K: Tasks, V: 'static>(outer: &Outer<Members<K, V>>, child: &CellRef) {
     } else if fails && let Some(error) = failure(child) {
         outer.fail(error);
     }
-    if left == 0 {
+    if is_over {
         finish(outer);
+    }
+}
+
+impl<K, V> Members<K, V> {
+    const fn is_over(&self) -> bool {
+        self.left == 0 && self.asking == 0
     }
 }
 
 impl<K: Tasks, V: 'static> Part for Members<K, V> {
     type Value = V;
 
-    fn child_done(outer: &Outer<Self>, child: &CellRef) {
-        settle(outer);
-        count(outer, child);
+    fn child_done(outer: &Outer<Self>, child: &CellRef, _: u32) {
+        let is_kept = outer.with(|members| {
+            if members.is_open {
+                members.unsettled.push(child.clone());
+            }
+            members.is_open
+        });
+        if is_kept != Some(true) {
+            settle(outer);
+            count(outer, child);
+        }
     }
 
     fn forwards_to(&self) -> Option<Vec<CellRef>> {
@@ -415,8 +457,19 @@ impl<K: Tasks, V: 'static> Part for Members<K, V> {
         Some(cells)
     }
 
-    fn accepted(&mut self) {
-        self.cancel_requested = true;
+    fn asked(&mut self) {
+        self.asking += 1;
+    }
+
+    fn answered(outer: &Outer<Self>, accepted: bool) {
+        let is_over = outer.with(|members| {
+            members.asking -= 1;
+            members.cancel_requested |= accepted;
+            members.is_over()
+        });
+        if is_over == Some(true) {
+            finish(outer);
+        }
     }
 
     fn cancelled(_: &Outer<Self>) {}
@@ -483,23 +536,19 @@ fn forget(outer: &CellRef, key: Key) {
     }
 }
 
-/// The loop of the children, or the one that runs here, and whether they have one.
-fn common_home(tasks: &impl Tasks) -> (NonNull<LoopCell>, bool) {
-    let here = with_running(Core::loop_cell).unwrap_or_else(nowhere);
-    let mut home = None;
+/// A child with the home that all of them have, if any has one, and whether they all have it.
+fn common_home(tasks: &impl Tasks) -> (Option<CellRef>, bool) {
+    let mut one: Option<CellRef> = None;
     let mut of_one = true;
     tasks.for_each(&mut |Child(child)| {
         if child.is_done() && child.is_driven() {
             // Done, and under a lock: everybody may look at it.
             return;
         }
-        of_one &= child.is_reachable() && *home.get_or_insert(child.home_ptr()) == child.home_ptr();
+        let one = one.get_or_insert_with(|| child.clone());
+        of_one &= child.is_reachable() && one.home_ptr() == child.home_ptr();
     });
-    match home {
-        Some(home) if of_one => (home, true),
-        Some(_) => (here, false),
-        None => (here, true),
-    }
+    (one.filter(|_| of_one), of_one)
 }
 
 /// Whether a child is given more than once, which is rare and costs only when it happens.
@@ -528,11 +577,7 @@ impl Duplicates {
             });
             count
         } else {
-            let mut addresses = Vec::with_capacity(all);
-            tasks.for_each(&mut |Child(child)| addresses.push(child.address()));
-            addresses.sort_unstable();
-            addresses.dedup();
-            addresses.len()
+            marked(tasks).unwrap_or_else(|| sorted(tasks))
         };
         if distinct == all {
             Self::None
@@ -554,6 +599,34 @@ impl Duplicates {
             Self::Some { distinct, .. } => Seen(Some(HashSet::with_capacity(*distinct))),
         }
     }
+}
+
+/// How many different children there are, found out by marking them; `None` where one of them is of
+/// another thread or of none.
+fn marked(tasks: &impl Tasks) -> Option<usize> {
+    let (mut distinct, mut at_home) = (0, true);
+    tasks.for_each(&mut |Child(child)| {
+        if !child.is_here() {
+            at_home = false;
+        } else if !child.has(LISTED) {
+            child.set(LISTED);
+            distinct += 1;
+        }
+    });
+    tasks.for_each(&mut |Child(child)| {
+        if child.is_here() {
+            child.clear(LISTED);
+        }
+    });
+    at_home.then_some(distinct)
+}
+
+fn sorted(tasks: &impl Tasks) -> usize {
+    let mut addresses = Vec::with_capacity(tasks.len());
+    tasks.for_each(&mut |Child(child)| addresses.push(child.address()));
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.len()
 }
 
 /// The children that have been seen, where there are duplicates.

@@ -1,4 +1,4 @@
-//! The workloads, each written once for us and once for every peer.
+//! Tasks, timers and threads.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -8,42 +8,12 @@ use std::time::Duration;
 use asyncio_core as asyncio;
 use asyncio_core::Result;
 
+use super::{BATCH, CURRENT_THREAD, LOCAL_SET, MULTI_THREAD, Row, bytes, row};
 use crate::memory;
 use crate::runtimes::{Measured, current_thread, local_set, multi_thread, ours, ours_virtual};
 
-/// A workload with all its sides, ours first.
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) unit: &'static str,
-    pub(crate) sides: Vec<Side>,
-    /// How many operations; zero for as many as fill a slice.
-    pub(crate) fixed: u32,
-}
-
-pub(crate) struct Side {
-    pub(crate) name: &'static str,
-    pub(crate) run: Run,
-}
-
-/// Runs a number of operations.
-type Run = fn(u32) -> Measured;
-
-/// All rows.
-pub(crate) fn all() -> Vec<Row> {
-    let row = |name, sides: &[(&'static str, Run)]| Row {
-        name,
-        unit: "ns",
-        sides: sides
-            .iter()
-            .map(|&(name, run)| Side { name, run })
-            .collect(),
-        fixed: 0,
-    };
-    let bytes = |name, sides: &[(&'static str, Run)]| Row {
-        unit: "B",
-        fixed: 20_000,
-        ..row(name, sides)
-    };
+/// The rows about tasks, timers and threads.
+pub(super) fn rows() -> Vec<Row> {
     vec![
         row(
             "spawn_serial",
@@ -158,11 +128,7 @@ pub(crate) fn all() -> Vec<Row> {
     ]
 }
 
-const CURRENT_THREAD: &str = "tokio_current_thread";
-const LOCAL_SET: &str = "tokio_local_set";
-const MULTI_THREAD: &str = "tokio_multi_thread";
-/// How many tasks a batch has, and a crowd that takes turns.
-const BATCH: u32 = 1000;
+/// How many tasks a crowd has that takes turns.
 const CROWD: u32 = 100;
 
 async fn spawn_serial(count: u32) -> Result<()> {
@@ -389,30 +355,21 @@ async fn call_soon(count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of a task that waits for something foreign, after a first crowd has grown the collections.
+/// Bytes of a task that waits for something foreign, beside as many others: what a crowd that is gone
+/// has left in the loop's free lists would not be counted.
 fn ours_bytes(count: u32) -> Measured {
     let runner = asyncio::Runner::new().expect("a runner");
     let per_task = runner.run(async move {
-        let mut tasks = Vec::with_capacity(count as usize);
+        let mut tasks = Vec::with_capacity(2 * count as usize);
         let wait = || std::future::pending::<Result<()>>();
-        // The collections grow to their size first: what is counted is tasks.
-        for _ in 0..count {
-            tasks.push(asyncio::create_task(wait()));
+        let mut before = 0;
+        for _ in 0..2 {
+            before = memory::live();
+            tasks.extend((0..count).map(|_| asyncio::create_task(wait())));
+            asyncio::sleep(0).await?;
         }
-        asyncio::sleep(0).await?;
-        for task in tasks.drain(..) {
-            task.cancel();
-        }
-        asyncio::sleep(0).await?;
-        asyncio::sleep(0).await?;
-        let before = memory::live();
-        for _ in 0..count {
-            tasks.push(asyncio::create_task(wait()));
-        }
-        asyncio::sleep(0).await?;
-        let bytes = (memory::live() - before) as f64 / f64::from(count);
         // Cancelled and awaited by `close`, so that nothing is destroyed while it is pending.
-        Ok(bytes)
+        Ok((memory::live() - before) as f64 / f64::from(count))
     });
     runner.close().expect("nothing fails");
     Measured {
@@ -425,21 +382,14 @@ fn tokio_bytes(count: u32) -> Measured {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().expect("a runtime");
     let per_task = runtime.block_on(async move {
-        let mut tasks = Vec::with_capacity(count as usize);
+        let mut tasks = Vec::with_capacity(2 * count as usize);
         let wait = || std::future::pending::<()>();
-        for _ in 0..count {
-            tasks.push(tokio::spawn(wait()));
+        let mut before = 0;
+        for _ in 0..2 {
+            before = memory::live();
+            tasks.extend((0..count).map(|_| tokio::spawn(wait())));
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-        for task in tasks.drain(..) {
-            task.abort();
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let before = memory::live();
-        for _ in 0..count {
-            tasks.push(tokio::spawn(wait()));
-        }
-        tokio::task::yield_now().await;
         let bytes = (memory::live() - before) as f64 / f64::from(count);
         drop(tasks);
         bytes

@@ -1,0 +1,2 @@
+#[asyncio_core::main(crate)]
+async fn main() {}

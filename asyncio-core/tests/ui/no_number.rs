@@ -1,0 +1,2 @@
+#[asyncio_core::main(seed)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[asyncio_core::main(debug: true)]
+async fn main() {}

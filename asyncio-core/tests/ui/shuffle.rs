@@ -1,0 +1,4 @@
+#[asyncio_core::test(shuffle = 7)]
+async fn a_test() {}
+
+fn main() {}

@@ -1,0 +1,273 @@
+//! Connections with a protocol (`create_connection`, `create_server` and their family of
+//! `asyncio/base_events.py`).
+
+use std::future::poll_fn;
+#[cfg(unix)]
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use asyncio_core::{Exception, Result, create_task};
+
+use crate::base_events::Channel;
+use crate::protocols::Protocol;
+#[cfg(unix)]
+use crate::streams::start_unix_server;
+use crate::streams::{
+    DEFAULT_LIMIT, OpenConnection, StartServer, StreamReader, StreamWriter, connect, runtime,
+    start_server,
+};
+use crate::transports::Transport;
+use crate::waiters::wait_until;
+
+/// Connects, and has a protocol called with what happens (`loop.create_connection`,
+/// `loop.create_unix_connection`).
+///
+/// ```
+/// use asyncio_core::{Exception, Future, Result, get_running_loop, run};
+/// use asyncio_net::{Protocol, Transport, create_connection, open_connection, start_server};
+///
+/// struct Client {
+///     heard: Vec<u8>,
+///     done: Future<Vec<u8>>,
+/// }
+///
+/// impl Protocol for Client {
+///     fn connection_made(&mut self, transport: &Transport) {
+///         transport.write(b"hello\n");
+///     }
+///     fn data_received(&mut self, _transport: &Transport, data: &[u8]) {
+///         self.heard.extend_from_slice(data);
+///     }
+///     fn connection_lost(&mut self, _exception: Option<Exception>) {
+///         let _ = self.done.set_result(std::mem::take(&mut self.heard));
+///     }
+/// }
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let server = start_server(async |reader, writer| {
+///         writer.write(&reader.readline().await?);
+///         writer.drain().await
+///     }, "127.0.0.1", 0).await?;
+///     let done = get_running_loop()?.create_future();
+///     let client = Client { heard: Vec::new(), done: done.clone() };
+///     create_connection(|| client, open_connection("127.0.0.1", server.port())).await?;
+///     assert_eq!(done.await?, b"hello\n");
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As of [`open_connection`](crate::open_connection).
+///
+/// # Cancel safety
+///
+/// The connection is given up.
+///
+/// # asyncio
+///
+/// Where to connect to is what [`open_connection`](crate::open_connection) or
+/// [`open_unix_connection`](crate::open_unix_connection) takes. The protocol belongs to the connection:
+/// share with it what is to be seen from outside. It is called by a task.
+pub async fn create_connection<P: Protocol>(
+    protocol_factory: impl FnOnce() -> P,
+    to: OpenConnection,
+) -> Result<Transport> {
+    let (reader, writer) = to.await?;
+    Ok(begin(protocol_factory(), reader, writer))
+}
+
+/// Accepts connections, and has a protocol of its own called for each (`loop.create_server`).
+///
+/// The keyword arguments are those of [`start_server`].
+///
+/// ```
+/// use asyncio_core::{Result, run};
+/// use asyncio_net::{Protocol, Transport, create_server, open_connection};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, transport: &Transport, data: &[u8]) {
+///         transport.write(data);
+///     }
+/// }
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let server = create_server(|| Echo, "127.0.0.1", 0).await?;
+///     let (reader, writer) = open_connection("127.0.0.1", server.port()).await?;
+///     writer.write(b"there and back\n");
+///     assert_eq!(reader.readline().await?, b"there and back\n");
+///     Ok(())
+/// })
+/// # }
+/// ```
+pub fn create_server<P: Protocol>(
+    protocol_factory: impl Fn() -> P + Send + Sync + 'static,
+    host: impl Into<String>,
+    port: u16,
+) -> StartServer<impl Fn(StreamReader, StreamWriter) -> Calls + Send + Sync + 'static> {
+    start_server(
+        move |reader, writer| calls(protocol_factory(), reader, writer),
+        host,
+        port,
+    )
+}
+
+/// As [`create_server`], at the path of a Unix socket (`loop.create_unix_server`).
+#[cfg(unix)]
+pub fn create_unix_server<P: Protocol>(
+    protocol_factory: impl Fn() -> P + Send + Sync + 'static,
+    path: impl AsRef<Path>,
+) -> StartServer<impl Fn(StreamReader, StreamWriter) -> Calls + Send + Sync + 'static> {
+    start_unix_server(
+        move |reader, writer| calls(protocol_factory(), reader, writer),
+        path,
+    )
+}
+
+/// Has a protocol called for a connection that was accepted elsewhere (`loop.connect_accepted_socket`).
+///
+/// # Errors
+///
+/// [`std::io::Error`] when the socket cannot be waited for;
+/// [`RuntimeError`](asyncio_core::RuntimeError) where neither a loop nor a tokio runtime runs.
+///
+/// # asyncio
+///
+/// It does not wait. For TLS begin with `StreamWriter::start_tls_server`.
+pub fn connect_accepted_socket<P: Protocol>(
+    protocol_factory: impl FnOnce() -> P,
+    socket: std::net::TcpStream,
+) -> Result<Transport> {
+    runtime()?;
+    socket.set_nonblocking(true)?;
+    let stream = tokio::net::TcpStream::from_std(socket)?;
+    let channel = Channel::tcp(stream, None);
+    let (reader, writer) = connect(
+        channel.read,
+        channel.write,
+        channel.addresses,
+        DEFAULT_LIMIT,
+    )?;
+    Ok(begin(protocol_factory(), reader, writer))
+}
+
+/// The task of a server's connection with a protocol.
+pub type Calls = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+fn begin<P: Protocol>(mut protocol: P, reader: StreamReader, writer: StreamWriter) -> Transport {
+    let transport = Transport::of(writer);
+    protocol.connection_made(&transport);
+    drop(create_task(call(protocol, reader, transport.clone())));
+    transport
+}
+
+fn calls<P: Protocol>(mut protocol: P, reader: StreamReader, writer: StreamWriter) -> Calls {
+    Box::pin(async move {
+        let transport = Transport::of(writer);
+        protocol.connection_made(&transport);
+        call(protocol, reader, transport).await
+    })
+}
+
+/// So much is read at once at the most.
+const PIECE: isize = 1 << 18;
+
+/// What happened to a connection.
+enum Event {
+    Data(Vec<u8>),
+    Failed(Exception),
+    Paused(bool),
+    Reading,
+    Lost(Option<Exception>),
+}
+
+/// Calls a protocol until its connection is lost.
+async fn call<P: Protocol>(
+    mut protocol: P,
+    reader: StreamReader,
+    transport: Transport,
+) -> Result<()> {
+    // A panic of the protocol ends the connection too.
+    let aborting = Aborting(&transport);
+    let outgoing = transport.outgoing();
+    outgoing.lock().pause_wanted = true;
+    let (mut paused, mut ended) = (false, false);
+    let lost = loop {
+        let reads = !ended && outgoing.lock().is_reading();
+        let change = wait_until(&outgoing.state, |state| {
+            if let Some(lost) = &state.lost {
+                Some(Event::Lost(lost.clone()))
+            } else if state.paused != paused {
+                Some(Event::Paused(state.paused))
+            } else if !ended && state.is_reading() != reads {
+                Some(Event::Reading)
+            } else {
+                None
+            }
+        });
+        match next(change, reads.then(|| reader.read(PIECE))).await? {
+            Event::Lost(exception) => break exception,
+            Event::Reading => {}
+            Event::Failed(error) => transport.lose(error),
+            Event::Paused(now) => {
+                paused = now;
+                if now {
+                    protocol.pause_writing();
+                } else {
+                    protocol.resume_writing();
+                }
+            }
+            Event::Data(data) if data.is_empty() => {
+                ended = true;
+                // Over TLS one direction does not live without the other, as in Python.
+                if !protocol.eof_received(&transport) || !transport.can_write_eof() {
+                    transport.close();
+                }
+            }
+            Event::Data(data) => protocol.data_received(&transport, &data),
+        }
+    };
+    std::mem::forget(aborting);
+    protocol.connection_lost(lost);
+    Ok(())
+}
+
+/// The next that happens; what has changed comes before what is to be read.
+async fn next(
+    change: impl Future<Output = Result<Event, asyncio_core::CancelledError>>,
+    read: Option<impl Future<Output = Result<Vec<u8>>>>,
+) -> Result<Event> {
+    let mut change = pin!(change);
+    let mut read = pin!(async move {
+        match read {
+            Some(read) => read.await,
+            None => std::future::pending().await,
+        }
+    });
+    poll_fn(|cx| {
+        if let Poll::Ready(event) = change.as_mut().poll(cx) {
+            return Poll::Ready(event.map_err(Exception::from));
+        }
+        read.as_mut().poll(cx).map(|read| match read {
+            Ok(data) => Ok(Event::Data(data)),
+            Err(error) if error.is_cancelled() => Err(error),
+            Err(error) => Ok(Event::Failed(error)),
+        })
+    })
+    .await
+}
+
+/// Ends a connection whose task ends before it.
+struct Aborting<'a>(&'a Transport);
+
+impl Drop for Aborting<'_> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

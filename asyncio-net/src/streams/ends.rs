@@ -1,0 +1,247 @@
+//! The two ends of a connection, whatever carries it.
+
+#[cfg(unix)]
+use std::fs::File;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+#[cfg(unix)]
+use tokio::net::unix::{self, pipe};
+use tokio::net::{TcpStream, tcp};
+
+#[cfg(feature = "tls")]
+use crate::sslproto::TlsEnd;
+
+/// Where bytes come from.
+pub(crate) enum ReadEnd {
+    Tcp(tcp::OwnedReadHalf),
+    #[cfg(unix)]
+    Unix(unix::OwnedReadHalf),
+    #[cfg(unix)]
+    Pipe(pipe::Receiver),
+    #[cfg(feature = "tls")]
+    Tls(TlsEnd),
+}
+
+/// Where bytes go.
+pub(crate) enum WriteEnd {
+    Tcp(tcp::OwnedWriteHalf),
+    #[cfg(unix)]
+    Unix(unix::OwnedWriteHalf),
+    #[cfg(unix)]
+    Pipe(pipe::Sender),
+    #[cfg(feature = "tls")]
+    Tls(TlsEnd),
+}
+
+/// As in Python.
+pub(super) const HIGH_WATER: usize = 1 << 16;
+
+/// As in Python: over TLS more is kept, for records are put together from it.
+#[cfg(feature = "tls")]
+const HIGH_WATER_TLS: usize = 1 << 19;
+
+/// As in Python.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl ReadEnd {
+    /// Reads into the room that a vector has.
+    pub(crate) fn poll_read_buf(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        // These futures keep nothing from one poll to the next.
+        match self {
+            Self::Tcp(end) => pin!(end.read_buf(buffer)).poll(cx),
+            #[cfg(unix)]
+            Self::Unix(end) => pin!(end.read_buf(buffer)).poll(cx),
+            #[cfg(unix)]
+            Self::Pipe(end) => pin!(end.read_buf(buffer)).poll(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => pin!(end.read_buf(buffer)).poll(cx),
+        }
+    }
+}
+
+impl AsyncRead for ReadEnd {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(end) => Pin::new(end).poll_read(cx, buffer),
+            #[cfg(unix)]
+            Self::Unix(end) => Pin::new(end).poll_read(cx, buffer),
+            #[cfg(unix)]
+            Self::Pipe(end) => Pin::new(end).poll_read(cx, buffer),
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => Pin::new(end).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl WriteEnd {
+    /// Whether the write side can be closed alone.
+    pub(crate) const fn can_write_eof(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => false,
+            _ => true,
+        }
+    }
+
+    pub(crate) const fn is_pipe(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::Pipe(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether something that was written may wait for a flush.
+    pub(crate) const fn is_buffered(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            #[cfg(unix)]
+            Self::Unix(_) | Self::Pipe(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+        }
+    }
+
+    /// Whether the other side is to be told of the end before the connection is closed.
+    pub(crate) const fn says_goodbye(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+            _ => false,
+        }
+    }
+
+    /// How much is kept at the most before those who drain wait.
+    pub(crate) const fn high_water(&self) -> usize {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => HIGH_WATER_TLS,
+            _ => HIGH_WATER,
+        }
+    }
+
+    /// How long its goodbye may take.
+    pub(crate) fn shutdown_timeout(&self) -> Duration {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => end.shutdown_timeout(),
+            _ => SHUTDOWN_TIMEOUT,
+        }
+    }
+
+    #[cfg(unix)]
+    pub(crate) const fn sends_files(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Unix(_))
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn poll_sendfile(
+        &self,
+        cx: &mut Context<'_>,
+        file: &File,
+        mut offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let sent = match self {
+                Self::Tcp(end) => {
+                    let stream: &TcpStream = end.as_ref();
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || {
+                        Ok(rustix::fs::sendfile(
+                            stream,
+                            file,
+                            Some(&mut offset),
+                            count,
+                        )?)
+                    })
+                }
+                Self::Unix(end) => {
+                    let stream: &UnixStream = end.as_ref();
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || {
+                        Ok(rustix::fs::sendfile(
+                            stream,
+                            file,
+                            Some(&mut offset),
+                            count,
+                        )?)
+                    })
+                }
+                _ => Err(io::ErrorKind::Unsupported.into()),
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
+            }
+        }
+    }
+
+    /// Lets go of it without shutting anything down: its other half is let go of as well.
+    pub(crate) fn forget(self) {
+        match self {
+            Self::Tcp(end) => end.forget(),
+            #[cfg(unix)]
+            Self::Unix(end) => end.forget(),
+            _ => {}
+        }
+    }
+}
+
+macro_rules! each {
+    ($this:expr, $end:ident => $call:expr) => {
+        match $this {
+            Self::Tcp($end) => $call,
+            #[cfg(unix)]
+            Self::Unix($end) => $call,
+            #[cfg(unix)]
+            Self::Pipe($end) => $call,
+            #[cfg(feature = "tls")]
+            Self::Tls($end) => $call,
+        }
+    };
+}
+
+impl AsyncWrite for WriteEnd {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), end => Pin::new(end).poll_write(cx, data))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), end => Pin::new(end).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), end => Pin::new(end).poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), end => Pin::new(end).poll_write_vectored(cx, pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        each!(self, end => end.is_write_vectored())
+    }
+}

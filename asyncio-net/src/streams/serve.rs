@@ -1,0 +1,451 @@
+//! `start_server` and `start_unix_server` (`asyncio/streams.py`).
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::time::Duration;
+
+use asyncio_core::{Result, ValueError};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::outgoing::connect;
+use super::{DEFAULT_LIMIT, StreamReader, StreamWriter};
+use crate::base_events::{Channel, getaddrinfo};
+use crate::server::{Attachment, Bound, Place, Serve, Server};
+#[cfg(feature = "tls")]
+use crate::ssl::TlsServer;
+#[cfg(feature = "tls")]
+use crate::sslproto;
+
+/// Accepts connections and calls a function for each, in a task of its own (`asyncio.start_server`).
+///
+/// An empty host is all addresses of this machine, and port 0 one that is free. What are keyword
+/// arguments in Python are methods here, before the await.
+///
+/// A function that uses something from around it has a copy or clone of that for each call:
+///
+/// ```
+/// # use asyncio_core::Result;
+/// # use asyncio_net::{StartServer, StreamReader, StreamWriter, start_server};
+/// # use std::sync::Arc;
+/// let greeting = Arc::new(String::from("hello\n"));
+/// let server = start_server(
+///     move |_: StreamReader, writer: StreamWriter| {
+///         let greeting = Arc::clone(&greeting);
+///         async move {
+///             writer.write(greeting.as_bytes());
+///             writer.drain().await
+///         }
+///     },
+///     "127.0.0.1",
+///     0,
+/// );
+/// # let _ = server;
+/// ```
+///
+/// When the function fails, its error goes to the loop's exception handler and the connection is closed.
+///
+/// ```
+/// use asyncio_core::{Result, run};
+/// use asyncio_net::{open_connection, start_server};
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let server = start_server(
+///         async |reader, writer| {
+///             while let Some(line) = reader.next_line().await? {
+///                 writer.write(&line.to_ascii_uppercase());
+///                 writer.drain().await?;
+///             }
+///             Ok(())
+///         },
+///         "127.0.0.1",
+///         0,
+///     )
+///     .backlog(16)
+///     .await?;
+///     let (reader, writer) = open_connection("127.0.0.1", server.port()).await?;
+///     writer.write(b"quiet\n");
+///     assert_eq!(reader.readline().await?, b"QUIET\n");
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`std::io::Error`] when the host has no address or it cannot be bound to;
+/// [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled.
+///
+/// # Cancel safety
+///
+/// No server is started.
+///
+/// # asyncio
+///
+/// The function is always a coroutine. A connection whose writer was dropped is closed.
+pub fn start_server<H, F>(handler: H, host: impl Into<String>, port: u16) -> StartServer<H>
+where
+    H: Fn(StreamReader, StreamWriter) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    StartServer::new(
+        handler,
+        Source::Tcp {
+            host: host.into(),
+            port,
+        },
+    )
+}
+
+/// As [`start_server`], at the path of a Unix socket (`asyncio.start_unix_server`); a path that begins
+/// with a zero byte is an abstract name.
+///
+/// The socket's file is removed when the server closes.
+///
+/// # Errors
+///
+/// As of [`start_server`].
+#[cfg(unix)]
+pub fn start_unix_server<H, F>(handler: H, path: impl AsRef<Path>) -> StartServer<H>
+where
+    H: Fn(StreamReader, StreamWriter) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    StartServer::new(handler, Source::Unix(path.as_ref().to_owned()))
+}
+
+/// The keyword arguments of [`start_server`]; awaiting it starts the server.
+#[must_use = "futures do nothing until they are awaited"]
+pub struct StartServer<H> {
+    handler: H,
+    limit: usize,
+    listen: ListenOptions,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsServer>,
+}
+
+/// How to listen.
+#[derive(Debug)]
+pub(crate) struct ListenOptions {
+    source: Source,
+    backlog: i32,
+    reuse_address: bool,
+    reuse_port: bool,
+    keep_alive: bool,
+    most: Option<usize>,
+    cleanup_socket: bool,
+    start_serving: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    Socket(std::net::TcpListener),
+    #[cfg(unix)]
+    Unix(PathBuf),
+    #[cfg(unix)]
+    UnixSocket(std::os::unix::net::UnixListener),
+}
+
+impl<H> StartServer<H> {
+    const fn new(handler: H, source: Source) -> Self {
+        Self {
+            handler,
+            limit: DEFAULT_LIMIT,
+            listen: ListenOptions {
+                source,
+                backlog: 100,
+                reuse_address: cfg!(unix),
+                reuse_port: false,
+                keep_alive: false,
+                most: None,
+                cleanup_socket: true,
+                start_serving: true,
+            },
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// The limit of the [`StreamReader`]s, 64 KiB by default.
+    pub const fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Accepts at this socket instead, which is bound already.
+    pub fn sock(mut self, socket: std::net::TcpListener) -> Self {
+        self.listen.source = Source::Socket(socket);
+        self
+    }
+
+    /// Accepts at this Unix socket instead, which is bound already.
+    #[cfg(unix)]
+    pub fn unix_sock(mut self, socket: std::os::unix::net::UnixListener) -> Self {
+        self.listen.source = Source::UnixSocket(socket);
+        self
+    }
+
+    /// How many connections the operating system keeps before they are accepted, 100 by default.
+    pub const fn backlog(mut self, backlog: i32) -> Self {
+        self.listen.backlog = backlog;
+        self
+    }
+
+    /// Whether a port may be bound to again at once after its last server has ended; true by default on
+    /// Unix.
+    pub const fn reuse_address(mut self, on: bool) -> Self {
+        self.listen.reuse_address = on;
+        self
+    }
+
+    /// Whether other servers may bind to the same port, to share its connections; false by default.
+    pub const fn reuse_port(mut self, on: bool) -> Self {
+        self.listen.reuse_port = on;
+        self
+    }
+
+    /// Whether idle connections are probed; false by default.
+    pub const fn keep_alive(mut self, on: bool) -> Self {
+        self.listen.keep_alive = on;
+        self
+    }
+
+    /// So many connections at the most; others wait until one has ended. No limit by default.
+    pub fn max_connections(mut self, most: impl Into<Option<usize>>) -> Self {
+        self.listen.most = most.into();
+        self
+    }
+
+    /// Whether the file of a Unix socket is removed when the server closes; true by default.
+    pub const fn cleanup_socket(mut self, on: bool) -> Self {
+        self.listen.cleanup_socket = on;
+        self
+    }
+
+    /// Whether to accept at once; true by default. Else
+    /// [`start_serving`](Server::start_serving) or [`serve_forever`](Server::serve_forever) begins.
+    pub const fn start_serving(mut self, on: bool) -> Self {
+        self.listen.start_serving = on;
+        self
+    }
+
+    /// Speaks TLS.
+    ///
+    /// See [`TlsServer`] for an example.
+    #[cfg(feature = "tls")]
+    pub fn ssl(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// How long the handshake of TLS may take, 60 seconds by default.
+    #[cfg(feature = "tls")]
+    pub fn ssl_handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.tls = self.tls.map(|tls| tls.handshake_timeout(timeout));
+        self
+    }
+}
+
+impl<H, F> IntoFuture for StartServer<H>
+where
+    H: Fn(StreamReader, StreamWriter) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    type Output = Result<Server>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Server>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            if self.limit == 0 {
+                return Err(ValueError::new("the limit cannot be zero").into());
+            }
+            let handling = Arc::new(Handling {
+                handler: self.handler,
+                limit: self.limit,
+                #[cfg(feature = "tls")]
+                tls: self.tls,
+            });
+            self.listen
+                .serve(Box::new(move |place, channel, attachment| {
+                    let handled = handle(Arc::clone(&handling), channel, attachment);
+                    start(place, handled);
+                }))
+                .await
+        })
+    }
+}
+
+/// What every connection of a server shares.
+struct Handling<H> {
+    handler: H,
+    limit: usize,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsServer>,
+}
+
+/// Runs the handler of a connection.
+async fn handle<H, F>(
+    handling: Arc<Handling<H>>,
+    channel: Channel,
+    attachment: Attachment,
+) -> Result<()>
+where
+    H: Fn(StreamReader, StreamWriter) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    #[cfg(feature = "tls")]
+    let channel = match &handling.tls {
+        Some(tls) => match Box::pin(sslproto::accept(channel, tls)).await {
+            Ok(channel) => channel,
+            Err(error) if error.is_cancelled() => return Err(error),
+            // Whoever connects to a port without speaking TLS is no error of the program.
+            Err(_) => return Ok(()),
+        },
+        None => channel,
+    };
+    let (reader, writer) = connect(
+        channel.read,
+        channel.write,
+        channel.addresses,
+        handling.limit,
+    )?;
+    attachment.attach_to(writer.outgoing());
+    let closing = writer.clone();
+    let handled = (handling.handler)(reader, writer).await;
+    if handled.is_err() {
+        closing.close();
+    }
+    handled
+}
+
+/// Starts the task of a connection, whose error is reported.
+fn start(place: &Place, handled: impl Future<Output = Result<()>> + Send + 'static) {
+    let task = place.create_task(handled);
+    if let Place::Loop(event_loop) = place {
+        let event_loop = event_loop.clone();
+        task.add_done_callback(move |task| {
+            if let Ok(Some(exception)) = task.exception() {
+                let message = "Unhandled exception in client_connected_cb";
+                Place::Loop(event_loop).report(message, exception);
+            }
+        });
+    }
+    // On a tokio runtime the task reports its exception itself, for nobody asks for it.
+}
+
+impl ListenOptions {
+    pub(crate) async fn serve(self, serve: Box<Serve>) -> Result<Server> {
+        super::runtime()?;
+        let (backlog, most, cleanup) = (self.backlog, self.most, self.cleanup_socket);
+        let start = self.start_serving;
+        let bound = self.bind().await?;
+        let server = Server::new(bound, backlog, most, serve)?;
+        #[cfg(unix)]
+        if !cleanup {
+            server.keep_file();
+        }
+        if start {
+            server.start_serving().await?;
+        }
+        Ok(server)
+    }
+
+    async fn bind(self) -> Result<Vec<Bound>> {
+        let addresses = match &self.source {
+            Source::Tcp { host, port } if host.is_empty() => vec![
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port)),
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)),
+            ],
+            Source::Tcp { host, port } => getaddrinfo(host, *port).await?,
+            Source::Socket(_) => Vec::new(),
+            #[cfg(unix)]
+            Source::Unix(_) | Source::UnixSocket(_) => Vec::new(),
+        };
+        match self.source {
+            Source::Tcp { ref host, .. } => {
+                let mut bound = Vec::new();
+                for address in &addresses {
+                    match self.bind_tcp(*address) {
+                        Ok(socket) => bound.push(Bound::Tcp(socket)),
+                        // A machine without the other family.
+                        Err(error) if host.is_empty() && is_unsupported(&error) => {}
+                        Err(error) => return Err(attempt_to_bind(*address, &error).into()),
+                    }
+                }
+                if bound.is_empty() {
+                    let message = "could not bind on any address";
+                    return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message).into());
+                }
+                Ok(bound)
+            }
+            Source::Socket(socket) => {
+                socket.set_nonblocking(true)?;
+                Ok(vec![Bound::Tcp(socket.into())])
+            }
+            #[cfg(unix)]
+            Source::Unix(path) => {
+                crate::unix_events::remove_stale(&path);
+                let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+                socket.bind(&SockAddr::unix(&path)?)?;
+                socket.set_nonblocking(true)?;
+                Ok(vec![Bound::Unix(socket)])
+            }
+            #[cfg(unix)]
+            Source::UnixSocket(socket) => {
+                socket.set_nonblocking(true)?;
+                Ok(vec![Bound::Unix(socket.into())])
+            }
+        }
+    }
+
+    fn bind_tcp(&self, address: SocketAddr) -> io::Result<Socket> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        if self.reuse_address {
+            socket.set_reuse_address(true)?;
+        }
+        #[cfg(unix)]
+        if self.reuse_port {
+            socket.set_reuse_port(true)?;
+        }
+        if self.keep_alive {
+            socket.set_keepalive(true)?;
+        }
+        if address.is_ipv6() {
+            // So that the same port can be bound to in both families.
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+fn attempt_to_bind(address: SocketAddr, error: &io::Error) -> io::Error {
+    let message = format!("error while attempting to bind on address {address}: {error}");
+    io::Error::new(error.kind(), message)
+}
+
+impl<H> fmt::Debug for StartServer<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartServer")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}

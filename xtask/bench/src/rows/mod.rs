@@ -1,0 +1,62 @@
+//! The workloads, each written once for us and once for every peer.
+
+mod groups;
+mod net;
+mod sync;
+mod tasks;
+
+use crate::runtimes::Measured;
+
+/// A workload with all its sides, ours first.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) sides: Vec<Side>,
+    /// How many operations; zero for as many as fill a slice.
+    pub(crate) fixed: u32,
+}
+
+pub(crate) struct Side {
+    pub(crate) name: &'static str,
+    pub(crate) run: Run,
+}
+
+/// Runs a number of operations.
+type Run = fn(u32) -> Measured;
+
+/// All rows.
+pub(crate) fn all() -> Vec<Row> {
+    let mut rows = tasks::rows();
+    rows.extend(groups::rows());
+    rows.extend(sync::rows());
+    rows.extend(net::rows());
+    rows
+}
+
+const CURRENT_THREAD: &str = "tokio_current_thread";
+const LOCAL_SET: &str = "tokio_local_set";
+const MULTI_THREAD: &str = "tokio_multi_thread";
+const JOIN_SET: &str = "join_set";
+/// How many tasks a batch has.
+const BATCH: u32 = 1000;
+
+fn row(name: &'static str, sides: &[(&'static str, Run)]) -> Row {
+    Row {
+        name,
+        unit: "ns",
+        sides: sides
+            .iter()
+            .map(|&(name, run)| Side { name, run })
+            .collect(),
+        fixed: 0,
+    }
+}
+
+/// A row about memory.
+fn bytes(name: &'static str, sides: &[(&'static str, Run)]) -> Row {
+    Row {
+        unit: "B",
+        fixed: 20_000,
+        ..row(name, sides)
+    }
+}

@@ -1,0 +1,336 @@
+//! Where a program runs: what its clock, its delays and its callbacks are there.
+
+use std::future::Future as StdFuture;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use asyncio_core::EventLoop;
+use tokio::task::AbortHandle;
+
+use super::lock;
+
+/// Where a program runs.
+pub(super) enum Place {
+    /// On an event loop: CPython's order, and CPython's times.
+    Loop(EventLoop),
+    /// On an event loop that runs what is ready in another order, with everything else drawn as well
+    /// that is not certain on several threads: how long a delay is, and where others get in between.
+    Drawn {
+        event_loop: EventLoop,
+        chance: Chance,
+        habits: Habits,
+    },
+    /// On a tokio runtime, whose order is its own.
+    Runtime(Box<OnRuntime>),
+}
+
+/// What a program's run on a tokio runtime is watched by.
+pub(super) struct OnRuntime {
+    pub(super) runtime: tokio::runtime::Handle,
+    /// Real seconds for one of the program's.
+    second: f64,
+    started: Instant,
+    chance: Chance,
+    /// When the last of all timers set so far is due, in microseconds after the start.
+    latest: AtomicU64,
+    /// Counts the beginnings and ends of steps and callbacks.
+    activity: AtomicU64,
+    /// The steps and callbacks under way.
+    running: AtomicUsize,
+    callbacks: Mutex<Vec<AbortHandle>>,
+}
+
+/// How far chance goes in a run on a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Timers fire nearly when they should, as on a machine that has nothing else to do.
+    Mild,
+    /// Any time may pass between any two things.
+    Harsh,
+}
+
+/// What chance may do in one run.
+#[derive(Clone, Copy)]
+pub(super) struct Habits {
+    manner: Manner,
+    /// One delay in so many is drawn; none for 0.
+    delays: u64,
+    /// Between two statements others get in one time in so many; never for 0.
+    gaps: u64,
+}
+
+impl Habits {
+    /// Those of the run with this number: what one of them hides another may show.
+    pub(super) const fn of(manner: Manner, run: u64) -> Self {
+        let (delays, gaps) = match (manner, run % 8) {
+            (Manner::Mild, 0 | 1) => (0, 0),
+            (Manner::Mild, 2 | 3) => (0, 4),
+            (Manner::Mild, 4 | 5) => (1, 0),
+            (Manner::Mild, _) => (1, 4),
+            (Manner::Harsh, 0 | 1) => (1, 0),
+            (Manner::Harsh, 2) => (1, 2),
+            (Manner::Harsh, 3) => (2, 4),
+            (Manner::Harsh, 4) => (4, 16),
+            (Manner::Harsh, 5) => (1, 8),
+            (Manner::Harsh, 6) => (8, 3),
+            (Manner::Harsh, _) => (2, 1),
+        };
+        Self {
+            manner,
+            delays,
+            gaps,
+        }
+    }
+}
+
+impl Place {
+    /// The time on the program's clock.
+    pub(super) fn now(&self) -> f64 {
+        match self {
+            Self::Loop(event_loop) | Self::Drawn { event_loop, .. } => event_loop.time(),
+            Self::Runtime(runtime) => runtime.started.elapsed().as_secs_f64() / runtime.second,
+        }
+    }
+
+    /// What a delay of the program comes to here. One that is over at once stays so.
+    pub(super) fn delay(&self, seconds: f64) -> f64 {
+        match self {
+            Self::Drawn { chance, habits, .. } if seconds > 0.0 && seconds.is_finite() => {
+                seconds * chance.factor(*habits)
+            }
+            Self::Runtime(runtime) => runtime.delay(seconds),
+            Self::Loop(_) | Self::Drawn { .. } => seconds,
+        }
+    }
+
+    /// The delay from now to a time of the program's clock.
+    pub(super) fn until(&self, when: f64) -> f64 {
+        self.delay(when - self.now())
+    }
+
+    /// Whether anything may happen between two statements.
+    #[inline]
+    pub(super) const fn is_restless(&self) -> bool {
+        !matches!(self, Self::Loop(_))
+    }
+
+    /// Lets others get in between two statements, where chance says so.
+    pub(super) async fn rest(&self) {
+        match self {
+            Self::Loop(_) => {}
+            Self::Drawn { chance, habits, .. } => {
+                if !GAVE_WAY.get() && habits.gaps > 0 && chance.below(habits.gaps) == 0 {
+                    GiveWay { begun: false }.await;
+                }
+            }
+            // Not by an await, which would be another program: by taking long.
+            Self::Runtime(runtime) => match runtime.chance.below(64) {
+                0..4 => thread::yield_now(),
+                4..6 => runtime.dawdle(),
+                _ => {}
+            },
+        }
+    }
+
+    /// Runs a step of a task, or a callback.
+    pub(super) fn step<R>(&self, function: impl FnOnce() -> R) -> R {
+        match self {
+            Self::Loop(_) => function(),
+            Self::Drawn { .. } => {
+                // An eager start is a step within a step.
+                let outer = GAVE_WAY.replace(false);
+                let result = function();
+                GAVE_WAY.set(outer);
+                result
+            }
+            Self::Runtime(runtime) => {
+                let _running = Running::new(runtime);
+                function()
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// Whether the step under way went on from a gap.
+    ///
+    /// Who is cancelled in a gap learns of it at the next await, like who is cancelled in the middle
+    /// of a step: a gap is none. But a second gap in the step after a request would be in its way, as
+    /// anything foreign that is waited for is, and the task would be dropped for it.
+    static GAVE_WAY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Ends the poll once.
+struct GiveWay {
+    begun: bool,
+}
+
+impl StdFuture for GiveWay {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.begun {
+            GAVE_WAY.set(true);
+            return Poll::Ready(());
+        }
+        self.begun = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl OnRuntime {
+    pub(super) fn new(runtime: tokio::runtime::Handle, second: f64, seed: u64) -> Self {
+        Self {
+            runtime,
+            second,
+            started: Instant::now(),
+            chance: Chance::new(seed),
+            latest: AtomicU64::new(0),
+            activity: AtomicU64::new(0),
+            running: AtomicUsize::new(0),
+            callbacks: Mutex::default(),
+        }
+    }
+
+    fn delay(&self, seconds: f64) -> f64 {
+        let scaled = seconds * self.second;
+        if let Ok(scaled) = Duration::try_from_secs_f64(scaled) {
+            let due = self.started.elapsed().saturating_add(scaled);
+            // Relaxed: `is_quiet` looks again much later than any timer is set.
+            self.latest
+                .fetch_max(due.as_micros() as u64, Ordering::Relaxed);
+        }
+        scaled
+    }
+
+    /// Whether no step and no callback is under way.
+    pub(super) fn is_still(&self) -> bool {
+        self.running.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether nothing will ever happen again unless somebody from outside sees to it: no timer is
+    /// pending, nothing runs, and for so long nothing has run.
+    pub(super) async fn is_quiet(&self, slack: Duration) -> bool {
+        let before = self.activity.load(Ordering::Relaxed);
+        tokio::time::sleep(slack).await;
+        // Whatever is in a queue of the runtime gets its turn before this does, so many times; on a
+        // machine that is busy with other things this takes longer as well.
+        for _ in 0..FENCE {
+            tokio::task::yield_now().await;
+        }
+        let latest = Duration::from_micros(self.latest.load(Ordering::Relaxed));
+        self.is_still()
+            && self.activity.load(Ordering::Relaxed) == before
+            && self.started.elapsed() > latest + slack
+    }
+
+    /// Calls a function on the runtime, after a delay.
+    pub(super) fn call(
+        self: &OnRuntime,
+        delay: Option<f64>,
+        function: impl FnOnce() + Send + 'static,
+    ) -> Detached {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&cancelled);
+        let delay = delay.map(|delay| Duration::try_from_secs_f64(delay).unwrap_or_default());
+        let task = self.runtime.spawn(async move {
+            if let Some(delay) = delay {
+                tokio::time::sleep(delay).await;
+            }
+            if !seen.load(Ordering::Acquire) {
+                function();
+            }
+        });
+        lock(&self.callbacks).push(task.abort_handle());
+        Detached(cancelled)
+    }
+
+    /// Drops the callbacks that are still to come, as the end of a loop does.
+    pub(super) fn drop_callbacks(&self) {
+        let callbacks = std::mem::take(&mut *lock(&self.callbacks));
+        for callback in callbacks {
+            callback.abort();
+        }
+    }
+
+    /// Takes some microseconds.
+    fn dawdle(&self) {
+        for _ in 0..self.chance.below(2000) {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+const FENCE: usize = 32;
+
+struct Running<'a>(&'a OnRuntime);
+
+impl<'a> Running<'a> {
+    fn new(runtime: &'a OnRuntime) -> Self {
+        runtime.running.fetch_add(1, Ordering::Relaxed);
+        runtime.activity.fetch_add(1, Ordering::Relaxed);
+        Self(runtime)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.activity.fetch_add(1, Ordering::Relaxed);
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What `call_soon` gives where there is no loop.
+#[derive(Clone)]
+pub(super) struct Detached(Arc<AtomicBool>);
+
+impl Detached {
+    pub(super) fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(super) fn cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// SplitMix64, drawn from by several threads.
+pub(super) struct Chance(AtomicU64);
+
+impl Chance {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    fn next(&self) -> u64 {
+        // Relaxed: only that the numbers differ matters.
+        let mut bits = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    /// A number below `end`, which is not zero.
+    fn below(&self, end: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+    }
+
+    /// What a delay is multiplied with.
+    fn factor(&self, habits: Habits) -> f64 {
+        if habits.delays == 0 || self.below(habits.delays) != 0 {
+            return 1.0;
+        }
+        let drawn = self.below(1 << 20) as f64 / f64::from(1 << 20);
+        match habits.manner {
+            Manner::Mild => 0.8 + 0.45 * drawn,
+            // Over before anything else has happened: time passes while others are ready to run.
+            Manner::Harsh if self.below(3) == 0 => 1e-12,
+            Manner::Harsh => 2_f64.powf(8.0 * drawn - 4.0),
+        }
+    }
+}
