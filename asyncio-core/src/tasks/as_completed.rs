@@ -507,8 +507,7 @@ impl<T: 'static> NextTask<T> {
 
 impl<T> Drop for NextTask<T> {
     fn drop(&mut self) {
-        let woken = self.waiter.is_woken();
-        self.waiter.give_up();
+        let woken = self.waiter.give_up();
         let queue = Arc::clone(&self.shared.queue);
         self.leave(&queue, woken);
     }

@@ -439,3 +439,38 @@ fn a_value_whose_copying_panics_is_there_for_others() -> Result<()> {
         Ok(())
     })
 }
+
+/// Those who wait for the next result are dropped just as they are told of one: whoever is left gets it.
+#[test]
+fn a_result_is_passed_on_when_who_was_told_of_it_goes() -> Result<()> {
+    const CROWD: usize = 24;
+    on_tokio(|| async {
+        for _ in 0..2_000 {
+            let (release, released) = tokio::sync::oneshot::channel::<()>();
+            let one = create_task(async move {
+                released.await?;
+                Ok(())
+            });
+            let never: Vec<Task<()>> = (0..CROWD)
+                .map(|_| create_task(async { sleep(3600).await }))
+                .collect();
+            let tasks = never.iter().cloned().chain([one]);
+            let mut nexts: Vec<_> = as_completed(tasks).into_iter().map(Box::pin).collect();
+            for next in &mut nexts {
+                assert!(::futures::poll!(next).is_pending());
+            }
+            let last = nexts.pop().expect("there are several");
+            let drops = create_task(async move {
+                nexts.into_iter().for_each(drop);
+                Ok(())
+            });
+            let _ = release.send(());
+            last.await?;
+            drops.await?;
+            for task in never {
+                task.cancel();
+            }
+        }
+        Ok(())
+    })
+}
