@@ -1,12 +1,13 @@
 //! What `#[asyncio_core::main]` and `#[asyncio_core::test]` call.
 
 use std::future::Future as StdFuture;
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use crate::events::CallbackResult;
 use crate::exceptions::{Exception, PanicError, Result};
 use crate::exit::exit_code;
-use crate::runners::Runner;
+use crate::runners::{Runner, RunnerBuilder};
 
 /// What stands in the attribute's parentheses.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,20 @@ where
     exit_code(run(settings, program))
 }
 
+/// The same, on so many threads.
+pub fn main_on_threads<R, F>(
+    settings: Settings,
+    count: Option<usize>,
+    program: impl FnOnce() -> F + Send + 'static,
+) -> ExitCode
+where
+    F: StdFuture<Output = R> + Send + 'static,
+    R: CallbackResult,
+{
+    crate::init();
+    exit_code(run_on_threads(settings, count, program))
+}
+
 /// Runs a test; a panic in it is one of the test's thread.
 ///
 /// # Errors
@@ -46,11 +61,43 @@ where
     F: StdFuture<Output = R> + 'static,
     R: CallbackResult,
 {
+    init_test(settings);
+    panicking(run(settings, program))
+}
+
+/// The same, on so many threads.
+///
+/// # Errors
+///
+/// What the test returned.
+///
+/// # Panics
+///
+/// When the test did.
+pub fn test_on_threads<R, F>(
+    settings: Settings,
+    count: Option<usize>,
+    program: impl FnOnce() -> F + Send + 'static,
+) -> Result<()>
+where
+    F: StdFuture<Output = R> + Send + 'static,
+    R: CallbackResult,
+{
+    init_test(settings);
+    panicking(run_on_threads(settings, count, program))
+}
+
+/// As [`crate::init`], for a test, as which a worker process is started.
+fn init_test(settings: Settings) {
     #[cfg(all(feature = "process-pool", unix))]
     if let Some((_, test)) = settings.name.split_once("::") {
         crate::executors::init(crate::executors::Start::Test(test));
     }
-    let result = run(settings, program);
+    #[cfg(not(all(feature = "process-pool", unix)))]
+    let _ = settings;
+}
+
+fn panicking(result: Result<()>) -> Result<()> {
     let error = result.as_ref().err();
     if let Some(panic) = error.and_then(Exception::downcast_ref::<PanicError>) {
         // It has been printed where it happened.
@@ -64,16 +111,40 @@ where
     F: StdFuture<Output = R> + 'static,
     R: CallbackResult,
 {
-    let mut builder = Runner::builder().virtual_clock(settings.virtual_clock);
-    if let Some(debug) = settings.debug {
-        builder = builder.debug(debug);
-    }
-    if let Some(seed) = settings.seed {
-        builder = builder.shuffle(seed);
-    }
-    let runner = builder.build()?;
+    let runner = settings.builder().build()?;
     let result = runner.run(async { program().await.into_result() });
     let closed = runner.close();
     result?;
     closed
+}
+
+fn run_on_threads<R, F>(
+    settings: Settings,
+    count: Option<usize>,
+    program: impl FnOnce() -> F + Send + 'static,
+) -> Result<()>
+where
+    F: StdFuture<Output = R> + Send + 'static,
+    R: CallbackResult,
+{
+    let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    let count = count.unwrap_or_else(processors);
+    let runner = settings.builder().worker_threads(count).build()?;
+    let result = runner.run(async { program().await.into_result() });
+    let closed = runner.close();
+    result?;
+    closed
+}
+
+impl Settings {
+    fn builder(self) -> RunnerBuilder {
+        let mut builder = Runner::builder().virtual_clock(self.virtual_clock);
+        if let Some(debug) = self.debug {
+            builder = builder.debug(debug);
+        }
+        if let Some(seed) = self.seed {
+            builder = builder.shuffle(seed);
+        }
+        builder
+    }
 }

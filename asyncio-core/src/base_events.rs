@@ -310,14 +310,14 @@ fn run_done(core: &Core, function: impl FnOnce()) {
 pub(crate) fn failed_callback(core: Option<&Core>, exception: Exception, context: Option<Context>) {
     match core {
         Some(core) if exception.escapes_the_loop() => core.escape(exception),
-        Some(core) => call_exception_handler(core, &in_callback(exception).in_context(context)),
-        None => workers::failed_callback(exception),
+        Some(core) => call_exception_handler(core, &in_callback(exception, context)),
+        None => workers::failed_callback(exception, context),
     }
 }
 
 /// What is told of an exception that left a callback.
-pub(crate) fn in_callback(exception: Exception) -> ExceptionContext {
-    ExceptionContext::new("Exception in callback", Some(exception))
+pub(crate) fn in_callback(exception: Exception, context: Option<Context>) -> ExceptionContext {
+    ExceptionContext::new("Exception in callback", Some(exception)).in_context(context)
 }
 
 /// Tells the loop's handler, or the default one (`BaseEventLoop.call_exception_handler`).
@@ -388,7 +388,7 @@ pub(crate) fn report_never_retrieved(
     };
     let mut context = ExceptionContext::new(message, exception);
     if let Some((name, place, spawned_at)) = task {
-        let created_at = home.debug().then_some(spawned_at);
+        let created_at = debug::is_on(home).then_some(spawned_at);
         context = context.of_task(name, Some(place), created_at);
     }
     report(home, &context);

@@ -12,8 +12,9 @@ use crate::cell::{self, CellRef, TaskRef};
 use crate::current;
 use crate::events::{CallbackResult, with_running};
 use crate::exceptions::Result;
-use crate::loop_cell::{Core, SLOW};
+use crate::loop_cell::{Core, LoopCell, SLOW};
 use crate::ready::{Function, Ready};
+use crate::runners::workers;
 use crate::tasks::TaskHandle;
 
 /// Whether a loop is in debug mode from its start: the environment says so (`ASYNCIO_DEBUG`).
@@ -58,11 +59,16 @@ fn watch<R>(what: What, slow: Duration, run: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Whether debug mode is on for what has this home, or where this is a thread of a runner with many.
+pub(crate) fn is_on(home: &LoopCell) -> bool {
+    home.debug() || workers::here().is_some_and(|workers| workers.debug)
+}
+
 /// A future was handed to us and dropped before anything polled it.
 #[cold]
 pub(crate) fn never_awaited(what: &str, created_at: Option<&Location<'_>>) {
-    let is_on = with_running(|core| core.debug()).unwrap_or(false);
-    if is_on {
+    let is_on = with_running(|core| core.debug());
+    if is_on.unwrap_or_else(|| workers::here().is_some_and(|workers| workers.debug)) {
         let mut place = String::new();
         if let Some(created_at) = created_at {
             place += &format!(", created at {created_at}");

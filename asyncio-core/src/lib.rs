@@ -141,10 +141,22 @@ pub mod waiting;
 /// - `debug = true` for [debug mode](EventLoop::set_debug),
 /// - `virtual_clock = true` for [a clock that jumps](RunnerBuilder::virtual_clock),
 /// - `seed = 7`, or another number, for [an order that chance decides](RunnerBuilder::shuffle),
+/// - `flavor = "multi_thread"` for [many threads](MultiThreadRunner) in the place of an event loop,
+///   which is `flavor = "loop"`,
+/// - `worker_threads = 4` for as many threads; as many as there are processors by default,
 /// - `crate = path` where this crate goes by another name.
 ///
-/// For many threads use `#[tokio::main]`: everything but local tasks works there too. A program that
-/// has a `ProcessPoolExecutor` is made ready for it; see [`init`].
+/// ```
+/// use asyncio_core::{Result, create_task};
+///
+/// #[asyncio_core::main(worker_threads = 2)]
+/// async fn main() -> Result<()> {
+///     assert_eq!(create_task(async { Ok(7) }).await?, 7);
+///     Ok(())
+/// }
+/// ```
+///
+/// A program that has a `ProcessPoolExecutor` is made ready for it; see [`init`].
 #[cfg(feature = "macros")]
 pub use asyncio_core_macros::main;
 /// Runs an `async fn` on an event loop of its own, as a test.

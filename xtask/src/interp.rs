@@ -25,6 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use ending::Ending;
 pub(crate) use harness::{run, run_drawn, run_noted};
+pub(crate) use place::Manner;
 pub(crate) use workers::{Care, Trouble, Worked, run_on_runtime};
 
 /// How a running program ended.

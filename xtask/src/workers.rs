@@ -2,7 +2,7 @@
 //!
 //! The order there is tokio's, so that traces cannot be compared. What can be: no program may hang,
 //! panic, leak, or leave somebody asleep who waits for what is there; and a program whose final states
-//! do not depend on the order ([`judge::Class`]) must have those of CPython.
+//! do not depend on the order ([`judge::Same`]) must have those of CPython.
 
 mod judge;
 mod lanes;
@@ -81,10 +81,7 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
     report::explain(&rows, &findings, &options.workers)?;
     report::table(&rows);
     let (ran, independent) = rows.iter().fold((0, 0), |(ran, independent), row| {
-        (
-            ran + row.programs,
-            independent + row.independent + row.blind,
-        )
+        (ran + row.programs, independent + row.states)
     });
     if ran == 0 {
         return Err("nothing was run".into());

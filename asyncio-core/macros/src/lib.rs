@@ -110,12 +110,17 @@ fn write(attribute: &str, settings: &Settings, function: Function) -> TokenStrea
         debug,
         virtual_clock,
         seed,
+        worker_threads,
         place,
     } = settings;
+    let (function, threads) = match worker_threads {
+        None => (attribute.to_owned(), String::new()),
+        Some(count) => (format!("{attribute}_on_threads"), format!("{count}, ")),
+    };
     let call = format!(
-        "{place}::attributes::{attribute}({place}::attributes::Settings {{ \
+        "{place}::attributes::{function}({place}::attributes::Settings {{ \
          debug: {debug}, virtual_clock: {virtual_clock}, seed: {seed}, \
-         name: ::core::concat!(::core::module_path!(), \"::{text}\") }}, program)"
+         name: ::core::concat!(::core::module_path!(), \"::{text}\") }}, {threads}program)"
     );
     outer.extend(tokens(&call));
     if attribute == "test" && returns_nothing {

@@ -12,6 +12,9 @@ pub(crate) struct Settings {
     pub(crate) virtual_clock: String,
     /// `Option<u64>`
     pub(crate) seed: String,
+    /// `Option<usize>`, for many threads: `None` is as many as there are processors. Nothing for the
+    /// event loop, which has one.
+    pub(crate) worker_threads: Option<String>,
     /// Where asyncio-core is found.
     pub(crate) place: String,
 }
@@ -22,55 +25,88 @@ impl Settings {
             debug: NONE.to_owned(),
             virtual_clock: "false".to_owned(),
             seed: NONE.to_owned(),
+            worker_threads: None,
             place: "::asyncio_core".to_owned(),
         };
         let arguments: Vec<TokenTree> = arguments.into_iter().collect();
-        let mut known: Vec<String> = Vec::new();
+        let mut known: Vec<(String, Span)> = Vec::new();
+        let mut flavor = None;
         for argument in arguments.split(|token| is_punct(token, ',')) {
             let Some(argument) = Argument::parse(argument)? else {
                 continue;
             };
-            if known.contains(&argument.name) {
-                let text = format!("`{}` is given twice", argument.name);
-                return Err(Mistake::new(argument.span, text));
+            if known.iter().any(|(name, _)| *name == argument.name) {
+                return argument.mistake(format!("`{}` is given twice", argument.name));
             }
-            known.push(argument.name.clone());
+            known.push((argument.name.clone(), argument.span));
             match argument.name.as_str() {
                 "debug" => settings.debug = some(argument.flag()?),
                 "virtual_clock" => settings.virtual_clock = argument.flag()?.to_string(),
                 "seed" => settings.seed = some(argument.number("`seed = 7`")?),
-                "crate" => {
-                    settings.place = argument
-                        .value
-                        .ok_or("write `crate = path::to::asyncio_core`")
-                        .map_err(|text| Mistake::new(argument.span, text))?;
+                "flavor" => flavor = Some(argument.flavor()?),
+                "worker_threads" => {
+                    settings.worker_threads = Some(some(argument.threads()?));
                 }
-                "flavor" | "worker_threads" => {
-                    let text = format!(
-                        "an event loop has one thread. For many use #[tokio::{attribute}]: \
-                         `create_task` and the rest work there too"
-                    );
-                    return Err(Mistake::new(argument.span, text));
+                "crate" => {
+                    let Some(value) = argument.value else {
+                        return argument.mistake("write `crate = path::to::asyncio_core`");
+                    };
+                    settings.place = value;
                 }
                 "start_paused" => {
-                    let text = "the clock that jumps is `virtual_clock = true` here";
-                    return Err(Mistake::new(argument.span, text));
+                    return argument.mistake("the clock that jumps is `virtual_clock = true` here");
                 }
                 "shuffle" | "rng_seed" => {
-                    let text = "an order that chance decides is `seed = 7` here, or another number";
-                    return Err(Mistake::new(argument.span, text));
+                    return argument.mistake(
+                        "an order that chance decides is `seed = 7` here, or another number",
+                    );
                 }
                 other => {
-                    let text = format!(
+                    return argument.mistake(format!(
                         "#[{attribute}] knows no `{other}`: there are `debug`, `virtual_clock`, \
-                         `seed` and `crate`"
-                    );
-                    return Err(Mistake::new(argument.span, text));
+                         `seed`, `flavor`, `worker_threads` and `crate`"
+                    ));
                 }
             }
         }
+        settings.agree(flavor, &known)?;
         Ok(settings)
     }
+
+    /// Looks for settings that do not go together.
+    fn agree(&mut self, flavor: Option<Flavor>, known: &[(String, Span)]) -> Result<(), Mistake> {
+        let place = |name: &str| known.iter().find(|(known, _)| known == name);
+        if matches!(flavor, Some(Flavor::Loop)) && self.worker_threads.is_some() {
+            let span = place("worker_threads").map_or_else(Span::call_site, |(_, span)| *span);
+            let text = "an event loop has one thread: for many say `flavor = \"multi_thread\"`";
+            return Err(Mistake::new(span, text));
+        }
+        if matches!(flavor, Some(Flavor::MultiThread)) {
+            self.worker_threads.get_or_insert_with(|| NONE.to_owned());
+        }
+        if self.worker_threads.is_none() {
+            return Ok(());
+        }
+        let mut clashes = Vec::new();
+        if self.virtual_clock == "true" {
+            let why = "on many threads nobody can tell when nothing is ready";
+            clashes.push(("virtual_clock", why));
+        }
+        clashes.push(("seed", "on many threads the order is nobody's"));
+        for (name, why) in clashes {
+            if let Some((_, span)) = place(name) {
+                let text = format!("{why}: leave out either `{name}` or the threads");
+                return Err(Mistake::new(*span, text));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Flavor {
+    Loop,
+    MultiThread,
 }
 
 const NONE: &str = "::core::option::Option::None";
@@ -106,25 +142,49 @@ impl Argument {
         }))
     }
 
+    fn mistake<T>(&self, text: impl Into<String>) -> Result<T, Mistake> {
+        Err(Mistake::new(self.span, text))
+    }
+
     fn flag(&self) -> Result<bool, Mistake> {
         match self.value.as_deref() {
             None | Some("true") => Ok(true),
             Some("false") => Ok(false),
-            Some(other) => {
-                let text = format!("`{}` is `true` or `false`, not `{other}`", self.name);
-                Err(Mistake::new(self.span, text))
-            }
+            Some(other) => self.mistake(format!(
+                "`{}` is `true` or `false`, not `{other}`",
+                self.name
+            )),
         }
     }
 
     fn number(&self, example: &str) -> Result<u64, Mistake> {
         let name = &self.name;
         let Some(value) = &self.value else {
-            return Err(Mistake::new(self.span, format!("write {example}")));
+            return self.mistake(format!("write {example}"));
         };
-        value.replace('_', "").parse().map_err(|_| {
-            let text = format!("`{name}` is a number, as in {example}, not `{value}`");
-            Mistake::new(self.span, text)
-        })
+        match value.replace('_', "").parse() {
+            Ok(number) => Ok(number),
+            Err(_) => self.mistake(format!(
+                "`{name}` is a number, as in {example}, not `{value}`"
+            )),
+        }
+    }
+
+    fn threads(&self) -> Result<u64, Mistake> {
+        match self.number("`worker_threads = 4`")? {
+            0 => self.mistake("there must be a thread: write `worker_threads = 1`, or more"),
+            count => Ok(count),
+        }
+    }
+
+    fn flavor(&self) -> Result<Flavor, Mistake> {
+        match self.value.as_deref() {
+            Some("\"loop\"") => Ok(Flavor::Loop),
+            Some("\"multi_thread\"") => Ok(Flavor::MultiThread),
+            Some("\"current_thread\"") => {
+                self.mistake("one thread is the event loop's: write `flavor = \"loop\"`")
+            }
+            _ => self.mistake("write `flavor = \"loop\"` or `flavor = \"multi_thread\"`"),
+        }
     }
 }

@@ -132,25 +132,30 @@ impl Level {
     /// All have been asked.
     fn leave(self, message: &Message) -> Answer {
         let task = self.cell.as_task();
+        let mut answer = self.answer;
         let raises = self.cell.access(|| {
             self.cell.clear(VISITING);
+            let Some(task) = task.filter(|_| answer != Answer::Accepted) else {
+                return false;
+            };
+            if self.cell.is_done() {
+                // It ended on another thread, while those it had waited for were asked.
+                answer = Answer::Refused;
+                return false;
+            }
+            // A task that is not done always accepts: nothing below did, so it raises the error itself.
             // Refused on a loop: the wake of what was done already is on its way. Elsewhere the task
             // may have resumed meanwhile, on another thread, and gone on to its next wait.
-            task.is_some_and(|task| {
-                self.answer != Answer::Accepted
-                    && must_cancel(task, message)
-                    && (self.answer == Answer::Unheard || task.base.is_driven())
-            })
+            let has_no_wake = answer == Answer::Unheard || task.base.is_driven();
+            answer = Answer::Accepted;
+            must_cancel(task, message) && has_no_wake
         });
-        let Some(task) = task else {
-            family::answered(&self.cell, self.answer == Answer::Accepted);
-            return self.answer;
-        };
-        if raises == Some(true) {
-            schedule(task);
+        match task {
+            Some(task) if raises == Some(true) => schedule(task),
+            None => family::answered(&self.cell, answer == Answer::Accepted),
+            Some(_) => {}
         }
-        // A task that is not done always accepts: if nothing below did, it raises the error itself.
-        Answer::Accepted
+        answer
     }
 }
 
@@ -179,7 +184,7 @@ fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Le
         Ok(slots)
     });
     match slots {
-        None => Visit::Answer(Answer::of(send(cell, message))),
+        None => send(cell, message).unwrap_or_else(|| visit(cell, message, origin, path)),
         Some(Err(answer)) => Visit::Answer(answer),
         Some(Ok(slots)) => {
             let (accepted, targets) = slots.wake(task, message);
@@ -221,7 +226,7 @@ fn visit_future(cell: &CellRef, message: &Message, path: &[Level]) -> Visit {
         });
     }
     if cell.access(|| cell.clear(UNRETRIEVED)).is_none() {
-        return Visit::Answer(Answer::of(send(cell, message)));
+        return send(cell, message).unwrap_or_else(|| visit_future(cell, message, path));
     }
     let cancelled = fail(cell, Failure::Cancelled(message.clone()));
     if cancelled {
@@ -230,15 +235,17 @@ fn visit_future(cell: &CellRef, message: &Message, path: &[Level]) -> Visit {
     Visit::Answer(Answer::of(cancelled))
 }
 
-/// Has the cell's loop, which is another thread's, cancel it.
+/// Has the cell's loop, which is another thread's, cancel it. `None` where the loop was closed just now,
+/// which leaves the cell to everybody.
 ///
 /// The answer is that of this moment; at home the request may find the cell done.
-fn send(cell: &CellRef, message: &Message) -> bool {
-    !cell.is_done()
-        && cell
-            .home()
-            .post(Mail::Cancel(cell.clone(), message.clone()))
-            .is_ok()
+fn send(cell: &CellRef, message: &Message) -> Option<Visit> {
+    if cell.is_done() {
+        return Some(Visit::Answer(Answer::Refused));
+    }
+    let mail = Mail::Cancel(cell.clone(), message.clone());
+    cell.home().post(mail).ok()?;
+    Some(Visit::Answer(Answer::Accepted))
 }
 
 /// Whether a task or future is one of those being asked.
@@ -265,7 +272,9 @@ impl Slots {
     /// Wakes those who are to find out; not within `access`.
     fn wake(self, task: &TaskRef, message: &Message) -> (bool, Vec<CellRef>) {
         for cell in &self.abroad {
-            send(cell, message);
+            if send(cell, message).is_none() {
+                cancel(cell, message);
+            }
         }
         if self.schedule {
             schedule(task);

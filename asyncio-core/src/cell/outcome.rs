@@ -376,26 +376,39 @@ pub(super) fn peek_cancelled(cell: &CellRef) -> Option<CancelledError> {
 
 /// Schedules one callback of a cell that is done; not within `access`.
 pub(super) fn dispatch(cell: &CellRef, callback: Callback) {
-    match (callback, cell.home().core()) {
-        (Callback::Task { task, slot }, _) => {
-            wake_slot(&task, slot);
+    let Some(core) = cell.home().core() else {
+        return dispatch_at_once(cell, callback);
+    };
+    match callback {
+        Callback::Task { .. } | Callback::Fetch(_) | Callback::Sent(..) => {
+            dispatch_at_once(cell, callback);
         }
-        (Callback::Call(call), Some(core)) => core.push(Ready::Done(cell.clone(), call)),
-        (Callback::Call(call), None) => call_detached(cell.clone(), call),
-        (Callback::Waker(waker), Some(core)) => core.push(Ready::Wake(waker)),
-        (Callback::Waker(waker), None) => waker.wake(),
-        (Callback::Fetch(fetch), _) => fetch(cell),
-        (Callback::Family(outer, number), Some(core)) => {
+        Callback::Call(call) => core.push(Ready::Done(cell.clone(), call)),
+        Callback::Waker(waker) => core.push(Ready::Wake(waker)),
+        Callback::Family(outer, number) => {
             core.push(Ready::Family(outer, cell.clone(), number));
         }
-        (Callback::Family(outer, number), None) => tell_detached(outer, cell.clone(), number),
-        (Callback::Watch(watcher, number), Some(core)) => {
+        Callback::Watch(watcher, number) => {
             core.push(Ready::Watch(watcher, cell.clone(), number));
         }
-        (Callback::Watch(watcher, number), None) => watcher.done(cell, number),
-        (Callback::Stop, Some(core)) => core.push(Ready::Stop(cell.clone())),
-        (Callback::Stop, None) => {}
-        (Callback::Sent(_, callback), _) => dispatch(cell, *callback),
+        Callback::Stop => core.push(Ready::Stop(cell.clone())),
+    }
+}
+
+/// As `dispatch`, where there is no loop, and for those who wait on another thread: the loop may be
+/// closed before it comes to what is in its ready queue, and they count no turns.
+pub(super) fn dispatch_at_once(cell: &CellRef, callback: Callback) {
+    match callback {
+        Callback::Task { task, slot } => {
+            wake_slot(&task, slot);
+        }
+        Callback::Call(call) => call_detached(cell.clone(), call),
+        Callback::Waker(waker) => waker.wake(),
+        Callback::Fetch(fetch) => fetch(cell),
+        Callback::Family(outer, number) => tell_detached(outer, cell.clone(), number),
+        Callback::Watch(watcher, number) => watcher.done(cell, number),
+        Callback::Stop => {}
+        Callback::Sent(_, callback) => dispatch_at_once(cell, *callback),
     }
 }
 

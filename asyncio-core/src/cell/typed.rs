@@ -19,7 +19,8 @@ use super::driver::Driver;
 use super::family::{Outer, Part};
 use super::header::CANCELLED;
 use super::outcome::{
-    add_callback, born_failed, cancelled_message, complete, dispatch, retrieve, retrieve_mut,
+    add_callback, born_failed, cancelled_message, complete, dispatch_at_once, retrieve,
+    retrieve_mut,
 };
 use super::refs::{CellRef, TaskRef};
 use super::task::{TaskParts, new_future, new_task};
@@ -249,7 +250,7 @@ fn fetch<T: 'static>(
                 *lock(&self.0) = Some(result);
             }
             if let Some(then) = self.2 {
-                dispatch(cell, then.into_inner());
+                dispatch_at_once(cell, then.into_inner());
             }
         }
     }

@@ -263,7 +263,8 @@ impl EventLoop {
     /// # fn main() -> Result<()> {
     /// # run(async {
     /// let event_loop = get_running_loop()?;
-    /// #     /// let shared = Rc::new(7); // it stays on this thread
+    /// # use std::rc::Rc;
+    /// let shared = Rc::new(7); // it stays on this thread
     /// assert_eq!(event_loop.create_task(async move { Ok(*shared) }).await?, 7);
     /// # Ok(())
     /// # })

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::contextvars::Context;
+use crate::debug;
 use crate::exceptions::{Exception, Result};
 use crate::loop_cell::{Core, LoopCell, Mail};
 use crate::slab::Key;
@@ -20,6 +21,11 @@ use crate::tasks::TaskHandle;
 /// assert!(().into_result().is_ok());
 /// assert!(Err::<(), _>(RuntimeError::new("no")).into_result().is_err());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a callback returns nothing or a `Result<()>`, not `{Self}`",
+    label = "the callback returns `{Self}`",
+    note = "nobody asks for a callback's value: drop it, as in `|task| drop(task.result())`"
+)]
 pub trait CallbackResult: 'static {
     /// The error, if the callback failed.
     ///
@@ -247,7 +253,7 @@ impl ExceptionContext {
     #[must_use]
     pub fn with_task(self, task: &TaskHandle) -> Self {
         let header = task.task();
-        let created_at = header.cell().home().debug().then_some(header.spawned_at);
+        let created_at = debug::is_on(header.cell().home()).then_some(header.spawned_at);
         self.of_task(task.get_name(), task.get_context(), created_at)
     }
 

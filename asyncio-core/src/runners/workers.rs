@@ -15,6 +15,8 @@ use tokio::runtime::{Handle as Runtime, Id};
 
 use crate::base_events::{self, default_exception_handler};
 use crate::cell::{self, TaskRef};
+use crate::contextvars::{Context, Slot};
+use crate::current;
 use crate::events::ExceptionContext;
 use crate::exceptions::Exception;
 use crate::tasks::TaskHandle;
@@ -71,10 +73,10 @@ pub(crate) fn of(runtime: &Runtime) -> Option<Arc<Workers>> {
 }
 
 /// An exception left a callback that no loop has called.
-pub(crate) fn failed_callback(exception: Exception) {
+pub(crate) fn failed_callback(exception: Exception, context: Option<Context>) {
     match here() {
         Some(workers) if exception.escapes_the_loop() => workers.escape(exception),
-        _ => call_exception_handler(&base_events::in_callback(exception)),
+        _ => call_exception_handler(&base_events::in_callback(exception, context)),
     }
 }
 
@@ -182,7 +184,11 @@ impl Workers {
         let Some(handler) = &self.handler else {
             return default_exception_handler(context);
         };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler(context))) {
+        let call = || match context.context().cloned() {
+            Some(place) => current::in_context(Slot::shared(place), || handler(context)),
+            None => handler(context),
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
             default_exception_handler(&ExceptionContext::new(
                 "Unhandled error in exception handler",
                 Some(Exception::from_panic(panic)),

@@ -21,6 +21,11 @@ impl<'a> Child<'a> {
 
 /// What [`wait`](crate::wait()) can wait for: a [`Task`], a [`Future`], a [`TaskHandle`], or a
 /// reference to one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be waited for before it is a task",
+    label = "a `Task`, a `Future` or a `TaskHandle` is wanted here",
+    note = "start it first, as in `create_task(…)`; `gather` and `as_completed` do that themselves"
+)]
 pub trait Waitable {
     #[doc(hidden)]
     fn child(&self) -> Child<'_>;

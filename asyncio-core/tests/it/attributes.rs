@@ -3,10 +3,11 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::{Arc, Barrier};
 
 use asyncio_core::{
-    Result, Runner, ValueError, all_tasks, create_local_task, current_task, gather_local,
-    get_running_loop, sleep,
+    Result, Runner, ValueError, all_tasks, create_local_task, create_task, current_task, gather,
+    gather_local, get_running_loop, sleep,
 };
 
 #[asyncio_core::test]
@@ -75,6 +76,39 @@ async fn a_test_may_have_an_order_that_chance_decides() -> Result<()> {
     Ok(())
 }
 
+#[asyncio_core::test(flavor = "loop")]
+async fn a_test_may_say_that_it_has_a_loop() {
+    assert!(get_running_loop().is_ok());
+}
+
+#[asyncio_core::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_may_have_many_threads() -> Result<()> {
+    assert!(get_running_loop().is_err());
+    assert_eq!(
+        current_task().map(|me| me.get_name()).as_deref(),
+        Some("Task-1")
+    );
+    let barrier = Arc::new(Barrier::new(2));
+    let meet = || {
+        let barrier = Arc::clone(&barrier);
+        create_task(async move { Ok(barrier.wait().is_leader()) })
+    };
+    let (one, other) = gather((meet(), meet())).await?;
+    assert!(one != other, "they have met, each on a thread of its own");
+    Ok(())
+}
+
+#[asyncio_core::test(worker_threads = 1)]
+#[should_panic(expected = "number 7")]
+async fn a_panic_on_another_thread_is_the_tests() {
+    panic!("number {}", 3 + 4);
+}
+
+#[asyncio_core::test(flavor = "multi_thread", debug = false)]
+async fn a_test_on_many_threads_may_return_nothing() {
+    assert_eq!(all_tasks().len(), 1);
+}
+
 #[asyncio_core::test]
 #[should_panic(expected = "number 7")]
 async fn a_panic_is_the_tests() {
@@ -97,11 +131,12 @@ fn what_a_test_returns_is_its_result() {
     async fn program() -> Result<()> {
         Ok(())
     }
-    let ended: std::process::ExitCode = program();
-    assert_eq!(
-        format!("{ended:?}"),
-        format!("{:?}", std::process::ExitCode::SUCCESS)
-    );
+    #[asyncio_core::main(flavor = "multi_thread")]
+    async fn on_threads() {}
+    for ended in [program(), on_threads()] {
+        let success = std::process::ExitCode::SUCCESS;
+        assert_eq!(format!("{ended:?}"), format!("{success:?}"));
+    }
 }
 
 /// The words of the compiler's own errors change from version to version, so that only those of ours

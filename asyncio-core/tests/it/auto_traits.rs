@@ -5,11 +5,14 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use asyncio_core::{
-    CallbackId, Cancellable, CancelledError, ClockHold, Context, ContextVar, Delay, EventLoop,
-    EventLoopBuilder, Exception, ExceptionContext, ExceptionGroup, Future, Handle,
-    InvalidStateError, KeyboardInterrupt, OwnedEventLoop, PanicError, Runner, RunnerBuilder,
-    RuntimeError, Sleep, SystemExit, Task, TaskBuilder, TaskHandle, TimeoutError, TimerHandle,
-    Token, ValueError,
+    AsCompleted, AsCompletedIter, BorrowScope, BrokenThreadPool, CallbackId, Cancellable,
+    CancelledError, ClockHold, Context, ContextVar, Delay, EventLoop, EventLoopBuilder, ExceptStar,
+    Exception, ExceptionContext, ExceptionGroup, Future, Gathering, Handle, InvalidStateError, Job,
+    KeyboardInterrupt, MaybeDelay, MultiThreadRunner, MultiThreadRunnerBuilder, NextCompleted,
+    OwnedEventLoop, PanicError, Race, ReturnWhen, Runner, RunnerBuilder, RuntimeError, ScopedTask,
+    Sleep, SystemExit, Task, TaskBuilder, TaskGroup, TaskGroupBuilder, TaskGroupCancelled,
+    TaskHandle, ThreadPoolBuilder, ThreadPoolExecutor, Timeout, TimeoutError, TimeoutScope,
+    TimerHandle, Token, ValueError, Wait, Work,
 };
 
 /// Answers `false` for every type; a more exact method with the same name wins where it applies.
@@ -96,6 +99,12 @@ fn the_types_of_values_and_errors_may_go_anywhere() {
         traits!(SystemExit),
         traits!(TimeoutError),
         traits!(ValueError),
+        traits!(BrokenThreadPool),
+        traits!(ExceptStar),
+        traits!(MaybeDelay),
+        traits!(Race<u8>),
+        traits!(ReturnWhen),
+        traits!(TaskGroupCancelled),
     ];
     for (name, traits) in table {
         assert_eq!(traits, [YES, YES, YES], "{name}");
@@ -112,6 +121,17 @@ fn handles_of_the_loop_may_go_anywhere_and_its_owner_stays() {
         (traits!(ClockHold), [YES, YES, YES]),
         (traits!(OwnedEventLoop), [NO, NO, YES]),
         (traits!(Runner), [NO, NO, YES]),
+        // It blocks whichever thread runs it, one at a time.
+        (traits!(MultiThreadRunner), [YES, NO, YES]),
+        (traits!(MultiThreadRunnerBuilder), [YES, YES, YES]),
+        (traits!(TaskGroup), [YES, YES, YES]),
+        (traits!(TaskGroupBuilder), [YES, YES, YES]),
+        (traits!(Timeout), [YES, YES, YES]),
+        (traits!(BorrowScope<'static>), [YES, YES, YES]),
+        (traits!(ThreadPoolExecutor), [YES, YES, YES]),
+        (traits!(ThreadPoolBuilder), [YES, YES, YES]),
+        // A function on its way to one thread.
+        (traits!(Work), [YES, NO, YES]),
     ];
     for ((name, traits), expected) in table {
         assert_eq!(traits, expected, "{name}");
@@ -130,6 +150,27 @@ fn tasks_and_futures_may_go_where_their_values_may() {
         (traits!(Future<Local>), [NO, NO, YES]),
         (traits!(Future<Pinned>), [YES, YES, YES]),
         (traits!(Sleep), [YES, YES, YES]),
+        (traits!(Job<u8>), [YES, YES, YES]),
+        (traits!(Job<SendOnly>), [YES, YES, YES]),
+        (traits!(Job<Local>), [NO, NO, YES]),
+        (traits!(Job<Pinned>), [YES, YES, YES]),
+        (traits!(ScopedTask<u8>), [YES, YES, YES]),
+        (traits!(ScopedTask<SendOnly>), [YES, YES, YES]),
+        (traits!(ScopedTask<Local>), [NO, NO, YES]),
+        (traits!(AsCompleted<u8>), [YES, YES, YES]),
+        (traits!(AsCompleted<Local>), [NO, NO, YES]),
+        (traits!(AsCompletedIter<AsCompleted<u8>>), [YES, YES, YES]),
+        (traits!(NextCompleted<u8>), [YES, YES, YES]),
+        (traits!(NextCompleted<Local>), [NO, NO, YES]),
+        (traits!(Wait<Task<u8>>), [YES, YES, YES]),
+        (traits!(Wait<Task<Local>>), [NO, NO, YES]),
+        (
+            traits!(Gathering<(Task<u8>, Task<SendOnly>)>),
+            [YES, YES, YES],
+        ),
+        (traits!(Gathering<Vec<Task<Local>>>), [NO, NO, YES]),
+        (traits!(Race<SendOnly>), [YES, NO, YES]),
+        (traits!(Race<Local>), [NO, NO, YES]),
     ];
     for ((name, traits), expected) in table {
         assert_eq!(traits, expected, "{name}");
@@ -137,7 +178,7 @@ fn tasks_and_futures_may_go_where_their_values_may() {
 }
 
 #[test]
-fn a_cancellable_future_is_what_its_inner_future_is() {
+fn what_wraps_a_future_is_what_that_is() {
     let table = [
         (
             traits!(Cancellable<std::future::Ready<u8>>),
@@ -146,6 +187,13 @@ fn a_cancellable_future_is_what_its_inner_future_is() {
         (traits!(Cancellable<Local>), [NO, NO, YES]),
         (traits!(Cancellable<SendOnly>), [YES, NO, YES]),
         (traits!(Cancellable<Pinned>), [YES, YES, NO]),
+        (
+            traits!(TimeoutScope<std::future::Ready<u8>>),
+            [YES, YES, YES],
+        ),
+        (traits!(TimeoutScope<Local>), [NO, NO, YES]),
+        (traits!(TimeoutScope<SendOnly>), [YES, NO, YES]),
+        (traits!(TimeoutScope<Pinned>), [YES, YES, NO]),
     ];
     for ((name, traits), expected) in table {
         assert_eq!(traits, expected, "{name}");
@@ -164,6 +212,20 @@ fn the_futures_of_a_typical_coroutine_are_send() {
         let future = event_loop.create_future::<u8>();
         future.await?;
         task.await
+    }));
+    drop(is_send(async {
+        let sum = asyncio_core::task_group(async |group| {
+            let one = group.create_task(async { Ok(1) });
+            asyncio_core::timeout(1, one).await
+        });
+        let both = asyncio_core::gather((async { Ok(2) }, asyncio_core::to_thread(|| Ok(3))));
+        let (two, three) = both.await?;
+        let job = asyncio_core::run_coroutine_threadsafe(
+            async { Ok(4) },
+            &tokio::runtime::Handle::current(),
+        );
+        asyncio_core::wait_for(asyncio_core::shield(job), 1).await?;
+        Ok::<i32, Exception>(sum.await? + two + three)
     }));
 }
 

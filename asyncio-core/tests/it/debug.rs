@@ -6,9 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use asyncio_core::{
-    FutureExt, Result, Runner, RuntimeError, Task, Timeout, ValueError, as_completed, create_task,
-    current_task, ensure_future, gather, get_running_loop, new_event_loop, run, shield, sleep,
-    staggered_race, timeout, timeout_at, timeout_with, to_thread, wait_for, wait_for_local,
+    ExceptionContext, FutureExt, Result, Runner, RuntimeError, Task, Timeout, ValueError,
+    as_completed, create_task, current_task, ensure_future, gather, get_running_loop,
+    new_event_loop, run, shield, sleep, staggered_race, timeout, timeout_at, timeout_with,
+    to_thread, wait_for, wait_for_local,
 };
 
 use crate::support::{Reports, error_of, fails_with, turns};
@@ -322,6 +323,28 @@ fn every_coroutine_that_is_dropped_unawaited_is_named() -> Result<()> {
     for (line, expected) in lines.iter().zip(&expected) {
         assert!(line.starts_with(expected), "{line} instead of {expected}");
         assert!(line.contains(", in <Task pending name=\"Task-1\" spawned at "));
+    }
+    Ok(())
+}
+
+#[test]
+fn on_many_threads_too_what_is_never_awaited_is_named() -> Result<()> {
+    for debug in [true, false] {
+        let runner = Runner::builder().debug(debug).worker_threads(1).build()?;
+        let lines = runner.run(async {
+            let lines = logged(|| {
+                drop((wait_for(sleep(1), 1), timeout(1, sleep(1))));
+                Ok(())
+            })?;
+            let context = ExceptionContext::new("told", None);
+            let context = context.with_task(&current_task().expect("a task"));
+            Ok((lines, context.created_at().is_some()))
+        })?;
+        runner.close()?;
+        let names = lines.0.iter().filter_map(|line| line.split('\'').nth(1));
+        let expected: &[&str] = if debug { &["wait_for", "timeout"] } else { &[] };
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+        assert_eq!(lines.1, debug);
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ mod futures;
 mod gather;
 mod group_models;
 mod limits;
+mod mistakes;
 mod misuse;
 mod outliving;
 #[cfg(all(unix, feature = "process-pool"))]
@@ -43,6 +44,7 @@ mod threadsafe;
 mod timeouts;
 mod timers;
 mod tokio_combinators;
+mod tokio_ends;
 mod tokio_mode;
 mod tokio_races;
 mod wait;

@@ -6,7 +6,7 @@ use std::thread;
 
 use asyncio_core::{
     EventLoop, Future, Handle, OwnedEventLoop, Result, RuntimeError, Task, TaskHandle, TimerHandle,
-    ValueError, create_task, new_event_loop, sleep,
+    ValueError, as_completed, create_task, gather, new_event_loop, shield, sleep, wait,
 };
 
 use crate::support::{Alive, Counted, Reports, error_of, fails_with, turns};
@@ -316,5 +316,76 @@ fn callbacks_that_set_one_future_after_the_other_do_not_recurse() -> Result<()> 
     let (first, last) = (futures[0].clone(), futures[MANY].clone());
     crate::support::on_small_stack(move || first.set_result(0))?;
     assert_eq!(last.result()?, MANY);
+    Ok(())
+}
+/// On other threads, in every way there is.
+#[test]
+fn who_waits_for_a_task_of_a_loop_that_is_closed_is_told() -> Result<()> {
+    fn waits_elsewhere<F>(wait: impl FnOnce(Task<()>) -> F + Send + 'static) -> Result<()>
+    where
+        F: std::future::Future<Output = Result<()>> + Send + 'static,
+    {
+        let event_loop = new_event_loop()?;
+        event_loop.set_exception_handler(Some(Box::new(|_, _| ())))?;
+        let pending = event_loop.create_task(std::future::pending::<Result<()>>());
+        let theirs = pending.clone();
+        let waiting = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = runtime.expect("a runtime can be built");
+            runtime.block_on(wait(theirs))
+        });
+        // Long enough for the mail to come; where it comes later it must be read as well.
+        event_loop.run_until_complete(sleep(0.02))?;
+        event_loop.close()?;
+        waiting.join().expect("no panic")
+    }
+    waits_elsewhere(|task| async move {
+        assert!(error_of(task.await).is_cancelled());
+        Ok(())
+    })?;
+    waits_elsewhere(|task| async move {
+        create_task(async move {
+            assert!(error_of(task.await).is_cancelled());
+            Ok(())
+        })
+        .await
+    })?;
+    waits_elsewhere(|task| async move {
+        let (done, _) = wait([task]).await?;
+        assert!(done[0].cancelled());
+        Ok(())
+    })?;
+    waits_elsewhere(|task| async move {
+        for next in as_completed([task]) {
+            assert!(error_of(next.await).is_cancelled());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn futures_of_a_closed_loop_are_shielded_and_gathered_on_the_next_one() -> Result<()> {
+    let alive = Alive::default();
+    let first = new_event_loop()?;
+    let [unset, set, cancelled] = [(); 3].map(|()| first.create_future());
+    set.set_result(alive.one())?;
+    first.close()?;
+    let second = new_event_loop()?;
+    let setter = unset.clone();
+    let value = alive.one();
+    let values = second.run_until_complete(async move {
+        let gathered = gather((set.clone(), unset.clone()));
+        drop(shield(set).await?);
+        let shielded = [shield(unset), shield(cancelled.clone())];
+        turns(2).await?;
+        setter.set_result(value)?;
+        cancelled.cancel();
+        let [shielded, never] = shielded;
+        assert!(error_of(never.await).is_cancelled());
+        Ok((shielded.await?, gathered.await?))
+    })?;
+    drop((first, values));
+    second.close()?;
+    assert_eq!(alive.count(), 0);
     Ok(())
 }

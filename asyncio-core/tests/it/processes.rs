@@ -38,6 +38,20 @@ async fn a_virtual_clock_waits_for_workers() -> Result<()> {
     hour.await
 }
 
+#[asyncio_core::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_on_many_threads_may_have_workers() -> Result<()> {
+    let pool = ProcessPoolExecutor::builder().max_workers(2).build()?;
+    let sleeper = create_task({
+        let pool = pool.clone();
+        async move { pool.submit(nap, 60_000).await }
+    });
+    let squares = gather_iter(pool.map(square, 0..5)).await?;
+    assert_eq!(squares, [0, 1, 4, 9, 16]);
+    sleeper.cancel();
+    assert!(sleeper.await.is_err_and(|error| error.is_cancelled()));
+    Ok(())
+}
+
 mod inner {
     use super::{ProcessPoolExecutor, Result, square};
 

@@ -271,6 +271,40 @@ fn the_handler_runs_in_the_context_of_the_failed_callback() -> Result<()> {
     })
 }
 
+#[test]
+fn on_many_threads_the_handler_has_the_context_of_what_failed() -> Result<()> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let runner = Runner::builder().worker_threads(2);
+    let runner = runner.exception_handler(move |context| {
+        // Nobody listens once the test has failed.
+        let _ = sender.send(format!(
+            "{}: {}",
+            NAME.get().unwrap_or(""),
+            context.message()
+        ));
+    });
+    let runner = runner.build()?;
+    runner.run(async {
+        drop(create_task::<(), _>(async {
+            let _ = NAME.set("bar")?;
+            Err(boom())
+        }));
+        let task = create_task(async { Ok(()) });
+        let _ = NAME.set("spam")?;
+        task.add_done_callback(|_| Err::<(), _>(boom()));
+        task.await
+    })?;
+    runner.close()?;
+    let mut told: Vec<String> = receiver.try_iter().collect();
+    told.sort_unstable();
+    let expected = [
+        "bar: Task exception was never retrieved",
+        "spam: Exception in callback",
+    ];
+    assert_eq!(told, expected);
+    Ok(())
+}
+
 /// A future has no context, and neither has what a program reports by itself.
 #[test]
 fn the_handler_runs_in_the_current_context_where_there_is_no_other() -> Result<()> {

@@ -79,7 +79,8 @@ const TESTS: &[Test] = table! {
         stdin_is_empty_and_stdout_is_the_programs without_init_there_is_no_pool
         init_may_come_late_and_main_is_never_run_twice a_program_without_init_breaks_the_pool
         a_worker_that_exits_before_it_is_ready an_attribute_is_enough
-        workers_end_with_their_parent a_worker_may_have_a_pool
+        a_worker_is_one_also_when_its_parent_is_gone
+        a_worker_without_its_socket_has_no_workers workers_end_with_their_parent a_worker_may_have_a_pool
         a_worker_does_not_pass_its_role_on an_interrupt_is_not_for_workers
     }
 };

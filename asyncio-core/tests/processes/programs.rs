@@ -24,6 +24,8 @@ pub(super) const PROGRAMS: &[Test] = &[
     ("attribute", attribute),
     ("parent_that_is_killed", parent_that_is_killed),
     ("nested", nested),
+    ("parent_that_dies_early", parent_that_dies_early),
+    ("without_stdin", without_stdin),
 ];
 
 fn prints() -> Result<()> {
@@ -183,6 +185,61 @@ pub(super) fn workers_end_with_their_parent() -> Result<()> {
         .collect();
     assert_eq!(workers.len(), 2);
     wait_until(|| !workers.iter().any(|pid| is_alive(*pid)));
+    Ok(())
+}
+
+/// Dies before its worker has got as far as `init`.
+fn parent_that_dies_early() -> Result<()> {
+    let is_worker = std::env::var_os("ASYNCIO_CORE_WORKER_OF").is_some();
+    if is_worker {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    asyncio_core::init();
+    println!("went on");
+    if !is_worker {
+        let _job = pool(1)?.submit(pow, (2, 2));
+        wait_until(|| !children().is_empty());
+        kill(std::process::id(), "KILL");
+    }
+    Ok(())
+}
+
+pub(super) fn a_worker_is_one_also_when_its_parent_is_gone() -> Result<()> {
+    let (code, stdout, stderr) = program("parent_that_dies_early")?;
+    assert_eq!((code, stdout.as_str()), (None, "went on\n"), "{stderr}");
+    Ok(())
+}
+
+/// Starts itself anew before `init`, with another standard input.
+fn without_stdin() -> Result<()> {
+    let is_worker = std::env::var_os("ASYNCIO_CORE_WORKER_OF").is_some();
+    if is_worker {
+        use std::os::unix::process::CommandExt;
+        if std::env::args().len() < 2 {
+            let mut again = Command::new(std::env::current_exe()?);
+            return Err(again.arg("again").stdin(Stdio::null()).exec().into());
+        }
+    }
+    asyncio_core::init();
+    if is_worker {
+        let error = pool(1).expect_err("no workers of what should be one");
+        println!("{error}");
+        return Ok(());
+    }
+    let error = error_of(pool(1)?.submit(pow, (2, 2)));
+    assert!(error.is::<BrokenProcessPool>(), "{error:?}");
+    Ok(())
+}
+
+pub(super) fn a_worker_without_its_socket_has_no_workers() -> Result<()> {
+    let (code, stdout, stderr) = program("without_stdin")?;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(
+        stdout
+            .matches("its standard input was not left to it")
+            .count(),
+        1
+    );
     Ok(())
 }
 

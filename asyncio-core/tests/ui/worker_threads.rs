@@ -1,2 +1,2 @@
-#[asyncio_core::main(worker_threads = 4)]
+#[asyncio_core::main(flavor = "loop", worker_threads = 4)]
 async fn main() {}

@@ -9,7 +9,7 @@ use asyncio_core::{EventLoop, OwnedEventLoop, Result, Task};
 
 use super::machine::{Frame, Machine, Value};
 use super::notes::Notes;
-use super::place::{Chance, Habits, Place};
+use super::place::{Chance, Habits, Manner, Place};
 use super::{Ending, Outcome, lock};
 use crate::program::Program;
 
@@ -33,11 +33,14 @@ pub(crate) fn run_noted(program: &Arc<Program>) -> (Outcome, Ending) {
 /// The order in which what is ready runs is drawn, and how much of it runs before the clock goes on;
 /// the delays are drawn, and tasks are interrupted between statements. Every run has a number, which
 /// decides all of it.
-pub(crate) fn run_drawn(program: &Arc<Program>, number: u64) -> Ending {
-    noted(program, Some(number)).1
+pub(crate) fn run_drawn(program: &Arc<Program>, manner: Manner, number: u64) -> Ending {
+    noted(program, Some((manner, number))).1
 }
 
-fn noted(program: &Arc<Program>, drawn: Option<u64>) -> (Outcome, Ending) {
+/// How a run is drawn, and its number.
+type Drawn = (Manner, u64);
+
+fn noted(program: &Arc<Program>, drawn: Option<Drawn>) -> (Outcome, Ending) {
     let order = Some(drawn);
     caught(|| finish(Arc::clone(program), order)).unwrap_or_else(|why| {
         let ending = Ending {
@@ -65,19 +68,19 @@ fn caught<T>(run: impl FnOnce() -> Result<T>) -> Result<T, String> {
 /// run where its order is drawn.
 pub(super) fn finish(
     program: Arc<Program>,
-    noted: Option<Option<u64>>,
+    noted: Option<Option<Drawn>>,
 ) -> Result<(Outcome, Ending)> {
     let mut builder = OwnedEventLoop::builder().virtual_clock(true);
-    if let Some(Some(number)) = noted {
+    if let Some(Some((_, number))) = noted {
         builder = builder.shuffle(number);
     }
     let owner = builder.build()?;
     let event_loop = EventLoop::clone(&owner);
     let place = match noted {
-        Some(Some(number)) => Place::Drawn {
+        Some(Some((manner, number))) => Place::Drawn {
             event_loop,
             chance: Chance::new(number),
-            habits: Habits::of(number),
+            habits: Habits::of(manner, number),
         },
         Some(None) | None => Place::Loop(event_loop),
     };

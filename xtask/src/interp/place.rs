@@ -28,13 +28,11 @@ pub(super) enum Place {
     Runtime(Box<OnRuntime>),
 }
 
-/// Seconds of a real clock for one of a program's. tokio's timers know milliseconds, so that most
-/// delays of a program come out the same; the order of timers is nothing that is compared.
-const SCALE: f64 = 200e-6;
-
 /// What a program's run on a tokio runtime is watched by.
 pub(super) struct OnRuntime {
     pub(super) runtime: tokio::runtime::Handle,
+    /// Real seconds for one of the program's.
+    second: f64,
     started: Instant,
     chance: Chance,
     /// When the last of all timers set so far is due, in microseconds after the start.
@@ -46,9 +44,19 @@ pub(super) struct OnRuntime {
     callbacks: Mutex<Vec<AbortHandle>>,
 }
 
+/// How far chance goes in a run on a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Timers fire nearly when they should, as on a machine that has nothing else to do.
+    Mild,
+    /// Any time may pass between any two things.
+    Harsh,
+}
+
 /// What chance may do in one run.
 #[derive(Clone, Copy)]
 pub(super) struct Habits {
+    manner: Manner,
     /// One delay in so many is drawn; none for 0.
     delays: u64,
     /// Between two statements others get in one time in so many; never for 0.
@@ -56,20 +64,26 @@ pub(super) struct Habits {
 }
 
 impl Habits {
-    /// Those of the run with this number: what one of them hides another may show. Times as they are
-    /// and no gaps, then more and more of both.
-    pub(super) const fn of(run: u64) -> Self {
-        let (delays, gaps) = match run % 8 {
-            0 => (0, 0),
-            1 => (0, 8),
-            2 => (1, 0),
-            3 => (1, 2),
-            4 => (2, 4),
-            5 => (4, 16),
-            6 => (1, 8),
-            _ => (2, 1),
+    /// Those of the run with this number: what one of them hides another may show.
+    pub(super) const fn of(manner: Manner, run: u64) -> Self {
+        let (delays, gaps) = match (manner, run % 8) {
+            (Manner::Mild, 0 | 1) => (0, 0),
+            (Manner::Mild, 2 | 3) => (0, 4),
+            (Manner::Mild, 4 | 5) => (1, 0),
+            (Manner::Mild, _) => (1, 4),
+            (Manner::Harsh, 0 | 1) => (1, 0),
+            (Manner::Harsh, 2) => (1, 2),
+            (Manner::Harsh, 3) => (2, 4),
+            (Manner::Harsh, 4) => (4, 16),
+            (Manner::Harsh, 5) => (1, 8),
+            (Manner::Harsh, 6) => (8, 3),
+            (Manner::Harsh, _) => (2, 1),
         };
-        Self { delays, gaps }
+        Self {
+            manner,
+            delays,
+            gaps,
+        }
     }
 }
 
@@ -78,7 +92,7 @@ impl Place {
     pub(super) fn now(&self) -> f64 {
         match self {
             Self::Loop(event_loop) | Self::Drawn { event_loop, .. } => event_loop.time(),
-            Self::Runtime(runtime) => runtime.started.elapsed().as_secs_f64() / SCALE,
+            Self::Runtime(runtime) => runtime.started.elapsed().as_secs_f64() / runtime.second,
         }
     }
 
@@ -86,7 +100,7 @@ impl Place {
     pub(super) fn delay(&self, seconds: f64) -> f64 {
         match self {
             Self::Drawn { chance, habits, .. } if seconds > 0.0 && seconds.is_finite() => {
-                seconds * chance.factor(habits.delays)
+                seconds * chance.factor(*habits)
             }
             Self::Runtime(runtime) => runtime.delay(seconds),
             Self::Loop(_) | Self::Drawn { .. } => seconds,
@@ -170,9 +184,10 @@ impl StdFuture for GiveWay {
 }
 
 impl OnRuntime {
-    pub(super) fn new(runtime: tokio::runtime::Handle, seed: u64) -> Self {
+    pub(super) fn new(runtime: tokio::runtime::Handle, second: f64, seed: u64) -> Self {
         Self {
             runtime,
+            second,
             started: Instant::now(),
             chance: Chance::new(seed),
             latest: AtomicU64::new(0),
@@ -183,7 +198,7 @@ impl OnRuntime {
     }
 
     fn delay(&self, seconds: f64) -> f64 {
-        let scaled = seconds * SCALE;
+        let scaled = seconds * self.second;
         if let Ok(scaled) = Duration::try_from_secs_f64(scaled) {
             let due = self.started.elapsed().saturating_add(scaled);
             // Relaxed: `is_quiet` looks again much later than any timer is set.
@@ -305,15 +320,17 @@ impl Chance {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
-    /// What a delay is multiplied with; one delay in so many is drawn, none for 0.
-    fn factor(&self, one_in: u64) -> f64 {
-        if one_in == 0 || self.below(one_in) != 0 {
+    /// What a delay is multiplied with.
+    fn factor(&self, habits: Habits) -> f64 {
+        if habits.delays == 0 || self.below(habits.delays) != 0 {
             return 1.0;
         }
-        match self.below(3) {
+        let drawn = self.below(1 << 20) as f64 / f64::from(1 << 20);
+        match habits.manner {
+            Manner::Mild => 0.8 + 0.45 * drawn,
             // Over before anything else has happened: time passes while others are ready to run.
-            0 => 1e-12,
-            _ => 2_f64.powf(self.below(1 << 20) as f64 / f64::from(1 << 17) - 4.0),
+            Manner::Harsh if self.below(3) == 0 => 1e-12,
+            Manner::Harsh => 2_f64.powf(8.0 * drawn - 4.0),
         }
     }
 }

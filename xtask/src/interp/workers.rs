@@ -20,6 +20,8 @@ use crate::program::Program;
 pub(crate) struct Care {
     /// Decides how long statements take.
     pub(crate) seed: u64,
+    /// Real seconds for one of the program's.
+    pub(crate) second: f64,
     /// For so long nothing must happen before a program counts as stuck.
     pub(crate) patience: Duration,
 }
@@ -45,6 +47,7 @@ pub(crate) enum Trouble {
 const MOST_ROUNDS: u32 = 500;
 /// What is on its way out is given so long.
 const LAST: Duration = Duration::from_secs(3);
+const MOMENT: Duration = Duration::from_millis(1);
 /// A wake that was not lost comes in this time, whatever else the machine does.
 const CERTAIN: Duration = Duration::from_secs(2);
 
@@ -54,7 +57,11 @@ const CERTAIN: Duration = Duration::from_secs(2);
 /// Whatever is left even then, for tasks may start others while they are cancelled, is cancelled until
 /// nothing is left.
 pub(crate) async fn run_on_runtime(program: Arc<Program>, care: Care) -> Worked {
-    let place = Place::Runtime(Box::new(OnRuntime::new(Handle::current(), care.seed)));
+    let place = Place::Runtime(Box::new(OnRuntime::new(
+        Handle::current(),
+        care.second,
+        care.seed,
+    )));
     let machine = Machine::new(program, place, Some(Notes::default()));
     let mut watch = Watch {
         machine: &machine,
@@ -128,8 +135,12 @@ impl Watch<'_> {
     async fn end(&self) -> bool {
         for _ in 0..MOST_ROUNDS {
             let left = self.machine.unfinished();
-            if left.is_empty() && self.machine.is_still() {
-                return true;
+            if left.is_empty() {
+                if self.machine.is_still() {
+                    return true;
+                }
+                // A callback runs, and what it starts is not known yet.
+                sleep(MOMENT).await;
             }
             // Who waits for a condition has its lock before anything else, a cancellation included.
             self.machine.release_locks();
@@ -203,12 +214,11 @@ fn restless(machine: &Arc<Machine>, lines: &[(u64, String)]) -> String {
 
 /// What is still there of a program whose tasks have ended.
 async fn leaked(machine: &Arc<Machine>) -> Option<String> {
-    let step = Duration::from_millis(1);
     for _ in 0..LAST.as_millis() {
         if is_alone(machine) {
             return None;
         }
-        sleep(step).await;
+        sleep(MOMENT).await;
     }
     let (coroutines, values) = (machine.alive(), machine.values_alive());
     Some(format!(

@@ -20,7 +20,7 @@ use crate::conformance::python::Python;
 use crate::interp::Outcome;
 
 /// So many programs run at the same time.
-const BATCH: usize = 64;
+const BATCH: usize = 192;
 /// How long a batch may take. It takes a second; where one of its programs has to be run in thousands
 /// of orders, some more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
@@ -35,9 +35,15 @@ pub(super) struct Row {
     pub(super) area: String,
     pub(super) source: &'static str,
     pub(super) programs: usize,
-    pub(super) independent: usize,
-    /// Independent, and so is all that any task sees.
-    pub(super) blind: usize,
+    /// Those whose final states are the same in any order.
+    pub(super) states: usize,
+    /// Those of which that is true whenever timers fire.
+    pub(super) harsh: usize,
+    /// Those that see the same in any order.
+    pub(super) histories: usize,
+    /// Runs that ended differently as the loop does in some order, or at least ends differently in some.
+    pub(super) explained: usize,
+    pub(super) unexplained: Vec<String>,
     pub(super) faults: usize,
 }
 
@@ -61,7 +67,8 @@ struct Batch {
 struct Judged {
     row: usize,
     programs: usize,
-    classes: Vec<String>,
+    /// What the process said of each that CPython ends.
+    answers: Vec<Json>,
     findings: Vec<Finding>,
 }
 
@@ -256,7 +263,7 @@ impl Lane {
         let mut judged = Judged {
             row: batch.row,
             programs: batch.cases.len(),
-            classes: Vec::new(),
+            answers: Vec::new(),
             findings: Vec::new(),
         };
         let mut add = |program: &Json, kind: &str, text: String| {
@@ -298,9 +305,11 @@ impl Lane {
                 add(program, &kind, text);
             }
             // What CPython does not end counts as ending differently.
-            let comparable = matches!(theirs, Some(Outcome::Trace(_)));
-            let class = answer["class"].as_str().filter(|_| comparable);
-            judged.classes.push(class.unwrap_or_default().to_owned());
+            if let Some(Outcome::Trace(_)) = theirs {
+                let mut answer = answer.clone();
+                answer["name"] = program["name"].clone();
+                judged.answers.push(answer);
+            }
         }
         let anonymous = said.anonymous();
         if let Some(text) = anonymous
@@ -415,11 +424,15 @@ fn collect(
         let row = &mut rows[judged.row];
         row.programs += judged.programs;
         row.faults += judged.findings.len();
-        for class in judged.classes {
-            match class.as_str() {
-                "independent" => row.independent += 1,
-                "blind" => row.blind += 1,
-                _ => {}
+        for answer in judged.answers {
+            let count = |key: &str| answer[key].as_u64().unwrap_or_default() as usize;
+            row.states += usize::from(answer["mild"] != "nothing");
+            row.harsh += usize::from(answer["harsh"] != "nothing");
+            row.histories += usize::from(answer["mild"] == "histories");
+            row.explained += count("explained");
+            for text in answer["unexplained"].as_array().into_iter().flatten() {
+                let text = text.as_str().unwrap_or_default();
+                row.unexplained.push(format!("{} {text}", answer["name"]));
             }
         }
         findings.extend(judged.findings);

@@ -75,22 +75,30 @@ pub(super) fn table(rows: &[Row]) {
         "run",
         "any order",
         "share",
-        "all seen too",
+        "any time",
+        "sees the same",
+        "explained",
+        "unexplained",
         "faults",
     ];
     let mut lines = vec![header.map(str::to_owned)];
     for row in rows {
-        let independent = row.independent + row.blind;
-        let share = 100.0 * independent as f64 / row.programs.max(1) as f64;
+        let share = 100.0 * row.states as f64 / row.programs.max(1) as f64;
         lines.push([
             row.area.clone(),
             row.source.to_owned(),
             row.programs.to_string(),
-            independent.to_string(),
+            row.states.to_string(),
             format!("{share:.1} %"),
-            row.blind.to_string(),
+            row.harsh.to_string(),
+            row.histories.to_string(),
+            row.explained.to_string(),
+            row.unexplained.len().to_string(),
             row.faults.to_string(),
         ]);
+    }
+    for text in rows.iter().flat_map(|row| &row.unexplained) {
+        say!("unexplained, and perhaps only never drawn: {text}");
     }
     let widths = (0..header.len()).map(|column| {
         let cells = lines.iter().map(|line| line[column].len());

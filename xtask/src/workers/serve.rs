@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use tokio::runtime::{Builder, Runtime};
 
-use super::judge::{Case, Class, Fault};
+use super::judge::{Case, Fault, Pace, Same};
 use crate::interp::{self, Care, Outcome, Worked};
 use crate::trace::STACK;
 use crate::{Failure, parse};
@@ -62,8 +62,8 @@ fn answer(batch: &Json, runtimes: &mut BTreeMap<usize, Runtime>) -> Result<Json,
     let mut cases = Vec::new();
     for program in list("programs") {
         match parse::parse(&program) {
-            Ok(program) => {
-                cases.push((answers.len(), Case::new(program)));
+            Ok(parsed) => {
+                cases.push((answers.len(), Case::new(parsed, &program)));
                 answers.push(Json::Null);
             }
             Err(error) => answers.push(json!({"skip": format!("no program: {error}")})),
@@ -71,13 +71,18 @@ fn answer(batch: &Json, runtimes: &mut BTreeMap<usize, Runtime>) -> Result<Json,
     }
     let only_one = batch["only_one"] == true;
     let mut left = 0;
-    for workers in list("workers") {
+    for (turn, workers) in list("workers").iter().enumerate() {
+        // Every program is run at both paces, by different numbers of workers.
+        let pace = |number: usize| match (number + turn) % 2 {
+            0 => Pace::Slow,
+            _ => Pace::Fast,
+        };
         let workers = usize::try_from(workers.as_u64().unwrap_or(1))?;
         let runtime = match runtimes.get(&workers) {
             Some(runtime) => runtime,
             None => runtimes.entry(workers).or_insert(runtime(workers)?),
         };
-        run(&mut cases, workers, runtime, only_one)?;
+        run(&mut cases, workers, pace, runtime, only_one)?;
         if only_one && cases.iter().any(|(_, case)| !case.faults.is_empty()) {
             break;
         }
@@ -102,19 +107,22 @@ fn runtime(workers: usize) -> io::Result<Runtime> {
 fn run(
     cases: &mut [(usize, Case)],
     workers: usize,
+    pace: impl Fn(usize) -> Pace,
     runtime: &Runtime,
     only_one: bool,
 ) -> Result<(), Failure> {
     let cares = cases.iter().enumerate();
-    let cares = cares.map(|(number, (_, case))| Some(case.care(number as u64)));
+    let cares = cares.map(|(number, (_, case))| Some(case.care(pace(number), number as u64)));
     let mut worked = at_once(cases, &cares.collect::<Vec<_>>(), runtime)?;
     let doubts = worked.iter().zip(&*cases).enumerate();
-    let doubts =
-        doubts.map(|(number, (worked, (_, case)))| case.doubts(worked.as_ref()?, number as u64));
+    let doubts = doubts.map(|(number, (worked, (_, case)))| {
+        case.doubts(worked.as_ref()?, pace(number), number as u64)
+    });
     let again = at_once(cases, &doubts.collect::<Vec<_>>(), runtime)?;
-    for ((worked, again), (_, case)) in worked.iter_mut().zip(again).zip(cases) {
+    let runs = worked.iter_mut().zip(again).zip(cases).enumerate();
+    for (number, ((worked, again), (_, case))) in runs {
         if let Some(worked) = again.or(worked.take()) {
-            case.judge(workers, worked);
+            case.judge(workers, pace(number), worked);
         }
         if only_one && !case.faults.is_empty() {
             break;
@@ -157,17 +165,18 @@ fn tasks_left(runtime: &Runtime) -> usize {
 }
 
 fn report(case: &Case) -> Json {
-    let class = match case.class {
-        Class::Dependent => "dependent",
-        Class::Independent => "independent",
-        Class::Blind => "blind",
-    };
     let faults: Vec<Json> = case
         .faults
         .iter()
         .map(|(fault, text)| json!([fault.name(), text]))
         .collect();
-    let mut answer = json!({"class": class, "faults": faults});
+    let mut answer = json!({
+        "mild": case.mild.name(),
+        "harsh": case.harsh.name(),
+        "explained": case.explained,
+        "unexplained": case.unexplained,
+        "faults": faults,
+    });
     match &case.outcome {
         Outcome::Trace(lines) => answer["trace"] = json!(lines),
         Outcome::Skip(why) => answer["skip"] = json!(why),
@@ -175,9 +184,20 @@ fn report(case: &Case) -> Json {
     answer
 }
 
+impl Same {
+    /// Its name in answers.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::States => "states",
+            Self::Histories => "histories",
+        }
+    }
+}
+
 impl Fault {
     /// Its name in answers and in the table.
-    pub(super) const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Diverged => "diverged",
             Self::Stuck => "stuck",

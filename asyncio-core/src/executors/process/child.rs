@@ -1,7 +1,9 @@
 //! The worker's side: a process that makes the calls which its parent sends, and nothing else.
 #![expect(unsafe_code, reason = "a request is trusted because of who sent it")]
 
+use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, parent_id};
@@ -15,8 +17,7 @@ use super::reply::Reply;
 use super::{caught, native};
 use crate::exceptions::{PanicError, RuntimeError};
 
-/// Says to a process that it is to be a worker, and whose: the value is its parent's number, so that
-/// what a worker starts, which inherits this, does not take itself for one.
+/// Says to a process that it is to be a worker: whose, and through which socket it is to talk.
 const WORKER_OF: &str = "ASYNCIO_CORE_WORKER_OF";
 
 /// How workers are started, once `init` was called.
@@ -42,15 +43,48 @@ pub(crate) fn init(start: Start) {
     };
     // Where that fails it fails again for the first worker, which says so.
     drop(program_of_this_process());
-    let parent = std::env::var_os(WORKER_OF);
-    if is_first && parent.is_some_and(|parent| parent == *parent_id().to_string()) {
-        match take_channel(start) {
+    if is_first && let Some(badge) = Badge::of_this_process() {
+        match take_channel(start, badge) {
             Ok(channel) => serve(channel),
             // It goes on as the program it is; but without workers of its own, which would not be any
             // either, and so on.
-            Err(_) => IS_LOST.store(true, Ordering::Relaxed),
+            Err(_) if badge.parent == parent_id() => IS_LOST.store(true, Ordering::Relaxed),
+            // What a worker starts inherits its environment and is a program as any other.
+            Err(_) => {}
         }
     }
+}
+
+/// What tells a worker from the program that it is otherwise, and from what a worker starts.
+#[derive(Clone, Copy, PartialEq)]
+struct Badge {
+    parent: u32,
+    /// The socket that it has as its standard input: a worker is one also when its parent is gone by
+    /// the time that it looks.
+    socket: (u64, u64),
+}
+
+impl Badge {
+    fn of_this_process() -> Option<Self> {
+        let text = std::env::var(WORKER_OF).ok()?;
+        let mut numbers = text.split(' ').map(str::parse::<u64>);
+        let mut next = || numbers.next()?.ok();
+        Some(Self {
+            parent: u32::try_from(next()?).ok()?,
+            socket: (next()?, next()?),
+        })
+    }
+
+    fn to_text(self) -> String {
+        let (device, number) = self.socket;
+        format!("{} {device} {number}", self.parent)
+    }
+}
+
+/// Where a file is that is open, of which there is no other.
+fn identity(file: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let metadata = File::from(file.try_clone_to_owned()?).metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Whether workers can be started.
@@ -73,12 +107,16 @@ fn lock() -> MutexGuard<'static, Option<Start>> {
     START.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What starts a worker; what it talks through is to be its standard input.
-pub(super) fn command(start: Start) -> io::Result<Command> {
+/// What starts a worker that talks through this socket, its standard input.
+pub(super) fn command(start: Start, socket: OwnedFd) -> io::Result<Command> {
     let mut arguments = std::env::args_os();
     let name = arguments.next();
     let mut command = Command::new(program()?);
-    command.env(WORKER_OF, std::process::id().to_string());
+    let badge = Badge {
+        parent: std::process::id(),
+        socket: identity(socket.as_fd())?,
+    };
+    command.env(WORKER_OF, badge.to_text()).stdin(socket);
     if let Some(name) = name {
         command.arg0(name);
     }
@@ -103,9 +141,12 @@ fn program() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-fn take_channel(start: Start) -> io::Result<UnixStream> {
-    if native::is_privileged() {
-        // Who started it could have it call anything.
+fn take_channel(start: Start, badge: Badge) -> io::Result<UnixStream> {
+    let is_ours = identity(io::stdin().as_fd())? == badge.socket;
+    // Some systems give sockets no numbers.
+    let is_known = badge.socket.1 != 0 || badge.parent == parent_id();
+    if !is_ours || !is_known || native::is_privileged() {
+        // Who started a program with more rights than its own could have it call anything.
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let channel = native::take_stdin()?;

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::ThreadId;
 
 use tokio::runtime::Handle as Runtime;
@@ -105,19 +106,27 @@ impl Pool {
         if let Some((runtime, _)) = &state.runtime {
             return Ok(runtime.clone());
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let handle = runtime.handle().clone();
+        let (sender, receiver) = mpsc::sync_channel(1);
         let pool = Arc::clone(this);
         let thread = std::thread::Builder::new()
             .name("asyncio-processes".to_owned())
             .spawn(move || {
-                runtime.block_on(pool.all_slots_ended());
-                drop(runtime);
-                pool.lock().has_ended = true;
-                pool.thread_ended.notify_all();
+                // Made here and dropped here: elsewhere a runtime may be in the way of another.
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
+                // The receiver waits for it.
+                let _ = sender.send(handle.map_err(|error| error.kind()));
+                if let Ok(runtime) = runtime {
+                    runtime.block_on(pool.all_slots_ended());
+                    drop(runtime);
+                    pool.lock().has_ended = true;
+                    pool.thread_ended.notify_all();
+                }
             })?;
+        let made = receiver.recv().unwrap_or(Err(io::ErrorKind::Other));
+        let handle = made.map_err(io::Error::from)?;
         state.runtime = Some((handle.clone(), thread.thread().id()));
         Ok(handle)
     }

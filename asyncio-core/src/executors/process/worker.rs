@@ -50,10 +50,9 @@ impl Worker {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let channel = UnixStream::from_std(ours)?;
-        let mut command = child::command(start)?;
-        // The command is gone when this returns, and so is our hold of their end: the end of the
-        // process is to be the end of the socket.
-        let child = command.stdin(OwnedFd::from(theirs)).spawn()?;
+        // The command is gone after this, and so is our hold of their end: the end of the process is
+        // to be the end of the socket.
+        let child = child::command(start, OwnedFd::from(theirs))?.spawn()?;
         let process = Process {
             child: Mutex::new(child),
             is_killed: AtomicBool::new(false),

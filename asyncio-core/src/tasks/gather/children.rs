@@ -11,9 +11,20 @@ use crate::tasks::task::Task;
 /// go to any thread.
 ///
 /// Each of them gives a [`Result`]; in a tuple the types of the values may differ.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be gathered",
+    label = "a tuple, an array or a `Vec` of futures is wanted here",
+    note = "for an iterator there is `gather_iter`, for futures that must stay on this thread \
+            `gather_local`"
+)]
 pub trait Gather: GatherLocal {}
 
 /// What [`gather_local`](crate::gather_local) takes: as [`Gather`], for what stays on this thread.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be gathered",
+    label = "a tuple, an array or a `Vec` of futures is wanted here",
+    note = "each future ends with a `Result`; for an iterator there is `gather_iter`"
+)]
 pub trait GatherLocal: Sized {
     /// All values, in the order of the arguments.
     type Values: 'static;

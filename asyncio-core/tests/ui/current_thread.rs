@@ -1,0 +1,4 @@
+#[asyncio_core::test(flavor = "current_thread")]
+async fn a_test() {}
+
+fn main() {}

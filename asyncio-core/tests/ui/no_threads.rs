@@ -1,0 +1,2 @@
+#[asyncio_core::main(worker_threads = 0)]
+async fn main() {}

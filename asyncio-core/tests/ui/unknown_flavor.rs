@@ -1,0 +1,4 @@
+#[asyncio_core::test(flavor = "threads")]
+async fn a_test() {}
+
+fn main() {}
