@@ -166,8 +166,12 @@ impl Wait {
         if let Some((task, id)) = &self.0
             && task == current
         {
-            let over = cell::slot_state(current, *id) != State::Pending;
-            if !over && cell::refresh_waker(current, *id, cx) {
+            if cell::watched_state(current, *id, cx) == State::Pending {
+                return;
+            }
+            if cell::was_just_cancelled(current, *id) {
+                // On another thread, on a tokio runtime. What is inside has the next step to take it.
+                cx.waker().wake_by_ref();
                 return;
             }
         }

@@ -39,7 +39,8 @@ pub(crate) use step::{
 pub(crate) use task::TaskParts;
 pub(crate) use typed::Typed;
 pub(crate) use wait::{
-    began, begin, end, end_anywhere, put_off, refresh_waker, slot_state, take_delivery,
+    began, begin, end, end_anywhere, put_off, slot_state, take_delivery, was_just_cancelled,
+    watched_state,
 };
 pub use waiter::{Untold, Waiter, Wakeup};
 pub(crate) use waits::{SlotId, State};

@@ -367,7 +367,10 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
     let mut woken = Vec::new();
     task.cell().access(|| {
         task.each_wait(|slot, extra| match slot.state.get() {
-            State::Cancelled if own.is_none() => own = Some(extra.message.clone()),
+            State::Cancelled => {
+                slot.raised.set(true);
+                own.get_or_insert_with(|| extra.message.clone());
+            }
             State::Woken => woken.extend(slot.target()),
             _ => {}
         });

@@ -8,7 +8,7 @@ use super::header::{MUST_CANCEL, REQUESTED, RUNNING, SCHEDULED};
 use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
 use super::step::{is_own_waker, is_task_waker, schedule};
-use super::waits::{Ended, SlotId, State};
+use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Message, RuntimeError};
 use crate::loop_cell::Mail;
@@ -127,21 +127,12 @@ impl CellWait {
         cx: &mut PollContext<'_>,
         send: impl FnOnce(Callback) -> Callback,
     ) -> Poll<Waited> {
-        // What was asked of the future by way of the wait that this one takes the place of.
-        let mut asked = None;
         match &self.state {
             Registration::None => {}
             Registration::Slot { task, id } if task == current => {
                 let id = *id;
-                match slot_state(current, id) {
-                    State::Pending => {
-                        if refresh_waker(current, id, cx) {
-                            return Poll::Pending;
-                        }
-                        let ended = end_quietly(current, id);
-                        asked = ended.asked.then_some(ended.extra.message);
-                        self.state = Registration::None;
-                    }
+                match watched_state(current, id, cx) {
+                    State::Pending => return Poll::Pending,
                     State::Thrown | State::Cancelled => {
                         // The future's own outcome is passed over, as `__wakeup` does.
                         mark_retrieved(cell);
@@ -198,12 +189,7 @@ impl CellWait {
             send(callback)
         };
         let token = add_callback(cell, callback);
-        current.cell().access(|| {
-            current.set_token(id, token);
-            if let Some(message) = asked {
-                current.set_asked(id, message);
-            }
-        });
+        current.cell().access(|| current.set_token(id, token));
         Poll::Pending
     }
 
@@ -310,6 +296,20 @@ pub(crate) fn slot_state(task: &TaskRef, id: SlotId) -> State {
         .unwrap_or(State::Free)
 }
 
+/// As `slot_state`, of a wait that is polled again: while it goes on, who polls is woken from now on.
+#[inline]
+pub(crate) fn watched_state(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) -> State {
+    match slot_state(task, id) {
+        State::Pending => {
+            watch(task, id, cx);
+            // Another thread may have ended the wait meanwhile, and have woken who was to be woken
+            // until then.
+            slot_state(task, id)
+        }
+        over => over,
+    }
+}
+
 /// Notes that something of ours began to wait in the step under way.
 #[inline]
 pub(crate) fn began() {
@@ -348,36 +348,36 @@ pub(crate) fn thrown() -> Option<Message> {
     })
 }
 
-/// Has the right waker woken for a wait that is polled again.
-///
-/// False when the wait has to begin anew: its slot is for the task's own waker and it is polled with
-/// another one now.
-#[must_use]
-pub(crate) fn refresh_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) -> bool {
+/// Whether a wait was cancelled after the step under way began: its end is the next step's affair.
+pub(crate) fn was_just_cancelled(task: &TaskRef, id: SlotId) -> bool {
+    task.cell().access(|| task.was_just_cancelled(id)) == Some(true)
+}
+
+/// Has who polls a wait woken for it: the task itself, or something inside it.
+fn watch(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) {
     let own = is_task_waker(cx.waker(), task);
-    let known = task
+    let right = task
         .cell()
         .access(|| match task.is_polled_by(id, cx.waker()) {
-            None => (task.has_place(id), own),
-            Some(same) => (true, !own && same),
+            None => own,
+            Some(same) => !own && same,
         });
-    let (has_place, right) = known.unwrap_or((false, true));
-    if right || !has_place {
-        return right;
+    if right != Some(false) {
+        return;
     }
     // Cloned and dropped out here: a foreign waker may run anything.
     let mut waker = (!own).then(|| cx.waker().clone());
-    task.cell().access(|| {
-        task.place_waker(id, &mut waker);
-    });
+    task.cell().access(|| task.place_waker(id, &mut waker));
     drop(waker);
-    true
 }
 
 /// Ends a wait and returns the message its cancellation left.
 #[inline]
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
-    let ended = end_quietly(task, id);
+    let ended = task.cell().access(|| task.end_wait(id)).unwrap_or_default();
+    if let Some(cell) = &ended.target {
+        remove_callback(cell, ended.token);
+    }
     if ended.asked {
         hand_back(task, ended.extra.message);
         return None;
@@ -389,19 +389,11 @@ pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
 /// as can be told from this thread.
 pub(crate) fn end_unawaited(task: TaskRef, id: SlotId) -> bool {
     if task.cell().is_reachable() {
-        return end_quietly(&task, id).woken;
+        let ended = task.cell().access(|| task.end_wait(id));
+        return ended.is_some_and(|ended| ended.woken);
     }
     end_anywhere(task, id);
     false
-}
-
-#[inline]
-fn end_quietly(task: &TaskRef, id: SlotId) -> Ended {
-    let ended = task.cell().access(|| task.end_wait(id)).unwrap_or_default();
-    if let Some(cell) = &ended.target {
-        remove_callback(cell, ended.token);
-    }
-    ended
 }
 
 /// A wait was given up whose future had been asked to end: unless the request has been raised by

@@ -7,7 +7,7 @@ use std::task::{Context as PollContext, Poll, Waker};
 use super::driver::Poller;
 use super::refs::TaskRef;
 use super::step::{is_task_waker, tell, wake_driven_slot, wake_slot, wake_slot_here};
-use super::wait::{began, begin, end, end_unawaited, refresh_waker, slot_state, take_delivery};
+use super::wait::{began, begin, end, end_unawaited, slot_state, take_delivery, watched_state};
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::CancelledError;
@@ -164,13 +164,8 @@ impl Waiter {
             Place::Slot { task, .. } if !task.cell().is_reachable() => Poll::Ready(Ok(())),
             Place::Slot { task, id } => {
                 let id = *id;
-                match slot_state(task, id) {
-                    State::Pending => {
-                        if !refresh_waker(task, id, cx) {
-                            place_waker(task, id, cx);
-                        }
-                        Poll::Pending
-                    }
+                match watched_state(task, id, cx) {
+                    State::Pending => Poll::Pending,
                     State::Woken | State::Free => {
                         self.give_up();
                         Poll::Ready(Ok(()))
@@ -369,15 +364,6 @@ fn was_ended(task: &TaskRef, id: SlotId) -> bool {
         && current::with(|frame| {
             frame.is_some_and(|frame| frame.ended.get() == id && frame.task() == Some(task))
         })
-}
-
-/// A wait that the task itself polled is polled by something inside it now, which is to be woken.
-fn place_waker(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) {
-    let mut waker = Some(cx.waker().clone());
-    task.cell().access(|| {
-        task.place_waker(id, &mut waker);
-    });
-    drop(waker);
 }
 
 fn lock(outside: &Mutex<Outside>) -> MutexGuard<'_, Outside> {

@@ -65,6 +65,8 @@ pub(crate) struct Slot {
     pub(crate) state: Cell<State>,
     /// Somebody has ended the wait, whatever the task is to raise here.
     woken: Cell<bool>,
+    /// The step under way, or one before it, raises the CancelledError of a cancelled wait.
+    pub(super) raised: Cell<bool>,
     /// The wait has something in an [`Extra`].
     has_extra: Cell<bool>,
     /// A request to cancel has gone on to the awaited future.
@@ -183,19 +185,6 @@ impl TaskHeader {
         self.with_slot(id, |slot| slot.token.set(token));
     }
 
-    /// Says that a request to cancel has gone on to the wait's future.
-    pub(super) fn set_asked(&self, id: SlotId, message: Message) {
-        let is_under_way = self.with_slot(id, |slot| {
-            slot.asked.set(true);
-            slot.has_extra
-                .set(slot.has_extra.get() || message.is_some());
-        });
-        if is_under_way.is_some() && message.is_some() {
-            self.rest_or_new();
-            self.with_extra(id, |extra| extra.message = message);
-        }
-    }
-
     #[inline]
     pub(super) fn wait_state(&self, id: SlotId) -> State {
         self.with_slot(id, |slot| slot.state.get())
@@ -205,6 +194,12 @@ impl TaskHeader {
     /// Whether somebody has ended the wait, whatever the task is to raise there.
     pub(super) fn was_woken(&self, id: SlotId) -> bool {
         self.with_slot(id, |slot| slot.woken.get()) == Some(true)
+    }
+
+    /// Whether the wait was cancelled, and no step has begun since then.
+    pub(super) fn was_just_cancelled(&self, id: SlotId) -> bool {
+        let just = |slot: &Slot| slot.state.get() == State::Cancelled && !slot.raised.get();
+        self.with_slot(id, just) == Some(true)
     }
 
     /// Wakes a wait that the task itself polls; false where that is not so.
@@ -242,7 +237,7 @@ impl TaskHeader {
     }
 
     /// Whether there is a place for who polls a wait.
-    pub(super) fn has_place(&self, id: SlotId) -> bool {
+    fn has_place(&self, id: SlotId) -> bool {
         self.with_slot(id, |slot| slot.has_extra.get()) == Some(true)
     }
 
@@ -378,6 +373,7 @@ impl Slot {
     fn begin(&self, index: u32, target: Option<CellRef>, token: Token) -> SlotId {
         self.state.set(State::Pending);
         self.woken.set(false);
+        self.raised.set(false);
         self.asked.set(false);
         let none = self.target.replace(target);
         debug_assert!(none.is_none(), "a wait that is over has left its future");

@@ -192,9 +192,8 @@ impl Sleep {
             Waiting::Turn { .. } => self.end_turn(frame, current),
             Waiting::Timer { task, slot, .. } if task == current => {
                 let slot = *slot;
-                match cell::slot_state(current, slot) {
-                    State::Pending if cell::refresh_waker(current, slot, cx) => Poll::Pending,
-                    State::Pending => self.begin_on_loop(core, frame, current, cx),
+                match cell::watched_state(current, slot, cx) {
+                    State::Pending => Poll::Pending,
                     State::Cancelled | State::Thrown => self.end_cancelled(current),
                     State::Woken | State::Free => self.end(Ok(())),
                 }
@@ -260,8 +259,11 @@ impl Sleep {
             ) if task == current => match cell::slot_state(current, *slot) {
                 State::Cancelled | State::Thrown => return self.end_cancelled(current),
                 _ if alarm.as_mut().poll(cx).is_ready() => return self.end(Ok(())),
-                _ if cell::refresh_waker(current, *slot, cx) => return Poll::Pending,
-                _ => {}
+                _ => match cell::watched_state(current, *slot, cx) {
+                    State::Pending => return Poll::Pending,
+                    State::Cancelled | State::Thrown => return self.end_cancelled(current),
+                    State::Woken | State::Free => {}
+                },
             },
             _ => {}
         }

@@ -400,7 +400,7 @@ fn a_loop_that_sleeps_for_long_is_woken_by_every_kind_of_message() -> Result<()>
 #[test]
 fn a_result_that_is_being_cloned_is_there_for_others_too() -> Result<()> {
     /// Takes its time to be cloned, and may ask for the very result meanwhile.
-    struct Slow(Arc<Mutex<Option<Task<Slow>>>>);
+    struct Slow(Arc<Mutex<Option<Task<Self>>>>);
     impl Clone for Slow {
         fn clone(&self) -> Self {
             let itself = self.0.lock().expect("not poisoned").clone();
