@@ -13,14 +13,14 @@ use crate::{Failure, parity};
 const USAGE: &str = "\
 cargo xtask test [STAGE…]
 
-Runs all stages, or those named: fmt clippy test doc tidy conformance";
+Runs all stages, or those named: fmt clippy test doc tidy conformance budget";
 
 /// The programs generated for each profile in the conformance stage.
 const FUZZ: &str = "300";
 
 type Stage = (&'static str, fn() -> Result<bool, Failure>);
 
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 7] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || {
         cargo(&[
@@ -41,6 +41,7 @@ const STAGES: [Stage; 6] = [
         Ok(tidy::check(&root())? & parity::check(&root())?)
     }),
     ("conformance", conformance),
+    ("budget", budget),
 ];
 
 /// Runs the stages. All of them run, even after one has failed.
@@ -114,6 +115,19 @@ fn conformance() -> Result<bool, Failure> {
     // Which CPython was found, or that none was, is the first line of its output: the recorded
     // corpus is compared in either case, and CPython is no part of what the tests need.
     ran(Command::new(env::current_exe()?).args(["conformance", "--fuzz", FUZZ]))
+}
+
+/// The instructions of an operation, counted with optimisation.
+fn budget() -> Result<bool, Failure> {
+    cargo(&[
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "asyncio-bench",
+        "--",
+        "--check-budget",
+    ])
 }
 
 fn cargo_command() -> Command {
