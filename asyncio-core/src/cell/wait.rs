@@ -386,8 +386,7 @@ pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
 /// as can be told from this thread.
 pub(crate) fn end_unawaited(task: TaskRef, id: SlotId) -> bool {
     if task.cell().is_reachable() {
-        let ended = task.cell().access(|| task.end_wait(id));
-        return ended.is_some_and(|ended| ended.woken);
+        return end_quietly(&task, id).woken;
     }
     end_anywhere(task, id);
     false
