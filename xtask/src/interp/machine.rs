@@ -206,6 +206,11 @@ impl Machine {
         std::mem::take(&mut *lock(&self.trace))
     }
 
+    /// How many lines there are.
+    pub(super) fn lines(&self) -> usize {
+        lock(&self.trace).len()
+    }
+
     /// Gives the program up, for the first reason there is.
     pub(super) fn skip(&self, why: impl Into<String>) {
         lock(&self.skip).get_or_insert_with(|| why.into());
