@@ -154,6 +154,8 @@ const _: fn() = || {
     let _ = asyncio_core::Runner::close; // asyncio.Runner.close
     let _ = asyncio_core::Runner::get_loop; // asyncio.Runner.get_loop
     let _ = asyncio_core::Runner::new; // asyncio.Runner.__enter__
+    let _ = asyncio_core::to_thread::<(), fn() -> asyncio_core::Result<()>>; // asyncio.to_thread
+    let _ = |it: &asyncio_core::EventLoop| asyncio_core::run_coroutine_threadsafe(async { Ok(()) }, it); // asyncio.run_coroutine_threadsafe
     use asyncio_core::get_running_loop as _; // asyncio.get_running_loop
     use asyncio_core::new_event_loop as _; // asyncio.new_event_loop
     use asyncio_core::EventLoop as _; // asyncio.AbstractEventLoop
@@ -181,7 +183,13 @@ const _: fn() = || {
     let _ = asyncio_core::EventLoop::call_exception_handler; // asyncio.AbstractEventLoop.call_exception_handler
     let _ = asyncio_core::EventLoop::get_debug; // asyncio.AbstractEventLoop.get_debug
     let _ = asyncio_core::EventLoop::set_debug; // asyncio.AbstractEventLoop.set_debug
+    let _ = asyncio_core::EventLoop::slow_callback_duration; // asyncio.AbstractEventLoop.slow_callback_duration
     let _ = |it: &asyncio_core::EventLoop| it.call_soon_threadsafe(|| ()); // asyncio.AbstractEventLoop.call_soon_threadsafe
+    let _ = |it: &asyncio_core::EventLoop| it.run_in_executor(None, || Ok(())); // asyncio.AbstractEventLoop.run_in_executor
+    let _ = asyncio_core::EventLoop::set_default_executor; // asyncio.AbstractEventLoop.set_default_executor
+    let _ = async |it: asyncio_core::EventLoop| it.shutdown_default_executor(1).await; // asyncio.AbstractEventLoop.shutdown_default_executor
+    let _ = |it: &asyncio_core::EventLoop| it.add_signal_handler(15, || ()); // asyncio.AbstractEventLoop.add_signal_handler
+    let _ = asyncio_core::EventLoop::remove_signal_handler; // asyncio.AbstractEventLoop.remove_signal_handler
     let _ = || asyncio_net::getaddrinfo("localhost", 80); // asyncio.AbstractEventLoop.getaddrinfo
     let _ = |to: asyncio_net::OpenConnection| asyncio_net::create_connection(|| {}, to); // asyncio.AbstractEventLoop.create_connection
     let _ = || asyncio_net::create_server(|| {}, "", 0); // asyncio.AbstractEventLoop.create_server

@@ -6,9 +6,18 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use crate::Failure;
+use crate::conformance::python::Python;
 
-/// Builds the suite with optimisation and hands it the arguments.
+/// Builds the suite with optimisation and hands it the arguments, and the CPython to compare with.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Failure> {
+    let mut args: Vec<OsString> = args.collect();
+    let named = |arg: &OsString| arg.to_string_lossy().starts_with("--python");
+    if !args.iter().any(named)
+        && let Some(python) = Python::find(None)?
+    {
+        // Before the others, for some of them end the reading of arguments.
+        args.splice(0..0, ["--python".into(), python.path.into()]);
+    }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args([

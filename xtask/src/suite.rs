@@ -14,8 +14,8 @@ use crate::{Failure, parity};
 const USAGE: &str = "\
 cargo xtask test [STAGE…]
 
-Runs all stages, or those named: fmt clippy test loom doc tidy conformance; and valgrind, which runs
-only when it is named";
+Runs all stages, or those named: fmt clippy test loom doc tidy conformance budget; and valgrind, which
+runs only when it is named";
 
 /// The programs generated for each profile in the conformance stage.
 const FUZZ: &str = "300";
@@ -25,7 +25,7 @@ const ON_REQUEST: [&str; 1] = ["valgrind"];
 
 type Stage = (&'static str, fn() -> Result<bool, Failure>);
 
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 9] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || {
         cargo(&[
@@ -48,6 +48,7 @@ const STAGES: [Stage; 8] = [
         Ok(tidy::check(&root())? & parity::check(&root())?)
     }),
     ("conformance", conformance),
+    ("budget", budget),
 ];
 
 /// Runs the stages. All of them run, even after one has failed.
@@ -122,6 +123,19 @@ fn conformance() -> Result<bool, Failure> {
     // Which CPython was found, or that none was, is the first line of its output: the recorded
     // corpus is compared in either case, and CPython is no part of what the tests need.
     ran(Command::new(env::current_exe()?).args(["conformance", "--fuzz", FUZZ]))
+}
+
+/// The instructions of an operation, counted with optimisation.
+fn budget() -> Result<bool, Failure> {
+    cargo(&[
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "asyncio-bench",
+        "--",
+        "--check-budget",
+    ])
 }
 
 fn cargo_command() -> Command {

@@ -8,7 +8,7 @@ use super::header::{MUST_CANCEL, REQUESTED, RUNNING, SCHEDULED};
 use super::outcome::{add_callback, mark_retrieved, peek_cancelled, remove_callback};
 use super::refs::{CellRef, TaskRef};
 use super::step::{is_own_waker, is_task_waker, schedule};
-use super::waits::{SlotId, State};
+use super::waits::{Ended, SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::{CancelledError, Exception, Message, RuntimeError};
 use crate::loop_cell::Mail;
@@ -374,15 +374,31 @@ fn watch(task: &TaskRef, id: SlotId, cx: &PollContext<'_>) {
 /// Ends a wait and returns the message its cancellation left.
 #[inline]
 pub(crate) fn end(task: &TaskRef, id: SlotId) -> Message {
-    let ended = task.cell().access(|| task.end_wait(id)).unwrap_or_default();
-    if let Some(cell) = &ended.target {
-        remove_callback(cell, ended.token);
-    }
+    let ended = end_quietly(task, id);
     if ended.asked {
         hand_back(task, ended.extra.message);
         return None;
     }
     ended.extra.message
+}
+
+/// Ends a wait that has no future, wherever it is dropped; whether somebody had ended it before, as far
+/// as can be told from this thread.
+pub(crate) fn end_unawaited(task: TaskRef, id: SlotId) -> bool {
+    if task.cell().is_reachable() {
+        return end_quietly(&task, id).woken;
+    }
+    end_anywhere(task, id);
+    false
+}
+
+#[inline]
+fn end_quietly(task: &TaskRef, id: SlotId) -> Ended {
+    let ended = task.cell().access(|| task.end_wait(id)).unwrap_or_default();
+    if let Some(cell) = &ended.target {
+        remove_callback(cell, ended.token);
+    }
+    ended
 }
 
 /// A wait was given up whose future had been asked to end: unless the request has been raised by

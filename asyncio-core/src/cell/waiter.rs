@@ -7,7 +7,7 @@ use std::task::{Context as PollContext, Poll, Waker};
 use super::driver::Poller;
 use super::refs::TaskRef;
 use super::step::{is_task_waker, tell, wake_driven_slot, wake_slot, wake_slot_here};
-use super::wait::{began, begin, end, end_anywhere, slot_state, take_delivery, watched_state};
+use super::wait::{began, begin, end, end_unawaited, slot_state, take_delivery, watched_state};
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
 use crate::exceptions::CancelledError;
@@ -193,24 +193,25 @@ impl Waiter {
         }
     }
 
-    /// Ends the wait without its outcome.
+    /// Ends the wait without its outcome; whether it had been woken by then, as far as can be told on
+    /// this thread. Whoever passes a wake on asks this, and not [`is_woken`](Self::is_woken) before it:
+    /// on a tokio runtime a wake may come in between.
     #[inline]
-    pub fn give_up(&mut self) {
-        if self.is_waiting() {
-            self.leave();
-        }
+    pub fn give_up(&mut self) -> bool {
+        self.is_waiting() && self.leave()
     }
 
     #[inline(never)]
-    fn leave(&mut self) {
+    fn leave(&mut self) -> bool {
         match std::mem::take(&mut self.place) {
-            Place::Outside(None) => {}
-            Place::Slot { task, id } => end_anywhere(task, id),
+            Place::Outside(None) => false,
+            Place::Slot { task, id } => end_unawaited(task, id),
             Place::Outside(Some(outside)) => {
                 let mut outside = lock(&outside);
                 if outside.state == State::Pending {
                     outside.state = State::Cancelled;
                 }
+                outside.state == State::Woken
             }
         }
     }

@@ -119,6 +119,8 @@ pub(crate) struct Ended {
     pub(crate) token: Token,
     /// The awaited future has been asked to end, and its end was not waited for.
     pub(crate) asked: bool,
+    /// Somebody had ended the wait before.
+    pub(crate) woken: bool,
     pub(crate) extra: Extra,
 }
 
@@ -294,11 +296,14 @@ impl TaskHeader {
         let mut ended = Ended::default();
         let has_extra = self.with_slot(id, |slot| {
             ended.asked = slot.asked.get() && slot.state.get() == State::Pending;
+            ended.woken = slot.woken.get();
             slot.end();
             ended.target = slot.target.take();
             ended.token = slot.token.get();
             slot.has_extra.replace(false)
         });
+        // Who waits and finds the slot of his wait free was woken, and it was ended for that.
+        ended.woken |= has_extra.is_none();
         if let Some(has_extra) = has_extra
             && (has_extra || id.index() > 0)
         {

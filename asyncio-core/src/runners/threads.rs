@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::workers::{Handler, Workers};
+use super::workers::{self, Handler, Workers};
 use super::{Interrupts, JOIN_TIMEOUT, keyboard_interrupt, report_unhandled};
 use crate::cell;
 use crate::contextvars::{Context, copy_context};
@@ -154,7 +154,8 @@ impl MultiThreadRunner {
     ///
     /// An exception that leaves the runner during the clean-up, such as
     /// [`KeyboardInterrupt`](crate::KeyboardInterrupt), and it is closed all the same;
-    /// [`RuntimeError`] when a loop or a runtime is being run by this thread, and it is not.
+    /// [`RuntimeError`] when a loop or a runtime is being run by this thread, and on the runner's own
+    /// threads, and it is not.
     pub fn close(&self) -> Result<()> {
         {
             let runtime = self.runtime.borrow();
@@ -162,6 +163,10 @@ impl MultiThreadRunner {
                 return Ok(());
             };
             current::may_block_on(runtime)?;
+            if workers::here().is_some_and(|here| Arc::ptr_eq(&here, &self.workers)) {
+                let message = "Cannot close a runner from one of its own threads";
+                return Err(RuntimeError::new(message).into());
+            }
         }
         let Some(runtime) = self.runtime.take() else {
             return Ok(());

@@ -121,6 +121,8 @@ pub struct AsCompleted<T: 'static> {
 #[must_use = "futures do nothing until they are awaited"]
 pub struct NextCompleted<T: 'static> {
     next: NextTask<T>,
+    /// One of another thread's loop, from where its result is on its way.
+    away: Option<Task<T>>,
 }
 
 impl<T: 'static> AsCompleted<T> {
@@ -241,7 +243,7 @@ impl<T: 'static> Iterator for AsCompletedIter<AsCompleted<T>> {
     type Item = NextCompleted<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.hand_out().map(|next| NextCompleted { next })
+        self.0.hand_out().map(NextCompleted::new)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -255,7 +257,7 @@ impl<T: 'static> Iterator for AsCompletedIter<&mut AsCompleted<T>> {
     type Item = NextCompleted<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.hand_out().map(|next| NextCompleted { next })
+        self.0.hand_out().map(NextCompleted::new)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -293,11 +295,26 @@ impl<T: 'static> StdFuture for NextCompleted<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Self::Output> {
-        match self.get_mut().next.poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(task)) => Poll::Ready(task.typed().take_result()),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        let this = self.get_mut();
+        loop {
+            if let Some(task) = &mut this.away {
+                return Pin::new(task).poll(cx);
+            }
+            match this.next.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(task)) if task.typed().cell().is_reachable() => {
+                    return Poll::Ready(task.typed().take_result());
+                }
+                Poll::Ready(Ok(task)) => this.away = Some(task),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
         }
+    }
+}
+
+impl<T: 'static> NextCompleted<T> {
+    const fn new(next: NextTask<T>) -> Self {
+        Self { next, away: None }
     }
 }
 
@@ -507,8 +524,7 @@ impl<T: 'static> NextTask<T> {
 
 impl<T> Drop for NextTask<T> {
     fn drop(&mut self) {
-        let woken = self.waiter.is_woken();
-        self.waiter.give_up();
+        let woken = self.waiter.give_up();
         let queue = Arc::clone(&self.shared.queue);
         self.leave(&queue, woken);
     }

@@ -176,19 +176,22 @@ impl<W: Waitable> StdFuture for Wait<W> {
             this.leave();
             return Poll::Ready(Err(error));
         }
-        if this.alarm.poll(cx).is_pending() {
-            if begins {
-                // Whatever became of the wait by now comes with the task's next step.
-                return Poll::Pending;
+        let is_due = this.alarm.poll(cx).is_ready();
+        if begins {
+            // Whatever became of the wait by now comes with the task's next step.
+            if is_due {
+                cx.waker().wake_by_ref();
             }
-            match this.waiter.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(cancelled)) => {
-                    this.leave();
-                    return Poll::Ready(Err(cancelled.into()));
-                }
+            return Poll::Pending;
+        }
+        match this.waiter.poll(cx) {
+            Poll::Pending if !is_due => return Poll::Pending,
+            // A request is raised also when the time is over.
+            Poll::Ready(Err(cancelled)) => {
+                this.leave();
+                return Poll::Ready(Err(cancelled.into()));
             }
+            Poll::Pending | Poll::Ready(Ok(())) => {}
         }
         this.leave();
         let tasks = std::mem::take(&mut this.tasks);

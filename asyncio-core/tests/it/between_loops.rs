@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use asyncio_core::{
     CancelledError, EventLoop, Exception, Future, Result, RuntimeError, Task, TaskGroupCancelled,
-    TimeoutError, ValueError, create_local_task, create_task, current_task, gather,
+    TimeoutError, ValueError, as_completed, create_local_task, create_task, current_task, gather,
     get_running_loop, new_event_loop, run, shield, sleep, task_group, timeout, wait, wait_for,
 };
 
@@ -340,6 +340,9 @@ fn combinators_take_tasks_of_other_loops_or_say_why_not() -> Result<()> {
         let (done, pending) = wait([theirs.clone()]).await?;
         assert_eq!((done.len(), pending.len()), (1, 0));
         assert_eq!(wait_for(theirs.clone(), 5).await?, 7);
+        for next in as_completed([theirs.clone()]) {
+            assert_eq!(next.await?, 7);
+        }
         let mine = create_task(async { Ok(1) });
         // As in CPython a gather is of one loop.
         assert!(fails_with::<ValueError, _>(

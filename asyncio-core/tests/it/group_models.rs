@@ -25,9 +25,9 @@ enum Child {
     /// Cancels itself.
     Cancels,
     /// Starts another task of the same group.
-    Starts(Box<Child>),
+    Starts(Box<Self>),
     /// Has a group of its own.
-    Group(Vec<Child>),
+    Group(Vec<Self>),
     /// Waits for something that knows nothing of groups.
     Foreign,
 }

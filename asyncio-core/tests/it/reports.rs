@@ -294,8 +294,13 @@ fn on_many_threads_the_handler_has_the_context_of_what_failed() -> Result<()> {
         task.add_done_callback(|_| Err::<(), _>(boom()));
         task.await
     })?;
+    // The threads go on until the runner is closed.
+    let minute = std::time::Duration::from_secs(60);
+    let mut told = [
+        receiver.recv_timeout(minute)?,
+        receiver.recv_timeout(minute)?,
+    ];
     runner.close()?;
-    let mut told: Vec<String> = receiver.try_iter().collect();
     told.sort_unstable();
     let expected = [
         "bar: Task exception was never retrieved",

@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use asyncio_core::{
-    CancelledError, Context, ContextVar, Exception, FutureExt as _, PanicError, Result,
-    RuntimeError, Task, ValueError, all_tasks, create_local_task, create_task, current_task,
-    ensure_future, sleep, task_group, timeout, to_thread, try_all_tasks, try_create_task,
-    wrap_future,
+    CancelledError, Context, ContextVar, Exception, Future, FutureExt as _, InvalidStateError,
+    PanicError, Result, RuntimeError, Task, ValueError, all_tasks, create_local_task, create_task,
+    current_task, ensure_future, sleep, task_group, timeout, to_thread, try_all_tasks,
+    try_create_task, wrap_future,
 };
 
 use crate::support::{
@@ -680,6 +680,49 @@ fn a_join_handle_is_wrapped() -> Result<()> {
         assert_eq!(wrapped.await?, 7);
         let panicked = wrap_future(tokio::spawn(async { panic!("there") }));
         assert!(fails_with::<tokio::task::JoinError, ()>(panicked.await));
+        Ok(())
+    })
+}
+
+/// A future that was made where no loop runs is set, awaited and cancelled on every thread.
+#[test]
+fn futures_are_set_from_other_tasks_and_threads() -> Result<()> {
+    on_many_threads(|| async {
+        let future: Future<u32> = Future::new();
+        assert!(fails_with::<InvalidStateError, _>(future.result()));
+        let waits = [(); 4].map(|()| create_task(future.clone()));
+        let setter = future.clone();
+        let sets = to_thread(move || {
+            setter.set_result(7)?;
+            Ok(setter.set_result(8).is_err())
+        });
+        assert!(sets.await?);
+        for wait in waits {
+            assert_eq!(wait.await?, 7);
+        }
+        assert_eq!(future.await?, 7);
+        let failed: Future<()> = Future::default();
+        failed.set_exception(ValueError::new("odd"))?;
+        assert!(fails_with::<ValueError, _>(failed.await));
+        // Cancelling who awaits it cancels it, and the other way round.
+        let future: Future<()> = Future::new();
+        let task = begun({
+            let future = future.clone();
+            || future
+        })
+        .await?;
+        task.cancel();
+        assert!(error_of(task.await).is_cancelled() && future.cancelled());
+        let future: Future<()> = Future::new();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        future.add_done_callback(move |future| {
+            let _ = sender.send(future.cancelled());
+        });
+        let task = create_task(future.clone());
+        assert!(future.cancel_with_message("enough"));
+        let error = error_of(task.await);
+        assert_eq!(cancel_message(&error).as_deref(), Some("enough"));
+        assert!(receiver.await?);
         Ok(())
     })
 }

@@ -2,13 +2,15 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use asyncio_core::{
-    FIRST_COMPLETED, FIRST_EXCEPTION, Result, Task, TimeoutError, ValueError, create_local_task,
-    create_task, get_running_loop, sleep, wait, wait_for, wait_for_local,
+    FIRST_COMPLETED, FIRST_EXCEPTION, Future, Result, Task, TimeoutError, ValueError,
+    create_local_task, create_task, current_task, get_running_loop, sleep, wait, wait_for,
+    wait_for_local,
 };
 
-use crate::support::{run_virtual, turns};
+use crate::support::{error_of, run_virtual, turns};
 
 fn sleeps(delays: &[f64]) -> Vec<Task<f64>> {
     let task = |&delay: &f64| {
@@ -250,4 +252,36 @@ fn waiting_for_the_end_of_what_is_late_can_be_cancelled() -> Result<()> {
         assert_eq!(stubborn.cancelling(), 1);
         Ok(())
     })
+}
+
+/// The timer of a tokio runtime may be due in the very step that has a request to raise.
+#[test]
+fn a_request_is_raised_though_the_time_is_over_as_well() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let future = Future::<()>::new();
+        let task = create_task(async move { wait([future]).timeout(0.001).await });
+        sleep(0).await.expect("nobody cancels");
+        std::thread::sleep(Duration::from_millis(20));
+        // tokio wakes the task, but this goes on first.
+        sleep(0).await.expect("nobody cancels");
+        task.cancel();
+        assert!(error_of(task.await.map(drop)).is_cancelled());
+
+        let future = Future::<()>::new();
+        let task = create_task(async move {
+            if let Some(me) = current_task() {
+                me.cancel();
+            }
+            let waited = wait([future]).timeout(0).await.map(drop);
+            Ok(waited.is_err())
+        });
+        assert!(
+            task.await.expect("the request was raised before"),
+            "every wait gives way"
+        );
+    });
 }

@@ -479,6 +479,20 @@ fn groups_limits_and_gathers_do_on_threads_what_they_do_on_a_loop() -> Result<()
     })
 }
 
+#[test]
+fn a_runner_is_not_closed_from_its_own_threads() -> Result<()> {
+    let runner = runner(1)?;
+    let handle = runner.handle()?;
+    let (sender, receiver) = mpsc::channel();
+    handle.spawn_blocking(move || {
+        let _ = sender.send(runner.close());
+        // Dropped it may be.
+        drop(runner);
+    });
+    assert!(fails_with::<RuntimeError, _>(receiver.recv()?));
+    Ok(())
+}
+
 /// Two runners know nothing of each other.
 #[test]
 fn the_tasks_of_another_runner_are_not_counted() -> Result<()> {

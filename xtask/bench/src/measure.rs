@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::memory;
-use crate::rows::{Row, Side};
+use crate::python::Python;
+use crate::rows::{BATCH, Row, Run};
+use crate::{Failure, memory};
 
 /// How long and how often.
 pub(crate) struct Settings {
@@ -22,6 +23,8 @@ pub(crate) struct Outcome {
     pub(crate) theirs: Cost,
     /// What the costs are of: nanoseconds, or bytes.
     pub(crate) unit: &'static str,
+    /// Which build the peer is, where that is not plain from our lock file.
+    pub(crate) build: Option<String>,
 }
 
 pub(crate) struct Quartiles {
@@ -36,7 +39,21 @@ pub(crate) struct Cost {
     pub(crate) amount: f64,
     /// Processor time, all threads, in nanoseconds.
     pub(crate) cpu: f64,
-    pub(crate) allocations: f64,
+    /// Unknown of another process.
+    pub(crate) allocations: Option<f64>,
+}
+
+/// Where a side runs.
+enum Place<'a> {
+    Here(Run),
+    Python(&'a mut Python),
+}
+
+/// A side of a row that is being measured.
+struct Running<'a> {
+    row: &'static str,
+    name: &'static str,
+    place: Place<'a>,
 }
 
 impl Settings {
@@ -56,79 +73,121 @@ impl Settings {
 }
 
 /// Runs a row: `rounds` times every side for a slice, each round beginning with another side.
-pub(crate) fn row(row: &Row, settings: &Settings) -> Vec<Outcome> {
-    let counts: Vec<u32> = row
-        .sides
-        .iter()
-        .map(|side| calibrate(row, side, settings.slice))
-        .collect();
-    let mut samples: Vec<Vec<Cost>> = row.sides.iter().map(|_| Vec::new()).collect();
+pub(crate) fn row(
+    row: &Row,
+    pythons: &mut [Python],
+    settings: &Settings,
+) -> Result<Vec<Outcome>, Failure> {
+    let mut sides = sides(row, pythons);
+    let mut counts = Vec::new();
+    for side in &mut sides {
+        counts.push(calibrate(side, row.fixed, settings.slice)?);
+    }
+    let mut samples: Vec<Vec<Cost>> = sides.iter().map(|_| Vec::new()).collect();
     for round in 0..settings.rounds {
-        for turn in 0..row.sides.len() {
-            let at = (round + turn) % row.sides.len();
-            samples[at].push(sample(&row.sides[at], counts[at]));
+        for turn in 0..sides.len() {
+            let at = (round + turn) % sides.len();
+            samples[at].push(sides[at].sample(counts[at])?);
         }
     }
     let Some((ours, peers)) = samples.split_first() else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    peers
-        .iter()
-        .zip(&row.sides[1..])
-        .map(|(theirs, side)| {
-            let ratios = ours
-                .iter()
-                .zip(theirs)
-                .map(|(ours, theirs)| theirs.amount / ours.amount);
-            Outcome {
-                row: row.name,
-                peer: side.name,
-                ratio: quartiles(ratios.collect()),
-                ours: typical(ours),
-                theirs: typical(theirs),
-                unit: row.unit,
-            }
-        })
-        .collect()
+    let outcome = |(theirs, side): (&Vec<Cost>, &Running<'_>)| {
+        let ratios = ours
+            .iter()
+            .zip(theirs)
+            .map(|(ours, theirs)| theirs.amount / ours.amount);
+        Outcome {
+            row: row.name,
+            peer: side.name,
+            ratio: quartiles(ratios.collect()),
+            ours: typical(ours),
+            theirs: typical(theirs),
+            unit: row.unit,
+            build: side.build(),
+        }
+    };
+    Ok(peers.iter().zip(&sides[1..]).map(outcome).collect())
 }
 
-/// How many operations fill a slice.
-fn calibrate(row: &Row, side: &Side, slice: Duration) -> u32 {
-    if row.fixed > 0 {
+/// The sides of a row, those on CPython last.
+fn sides<'a>(row: &Row, pythons: &'a mut [Python]) -> Vec<Running<'a>> {
+    let here = row.sides.iter().map(|side| Running {
+        row: row.name,
+        name: side.name,
+        place: Place::Here(side.run),
+    });
+    let there = pythons
+        .iter_mut()
+        .filter(|python| python.runs(row.name))
+        .map(|python| Running {
+            row: row.name,
+            name: python.name,
+            place: Place::Python(python),
+        });
+    here.chain(there).collect()
+}
+
+/// How many operations fill a slice: whole batches, for nothing less is run.
+fn calibrate(side: &mut Running<'_>, fixed: u32, slice: Duration) -> Result<u32, Failure> {
+    if fixed > 0 {
         // Once, so that what is set up on first use is not measured.
-        sample(side, row.fixed);
-        return row.fixed;
+        side.sample(fixed)?;
+        return Ok(fixed);
     }
-    let mut count = 64;
+    let slice = slice.as_nanos() as f64;
+    let mut count = BATCH;
     loop {
-        let took = (side.run)(count).time;
-        if took * 4 >= slice || count >= 1 << 24 {
-            let scale = slice.as_secs_f64() / took.as_secs_f64().max(1e-9);
-            return ((f64::from(count) * scale) as u32).max(1);
+        // The shortest of three: a sample that was interrupted would make all slices too short.
+        let mut took = f64::INFINITY;
+        for _ in 0..3 {
+            took = took.min(side.sample(count)?.amount * f64::from(count));
+        }
+        if took * 4.0 >= slice || count >= 1 << 24 {
+            let fills = f64::from(count) * slice / took.max(1.0);
+            return Ok((fills as u32).clamp(1, 1 << 28).next_multiple_of(BATCH));
         }
         count *= 4;
     }
 }
 
-fn sample(side: &Side, count: u32) -> Cost {
+impl Running<'_> {
+    fn sample(&mut self, count: u32) -> Result<Cost, Failure> {
+        match &mut self.place {
+            Place::Here(run) => Ok(sample(*run, count)),
+            Place::Python(python) => python.sample(self.row, count),
+        }
+    }
+
+    fn build(&self) -> Option<String> {
+        match &self.place {
+            Place::Here(_) => None,
+            Place::Python(python) => Some(python.build.clone()),
+        }
+    }
+}
+
+fn sample(run: Run, count: u32) -> Cost {
     let (allocations, cpu) = (memory::allocations(), cpu_time());
-    let measured = (side.run)(count);
+    let measured = run(count);
     let per_operation = |amount: f64| amount / f64::from(count);
     Cost {
         amount: measured
             .bytes
             .unwrap_or_else(|| per_operation(measured.time.as_nanos() as f64)),
         cpu: per_operation((cpu_time() - cpu).as_nanos() as f64),
-        allocations: per_operation((memory::allocations() - allocations) as f64),
+        allocations: Some(per_operation((memory::allocations() - allocations) as f64)),
     }
 }
 
 fn typical(samples: &[Cost]) -> Cost {
     let median = |of: fn(&Cost) -> f64| quartiles(samples.iter().map(of).collect()).median;
+    let allocations: Vec<f64> = samples.iter().filter_map(|cost| cost.allocations).collect();
     Cost {
         amount: median(|cost| cost.amount),
         cpu: median(|cost| cost.cpu),
-        allocations: median(|cost| cost.allocations),
+        allocations: (!allocations.is_empty()).then(|| quartiles(allocations).median),
     }
 }
 

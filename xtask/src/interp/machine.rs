@@ -206,6 +206,11 @@ impl Machine {
         std::mem::take(&mut *lock(&self.trace))
     }
 
+    /// How many lines there are.
+    pub(super) fn lines(&self) -> usize {
+        lock(&self.trace).len()
+    }
+
     /// Gives the program up, for the first reason there is.
     pub(super) fn skip(&self, why: impl Into<String>) {
         lock(&self.skip).get_or_insert_with(|| why.into());
@@ -481,11 +486,16 @@ pub(super) struct Coroutine {
 
 impl Coroutine {
     /// Runs it as part of the task that calls it.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "that it may go to any thread is said here, where it can be checked"
+    )]
     pub(super) fn call(self) -> impl StdFuture<Output = Result<Value>> + Send + 'static {
         async move { self.machine.function(&self.frame, self.function).await }
     }
 
     /// Runs it as a task.
+    #[expect(clippy::manual_async_fn, reason = "as above")]
     pub(super) fn run(self) -> impl StdFuture<Output = Result<Value>> + Send + 'static {
         async move {
             let body = self.machine.function(&self.frame, self.function);

@@ -231,7 +231,7 @@ impl OnRuntime {
 
     /// Calls a function on the runtime, after a delay.
     pub(super) fn call(
-        self: &OnRuntime,
+        &self,
         delay: Option<f64>,
         function: impl FnOnce() + Send + 'static,
     ) -> Detached {

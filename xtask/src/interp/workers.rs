@@ -43,8 +43,9 @@ pub(crate) enum Trouble {
     Leaked(String),
 }
 
-/// What is left of a program is cancelled so often; none has so many awaits at which that is refused.
-const MOST_ROUNDS: u32 = 500;
+/// What is left of a program is cancelled until it ends, or until so many times in a row have led to
+/// nothing: tasks that wait in a circle for what they must not leave behind, groups and conditions.
+const VAIN_ROUNDS: u32 = 3;
 /// What is on its way out is given so long.
 const LAST: Duration = Duration::from_secs(3);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -133,7 +134,8 @@ impl Watch<'_> {
 
     /// Ends what is left, whatever it takes; false when that does not help.
     async fn end(&self) -> bool {
-        for _ in 0..MOST_ROUNDS {
+        let mut vain = 0;
+        while vain < VAIN_ROUNDS {
             let left = self.machine.unfinished();
             if left.is_empty() {
                 if self.machine.is_still() {
@@ -144,10 +146,13 @@ impl Watch<'_> {
             }
             // Who waits for a condition has its lock before anything else, a cancellation included.
             self.machine.release_locks();
+            let before = self.machine.lines();
             for task in &left {
                 task.cancel();
             }
-            self.done_or_stuck(&left).await;
+            let is_over = self.done_or_stuck(&left).await;
+            let is_vain = !is_over && self.machine.lines() == before;
+            vain = if is_vain { vain + 1 } else { 0 };
         }
         false
     }

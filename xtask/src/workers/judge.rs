@@ -13,11 +13,12 @@ use crate::program::Program;
 const RUNS: u64 = 16;
 /// In so many more before what a runtime made of it is called a fault.
 const MORE_RUNS: u64 = 4000;
-/// For so long nothing must happen on a runtime before a program counts as stuck, where it gets stuck
-/// on the loop too, and where it does not. A busy machine keeps threads waiting for the first, not for
-/// the second.
-const PATIENCE: Duration = Duration::from_millis(20);
-const MUCH_PATIENCE: Duration = Duration::from_secs(2);
+/// For so long nothing must happen on a runtime before a program counts as stuck: where it gets stuck
+/// on the loop too, where it does not, and where it ended otherwise than it must. A busy machine keeps
+/// threads waiting for the first, perhaps for the second, not for the third.
+const PATIENCE: Duration = Duration::from_millis(30);
+const MORE_PATIENCE: Duration = Duration::from_millis(400);
+const MUCH_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the longest delay of a program takes on a runtime: so that timers fire in their order, as
 /// far as tokio's clock of milliseconds tells, and so that most are due together.
 const SLOW: f64 = 0.12;
@@ -88,6 +89,8 @@ pub(super) struct Case {
     most_ticks: u32,
     /// Whether one of its runs on the loop did not end, however often it was cancelled.
     hangs: bool,
+    /// Whether there is something of it left on the runtime that only the end of that ends.
+    pub(super) spoils: bool,
 }
 
 impl Case {
@@ -105,6 +108,7 @@ impl Case {
             longest: longest(json).max(LONGEST),
             most_ticks: 0,
             hangs: false,
+            spoils: false,
             outcome,
             loops,
             program,
@@ -180,7 +184,7 @@ impl Case {
             patience: if self.most_ticks > 0 {
                 PATIENCE
             } else {
-                MUCH_PATIENCE
+                MORE_PATIENCE
             },
         }
     }
@@ -202,7 +206,11 @@ impl Case {
         self.check(&ending, &place);
         match trouble {
             Some(Trouble::Hung(text)) => {
-                self.fault(Fault::Hung, format!("on {place}: {text}"));
+                self.until(|case| case.hangs);
+                if !self.hangs {
+                    self.fault(Fault::Hung, format!("on {place}: {text}"));
+                }
+                self.spoils = true;
                 return;
             }
             Some(Trouble::Leaked(text)) => self.fault(Fault::Leaked, format!("on {place}: {text}")),

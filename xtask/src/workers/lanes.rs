@@ -20,7 +20,7 @@ use crate::conformance::python::Python;
 use crate::interp::Outcome;
 
 /// So many programs run at the same time.
-const BATCH: usize = 192;
+const BATCH: usize = 512;
 /// How long a batch may take. It takes a second; where one of its programs has to be run in thousands
 /// of orders, some more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);

@@ -22,7 +22,7 @@ pub(crate) struct Side {
 }
 
 /// Runs a number of operations.
-type Run = fn(u32) -> Measured;
+pub(crate) type Run = fn(u32) -> Measured;
 
 /// All rows.
 pub(crate) fn all() -> Vec<Row> {
@@ -37,8 +37,8 @@ const CURRENT_THREAD: &str = "tokio_current_thread";
 const LOCAL_SET: &str = "tokio_local_set";
 const MULTI_THREAD: &str = "tokio_multi_thread";
 const JOIN_SET: &str = "join_set";
-/// How many tasks a batch has.
-const BATCH: u32 = 1000;
+/// How many tasks a batch has; a multiple of every other number of tasks in a workload.
+pub(crate) const BATCH: u32 = 1000;
 
 fn row(name: &'static str, sides: &[(&'static str, Run)]) -> Row {
     Row {

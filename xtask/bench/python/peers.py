@@ -1,0 +1,294 @@
+"""The workloads of the benchmark suite on CPython, with asyncio's own loop or with uvloop.
+
+    python peers.py asyncio|uvloop
+
+First a line that says what runs here. Then, for each line `NAME COUNT` read, a line with the
+nanoseconds that one of that many operations took, by the clock and of the processor. Every sample has a
+loop of its own, as it has on the other sides. COUNT is a multiple of 1000.
+"""
+
+import asyncio
+import gc
+import json
+import platform
+import sys
+import sysconfig
+import time
+
+BATCH = 1000  # tasks of a batch
+CROWD = 100  # tasks that take turns
+RIVALS = 10  # tasks that contend
+WAITERS = 100  # tasks that wait for one event
+SIDES = 4  # tasks that put, and as many that get
+
+WORKLOADS = {}
+
+
+def workload(function):
+    WORKLOADS[function.__name__] = function
+    return function
+
+
+async def nothing():
+    pass
+
+
+def no_op():
+    pass
+
+
+def polled_once(coroutine):
+    """Starts what waits, and leaves it waiting."""
+    coroutine.send(None)
+    return coroutine
+
+
+# Tasks, timers, threads.
+
+
+@workload
+async def spawn_serial(count):
+    for _ in range(count):
+        await asyncio.create_task(nothing())
+
+
+@workload
+async def spawn_batch(count):
+    for _ in range(count // BATCH):
+        tasks = [asyncio.create_task(nothing()) for _ in range(BATCH)]
+        for task in tasks:
+            await task
+
+
+@workload
+async def switch(count):
+    async def take_turns():
+        for _ in range(count // CROWD):
+            await asyncio.sleep(0)
+
+    tasks = [asyncio.create_task(take_turns()) for _ in range(CROWD)]
+    for task in tasks:
+        await task
+
+
+@workload
+async def timer_cancel(count):
+    for _ in range(count // BATCH):
+        for _ in range(BATCH):
+            polled_once(asyncio.sleep(100)).close()
+        await asyncio.sleep(0)  # The loop drops cancelled timers when it turns.
+
+
+@workload
+async def timers_live(count):
+    timers = [polled_once(asyncio.sleep(100 + number % 1000 / 100)) for number in range(count)]
+    for timer in timers:
+        timer.close()
+    await asyncio.sleep(0)  # The loop drops cancelled timers when it turns.
+
+
+@workload
+async def cancel_storm(count):
+    for _ in range(count // BATCH):
+        tasks = [asyncio.create_task(asyncio.sleep(1000)) for _ in range(BATCH)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            try:
+                await task
+            except asyncio.CancelledError:
+                continue
+            raise AssertionError("it was cancelled")
+
+
+@workload
+async def to_thread(count):
+    for _ in range(count):
+        await asyncio.to_thread(no_op)
+
+
+@workload
+async def call_soon(count):
+    loop = asyncio.get_running_loop()
+    for _ in range(count // BATCH):
+        for _ in range(BATCH):
+            loop.call_soon(no_op)
+        await asyncio.sleep(0)
+
+
+# Many tasks as one.
+
+
+@workload
+async def taskgroup(count):
+    for _ in range(count // BATCH):
+        async with asyncio.TaskGroup() as group:
+            for _ in range(BATCH):
+                group.create_task(nothing())
+
+
+@workload
+async def gather_100k(count):
+    await asyncio.gather(*[asyncio.create_task(nothing()) for _ in range(count)])
+
+
+@workload
+async def gather_2(count):
+    for _ in range(count):
+        await asyncio.gather(nothing(), nothing())
+
+
+@workload
+async def timeout(count):
+    for _ in range(count):
+        async with asyncio.timeout(100):
+            await asyncio.sleep(0)
+
+
+# Locks and queues.
+
+
+async def queue(count, bound):
+    between = asyncio.Queue(bound)
+
+    async def produce():
+        for item in range(count):
+            await between.put(item)
+
+    producer = asyncio.create_task(produce())
+    for item in range(count):
+        assert await between.get() == item
+    await producer
+
+
+@workload
+async def queue_100(count):
+    await queue(count, 100)
+
+
+@workload
+async def queue_1(count):
+    await queue(count, 1)
+
+
+@workload
+async def queue_mpmc(count):
+    between = asyncio.Queue(100)
+
+    async def produce():
+        for item in range(count // SIDES):
+            await between.put(item)
+
+    async def consume():
+        for _ in range(count // SIDES):
+            await between.get()
+
+    tasks = []
+    for _ in range(SIDES):
+        tasks += [asyncio.create_task(produce()), asyncio.create_task(consume())]
+    for task in tasks:
+        await task
+
+
+@workload
+async def semaphore_free(count):
+    semaphore = asyncio.Semaphore(1)
+    for _ in range(count):
+        async with semaphore:
+            pass
+
+
+async def contended(count, guard):
+    async def rival():
+        for _ in range(count // RIVALS):
+            async with guard:
+                await asyncio.sleep(0)
+
+    rivals = [asyncio.create_task(rival()) for _ in range(RIVALS)]
+    for task in rivals:
+        await task
+
+
+@workload
+async def semaphore_contended(count):
+    await contended(count, asyncio.Semaphore(2))
+
+
+@workload
+async def lock_contended(count):
+    await contended(count, asyncio.Lock())
+
+
+@workload
+async def event_fanout(count):
+    event, rounds, waiting = asyncio.Event(), count // WAITERS, 0
+
+    async def wait():
+        nonlocal waiting
+        for _ in range(rounds):
+            waiting += 1
+            await event.wait()
+
+    waiters = [asyncio.create_task(wait()) for _ in range(WAITERS)]
+    for _ in range(rounds):
+        while waiting < WAITERS:
+            await asyncio.sleep(0)
+        waiting = 0
+        event.set()
+        event.clear()
+    for task in waiters:
+        await task
+
+
+# Measuring.
+
+
+def sample(new_loop, name, count):
+    """Clock time is taken inside, processor time around all of it, as on the other sides."""
+
+    async def timed():
+        start = time.perf_counter_ns()
+        await WORKLOADS[name](count)
+        return time.perf_counter_ns() - start
+
+    gc.collect()  # What earlier samples left is no cost of this one.
+    cpu = time.process_time_ns()
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        took = runner.run(timed())
+    cpu = time.process_time_ns() - cpu
+    return {"ns": took / count, "cpu_ns": cpu / count}
+
+
+def tell(message):
+    print(json.dumps(message), flush=True)
+
+
+def main():
+    _, library = sys.argv
+    loop = library
+    if library == "uvloop":
+        try:
+            import uvloop
+        except ImportError as error:
+            tell({"missing": str(error)})
+            return
+        new_loop, loop = uvloop.new_event_loop, f"uvloop {uvloop.__version__}"
+    else:
+        new_loop = asyncio.new_event_loop
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    tell(
+        {
+            "python": platform.python_version(),
+            "pgo": "--enable-optimizations" in options,
+            "loop": loop,
+            "workloads": list(WORKLOADS),
+        }
+    )
+    for line in sys.stdin:
+        name, count = line.split()
+        tell(sample(new_loop, name, int(count)))
+
+
+if __name__ == "__main__":
+    main()
