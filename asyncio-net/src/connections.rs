@@ -211,7 +211,12 @@ async fn call<P: Protocol>(
                 None
             }
         });
-        match next(change, reads.then(|| reader.read(PIECE))).await? {
+        let event = next(change, reads.then(|| reader.read(PIECE))).await?;
+        // Another thread may have closed the connection since this one looked: what comes after the
+        // call of `close` is not told, as little as in Python, be it the peer's answer to the close.
+        let closing = outgoing.lock().closing;
+        match event {
+            Event::Data(_) | Event::Failed(_) if closing => {}
             Event::Lost(exception) => break exception,
             Event::Reading => {}
             Event::Failed(error) => transport.lose(error),

@@ -14,7 +14,7 @@ use asyncio_net::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{everywhere, pattern, until};
+use crate::support::{everywhere, pattern, scaled, until};
 
 /// What has happened, in order.
 #[derive(Clone, Default)]
@@ -148,6 +148,29 @@ fn a_lost_connection_tells_why() -> Result<()> {
         sleep(0.01).await?;
         assert_eq!(log.all().len(), 2, "once");
         assert_eq!(ErrorKind::ConnectionReset.to_string(), "connection reset");
+        Ok(())
+    })
+}
+
+/// A peer that answers a close by closing, while another thread is about to look for data: as in
+/// Python, where `close` removes the reader, nothing is told any more but the loss.
+#[test]
+fn nothing_but_the_loss_is_told_after_a_close() -> Result<()> {
+    everywhere(|| async {
+        for round in 0..scaled(300) {
+            let (log, transport, mut peer) = noted(false).await?;
+            let reading = create_task(async move {
+                let mut all = Vec::new();
+                peer.read_to_end(&mut all).await?;
+                Ok(all.len())
+            });
+            let sent = round % 7 * 1_000;
+            transport.write(&vec![0; sent]);
+            transport.close();
+            assert_eq!(reading.await?, sent);
+            log.until("lost None").await?;
+            assert_eq!(log.all(), ["made", "lost None"]);
+        }
         Ok(())
     })
 }
