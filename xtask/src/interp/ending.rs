@@ -32,6 +32,8 @@ pub(crate) struct Ending {
     /// Whether there are tasks that had not ended: who made them did so after main had ended. How far
     /// such a task gets is up to the moment.
     pub(crate) unfinished: bool,
+    /// Who had not ended when the watchdog had to look.
+    pub(crate) stuck: String,
     /// A wait for something that was there.
     pub(crate) overdue: Option<String>,
 }

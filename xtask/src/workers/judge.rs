@@ -223,8 +223,10 @@ impl Case {
         if ending.ticks > 0 && self.most_ticks == 0 {
             self.until(|case| case.most_ticks > 0);
             if self.most_ticks == 0 {
-                let text =
-                    format!("on {place} nothing happens any more, as it never does on the loop");
+                let text = format!(
+                    "on {place}, as never on the loop, nothing happens: {}",
+                    ending.stuck
+                );
                 self.fault(Fault::Stuck, text);
             }
         }
