@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use asyncio_core::EventLoop;
+use asyncio_core::{EventLoop, current_task};
 use tokio::task::AbortHandle;
 
 use super::lock;
@@ -131,11 +131,15 @@ impl Place {
                     // A thread may lose its core for so long that timers fire.
                     let is_long = habits.manner == Manner::Harsh && chance.below(8) == 0;
                     let long = is_long.then(|| 4.0 * chance.fraction());
+                    let before = requests();
                     Gap {
                         until: long.map(|delay| (event_loop, delay)),
                         begun: false,
                     }
                     .await;
+                    if requests() > before && chance.below(2) == 0 {
+                        ask_again();
+                    }
                 }
             }
             // Not by an await, which would be another program: by taking long.
@@ -170,9 +174,25 @@ thread_local! {
     /// Whether the step under way went on from a gap.
     ///
     /// Who is cancelled in a gap learns of it at the next await, like who is cancelled in the middle
-    /// of a step: a gap is none. But a second gap in the step after a request would be in its way, as
-    /// anything foreign that is waited for is, and the task would be dropped for it.
+    /// of a step. But a second gap in the step after a request would be in its way, as anything foreign
+    /// that is waited for is, and the task would be dropped for it.
     static GAVE_WAY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// How many requests to cancel the running task has got.
+fn requests() -> u32 {
+    current_task().map_or(0, |task| task.cancelling())
+}
+
+/// Makes of a request that came in a gap one that came while the task was running.
+///
+/// The two differ where the task ends before its next await: what it waits for besides asyncio came
+/// first, and its value stands; what it does itself did not, and the value is lost.
+fn ask_again() {
+    if let Some(task) = current_task() {
+        task.uncancel();
+        task.cancel();
+    }
 }
 
 /// Ends the poll once: until others have had a turn, or for a time of the loop.

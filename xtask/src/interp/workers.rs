@@ -132,6 +132,8 @@ impl Watch<'_> {
             for task in self.machine.unfinished() {
                 task.cancel_with_message("watchdog");
             }
+            // All of them have their turn before anything is made of main's end, as on a loop.
+            self.is_stuck(self.patience).await;
         }
         true
     }
