@@ -32,6 +32,8 @@ pub(crate) struct Ending {
     /// Whether there are tasks that had not ended: who made them did so after main had ended. How far
     /// such a task gets is up to the moment.
     pub(crate) unfinished: bool,
+    /// Who had not ended when the watchdog had to look.
+    pub(crate) stuck: String,
     /// A wait for something that was there.
     pub(crate) overdue: Option<String>,
 }
@@ -96,55 +98,94 @@ impl Ending {
         self.states == other.states && self.ticks == other.ticks && self.skip == other.skip
     }
 
-    /// What differs from another ending, in few words.
-    pub(crate) fn difference(&self, other: &Self) -> String {
-        let mut text = String::new();
-        if self.ticks != other.ticks {
-            text = format!(
-                "the watchdog looked {} times, not {}",
-                self.ticks, other.ticks
-            );
+    /// In what an ending differs from another one, part by part: of the final states, or of the
+    /// histories where those are the same.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        if !self.ends_as(other) {
+            let summary = |ending: &Self| format!("{} looks, {:?}", ending.ticks, ending.skip);
+            if summary(self) != summary(other) {
+                found.push(Difference::new(
+                    "the watchdog",
+                    summary(self),
+                    summary(other),
+                ));
+            }
+            let none = || "nothing".to_owned();
+            for key in keys(&self.states, &other.states) {
+                let state = |ending: &Self| ending.states.get(key).cloned().unwrap_or_else(none);
+                if state(self) != state(other) {
+                    found.push(Difference::new(key, state(self), state(other)));
+                }
+            }
+            return found;
         }
-        if self.skip != other.skip {
-            text = format!("given up for {:?}, not for {:?}", self.skip, other.skip);
-        }
-        let all = self.states.keys().chain(other.states.keys());
-        let differing = all.filter(|key| self.states.get(*key) != other.states.get(*key));
-        if let Some(key) = differing.min() {
-            let state = |ending: &Self| {
-                ending
-                    .states
-                    .get(key)
-                    .cloned()
-                    .unwrap_or("nothing".to_owned())
+        for key in keys(&self.histories, &other.histories) {
+            let history = |ending: &Self| {
+                let lines = ending.histories.get(key);
+                lines.map_or_else(String::new, |lines| lines.join("; "))
             };
-            return format!("{text} {key}: {} instead of {}", state(self), state(other))
-                .trim()
-                .to_owned();
+            if history(self) != history(other) {
+                found.push(Difference {
+                    of_histories: true,
+                    ..Difference::new(key, history(self), history(other))
+                });
+            }
         }
-        let all = self.histories.keys().chain(other.histories.keys());
-        let differing = all.filter(|key| self.histories.get(*key) != other.histories.get(*key));
-        if let Some(key) = differing.min() {
-            let history = |ending: &Self| ending.histories.get(key).map(|lines| lines.join("; "));
-            return format!(
-                "{text} {key} saw {:?} instead of {:?}",
-                history(self),
-                history(other)
-            )
-            .trim()
-            .to_owned();
+        found
+    }
+
+    /// Whether this part is the same here as it is there.
+    pub(crate) fn shows(&self, difference: &Difference) -> bool {
+        let Difference { part, is, .. } = difference;
+        match part.as_str() {
+            "the watchdog" => *is == format!("{} looks, {:?}", self.ticks, self.skip),
+            _ if difference.of_histories => {
+                let lines = self.histories.get(part);
+                *is == lines.map_or_else(String::new, |lines| lines.join("; "))
+            }
+            _ => *is == *self.states.get(part).map_or("nothing", String::as_str),
         }
-        text
     }
 }
 
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (key, state) in &self.states {
-            writeln!(f, "    {key}: {state}")?;
+/// A part that is not what it was elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    part: String,
+    is: String,
+    was: String,
+    of_histories: bool,
+}
+
+impl Difference {
+    fn new(part: &str, is: String, was: String) -> Self {
+        Self {
+            part: part.to_owned(),
+            is,
+            was,
+            of_histories: false,
         }
-        Ok(())
     }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { part, is, was, .. } = self;
+        if self.of_histories {
+            return write!(f, "{part} saw {is:?}, not {was:?}");
+        }
+        write!(f, "{part}: {is}, not {was}")
+    }
+}
+
+/// The keys of both, each once.
+fn keys<'a, T>(
+    one: &'a BTreeMap<String, T>,
+    other: &'a BTreeMap<String, T>,
+) -> impl Iterator<Item = &'a String> {
+    let others = other.keys().filter(|key| !one.contains_key(*key));
+    one.keys().chain(others)
 }
 
 /// What can be seen of an object.

@@ -206,6 +206,11 @@ impl Machine {
         std::mem::take(&mut *lock(&self.trace))
     }
 
+    /// The lines so far, which stay.
+    pub(super) fn copy_trace(&self) -> Vec<(u64, String)> {
+        lock(&self.trace).clone()
+    }
+
     /// How many lines there are.
     pub(super) fn lines(&self) -> usize {
         lock(&self.trace).len()

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use asyncio_core::EventLoop;
+use asyncio_core::{EventLoop, current_task};
 use tokio::task::AbortHandle;
 
 use super::lock;
@@ -122,9 +122,24 @@ impl Place {
     pub(super) async fn rest(&self) {
         match self {
             Self::Loop(_) => {}
-            Self::Drawn { chance, habits, .. } => {
+            Self::Drawn {
+                event_loop,
+                chance,
+                habits,
+            } => {
                 if !GAVE_WAY.get() && habits.gaps > 0 && chance.below(habits.gaps) == 0 {
-                    GiveWay { begun: false }.await;
+                    // A thread may lose its core for so long that timers fire.
+                    let is_long = habits.manner == Manner::Harsh && chance.below(8) == 0;
+                    let long = is_long.then(|| 4.0 * chance.fraction());
+                    let before = requests();
+                    Gap {
+                        until: long.map(|delay| (event_loop, delay)),
+                        begun: false,
+                    }
+                    .await;
+                    if requests() > before && chance.below(2) == 0 {
+                        ask_again();
+                    }
                 }
             }
             // Not by an await, which would be another program: by taking long.
@@ -159,17 +174,34 @@ thread_local! {
     /// Whether the step under way went on from a gap.
     ///
     /// Who is cancelled in a gap learns of it at the next await, like who is cancelled in the middle
-    /// of a step: a gap is none. But a second gap in the step after a request would be in its way, as
-    /// anything foreign that is waited for is, and the task would be dropped for it.
+    /// of a step. But a second gap in the step after a request would be in its way, as anything foreign
+    /// that is waited for is, and the task would be dropped for it.
     static GAVE_WAY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Ends the poll once.
-struct GiveWay {
+/// How many requests to cancel the running task has got.
+fn requests() -> u32 {
+    current_task().map_or(0, |task| task.cancelling())
+}
+
+/// Makes of a request that came in a gap one that came while the task was running.
+///
+/// The two differ where the task ends before its next await: what it waits for besides asyncio came
+/// first, and its value stands; what it does itself did not, and the value is lost.
+fn ask_again() {
+    if let Some(task) = current_task() {
+        task.uncancel();
+        task.cancel();
+    }
+}
+
+/// Ends the poll once: until others have had a turn, or for a time of the loop.
+struct Gap<'a> {
+    until: Option<(&'a EventLoop, f64)>,
     begun: bool,
 }
 
-impl StdFuture for GiveWay {
+impl StdFuture for Gap<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -178,7 +210,14 @@ impl StdFuture for GiveWay {
             return Poll::Ready(());
         }
         self.begun = true;
-        cx.waker().wake_by_ref();
+        let waker = cx.waker().clone();
+        let long = self.until.take().and_then(|(event_loop, delay)| {
+            let wake = waker.clone();
+            event_loop.call_later(delay, move || wake.wake()).ok()
+        });
+        if long.is_none() {
+            waker.wake();
+        }
         Poll::Pending
     }
 }
@@ -320,12 +359,17 @@ impl Chance {
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
+    /// A number from zero up to one.
+    fn fraction(&self) -> f64 {
+        self.below(1 << 20) as f64 / f64::from(1 << 20)
+    }
+
     /// What a delay is multiplied with.
     fn factor(&self, habits: Habits) -> f64 {
         if habits.delays == 0 || self.below(habits.delays) != 0 {
             return 1.0;
         }
-        let drawn = self.below(1 << 20) as f64 / f64::from(1 << 20);
+        let drawn = self.fraction();
         match habits.manner {
             Manner::Mild => 0.8 + 0.45 * drawn,
             // Over before anything else has happened: time passes while others are ready to run.

@@ -68,6 +68,7 @@ pub(crate) async fn run_on_runtime(program: Arc<Program>, care: Care) -> Worked 
         machine: &machine,
         patience: care.patience,
         ticks: 0,
+        stuck: String::new(),
         overdue: None,
     };
     let main = machine.spawn(&Frame::harness(), machine.program.main);
@@ -88,6 +89,7 @@ pub(crate) async fn run_on_runtime(program: Arc<Program>, care: Care) -> Worked 
         Some(notes) => Ending::of(&machine, notes, ticks, overdue),
         None => Ending::default(),
     };
+    ending.stuck.clone_from(&watch.stuck);
     let ended = watch.end().await;
     let lines = machine.take_trace();
     let restless = (!ended).then(|| restless(&machine, &lines));
@@ -113,6 +115,8 @@ struct Watch<'a> {
     machine: &'a Arc<Machine>,
     patience: Duration,
     ticks: u32,
+    /// Who had not ended when nothing happened any more.
+    stuck: String,
     overdue: Option<String>,
 }
 
@@ -128,6 +132,8 @@ impl Watch<'_> {
             for task in self.machine.unfinished() {
                 task.cancel_with_message("watchdog");
             }
+            // All of them have their turn before anything is made of main's end, as on a loop.
+            self.is_stuck(self.patience).await;
         }
         true
     }
@@ -184,6 +190,10 @@ impl Watch<'_> {
         {
             self.overdue = Some(overdue);
         }
+        if self.ticks == 0 {
+            let lines = self.machine.copy_trace();
+            self.stuck = restless(self.machine, &lines);
+        }
         self.ticks += 1;
     }
 
@@ -195,26 +205,27 @@ impl Watch<'_> {
     }
 }
 
-/// The tasks that do not end, and what was heard last.
-fn restless(machine: &Arc<Machine>, lines: &[(u64, String)]) -> String {
+/// The tasks that have not ended, and what was heard of them last.
+fn restless(machine: &Machine, lines: &[(u64, String)]) -> String {
     let made = lock(&machine.made).clone();
-    let path = |id| {
-        let notes = machine.notes.as_ref();
-        notes.map_or_else(String::new, |notes| notes.path(id))
-    };
+    let path = |id| notes_path(machine, id);
     let tasks = made
         .iter()
         .filter(|made| made.task.as_ref().is_none_or(|task| !task.done()));
-    let tasks: Vec<String> = tasks.map(|made| path(made.id)).collect();
-    let last = lines.iter().rev().take(4);
-    let last: Vec<String> = last
-        .map(|(id, line)| format!("{}: {line}", path(*id)))
-        .collect();
-    format!(
-        "{} do not end; the last was {}",
-        tasks.join(", "),
-        last.join(", before that ")
-    )
+    let tasks = tasks.map(|made| {
+        let path = path(made.id);
+        let inside = |id: &u64| notes_path(machine, *id).starts_with(&path);
+        match lines.iter().rev().find(|(id, _)| inside(id)) {
+            Some((_, last)) => format!("{path} after {last:?}"),
+            None => path,
+        }
+    });
+    tasks.collect::<Vec<_>>().join(", ")
+}
+
+fn notes_path(machine: &Machine, id: u64) -> String {
+    let notes = machine.notes.as_ref();
+    notes.map_or_else(String::new, |notes| notes.path(id))
 }
 
 /// What is still there of a program whose tasks have ended.

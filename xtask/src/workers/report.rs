@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::SAW_OTHER;
 use super::lanes::{Finding, REPEATED, Row, Runner};
 use crate::Failure;
 use crate::conformance::corpus;
@@ -13,12 +14,13 @@ const SHOWN: usize = 4;
 const BUDGET: Duration = Duration::from_secs(30);
 const BUDGET_OF_ALL: Duration = Duration::from_secs(180);
 
-/// Prints the faults.
+/// Prints the findings, and says how many faults they are.
 pub(super) fn explain(
     rows: &[Row],
     findings: &[Finding],
     workers: &[usize],
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
+    let mut faults = findings.len();
     let deadline = Instant::now() + BUDGET_OF_ALL;
     let mut runner = Runner::new(workers)?;
     for (number, finding) in findings.iter().enumerate() {
@@ -52,6 +54,7 @@ pub(super) fn explain(
         };
         if !shows(&finding.program) {
             say!("  not seen again in {REPEATED} runs: {}", finding.program);
+            faults -= usize::from(finding.kind == SAW_OTHER);
             continue;
         }
         let least = minimise(
@@ -64,7 +67,7 @@ pub(super) fn explain(
         }
         say!("  {least}\n  {}", text.unwrap_or_default());
     }
-    Ok(())
+    Ok(faults)
 }
 
 /// Prints the table.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use tokio::runtime::{Builder, Runtime};
 
+use super::SAW_OTHER;
 use super::judge::{Case, Fault, Pace, Same};
 use crate::interp::{self, Care, Outcome, Worked};
 use crate::trace::STACK;
@@ -210,6 +211,7 @@ impl Fault {
     const fn name(self) -> &'static str {
         match self {
             Self::Diverged => "diverged",
+            Self::SawOther => SAW_OTHER,
             Self::Stuck => "stuck",
             Self::NotWoken => "not woken",
             Self::Hung => "hung",
