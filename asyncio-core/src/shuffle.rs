@@ -25,14 +25,18 @@ enum Habit {
 
 /// An entry of a queue that can be dealt.
 pub(crate) trait Entry {
-    /// Which task it is of, where it is of one.
+    /// Which task it is of, where it is of one: the same for all of its entries in every run, and not
+    /// often that of another task.
     fn task_number(&self) -> Option<u64>;
 }
 
 impl Entry for Ready {
     fn task_number(&self) -> Option<u64> {
         match self {
-            Self::Step(task) | Self::Slept(task, _) => Some(task.number),
+            Self::Step(task) | Self::Slept(task, _) => {
+                let (number, made) = task.order();
+                Some(number.wrapping_add(made << 32))
+            }
             Self::Call(_)
             | Self::Done(..)
             | Self::Wake(_)
