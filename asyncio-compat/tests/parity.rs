@@ -31,6 +31,7 @@ const _: fn() = || {
     let _ = asyncio_core::Future::<()>::cancel; // asyncio.Future.cancel
     let _ = |it: &asyncio_core::Future<()>| it.add_done_callback(|_| ()); // asyncio.Future.add_done_callback
     let _ = asyncio_core::Future::<()>::remove_done_callback; // asyncio.Future.remove_done_callback
+    let _ = asyncio_core::Future::<()>::get_loop; // asyncio.Future.get_loop
     let _ = awaits::<asyncio_core::Future<()>>; // asyncio.Future.__await__
     use asyncio_core::wrap_future as _; // asyncio.wrap_future
     use asyncio_core::Task as _; // asyncio.Task
@@ -43,6 +44,7 @@ const _: fn() = || {
     let _ = asyncio_core::Task::<()>::exception; // asyncio.Task.exception
     let _ = |it: &asyncio_core::Task<()>| it.add_done_callback(|_| ()); // asyncio.Task.add_done_callback
     let _ = asyncio_core::Task::<()>::remove_done_callback; // asyncio.Task.remove_done_callback
+    let _ = asyncio_core::Task::<()>::get_loop; // asyncio.Task.get_loop
     let _ = asyncio_core::Task::<()>::get_name; // asyncio.Task.get_name
     let _ = |it: &asyncio_core::Task<()>| it.set_name("name"); // asyncio.Task.set_name
     let _ = asyncio_core::Task::<()>::get_context; // asyncio.Task.get_context
@@ -178,7 +180,9 @@ const _: fn() = || {
     let _ = asyncio_core::EventLoop::create_future::<()>; // asyncio.AbstractEventLoop.create_future
     let _ = |it: &asyncio_core::EventLoop| it.create_task(async { Ok(()) }); // asyncio.AbstractEventLoop.create_task
     let _ = asyncio_core::EventLoop::set_task_factory; // asyncio.AbstractEventLoop.set_task_factory
+    let _ = asyncio_core::EventLoop::get_task_factory; // asyncio.AbstractEventLoop.get_task_factory
     let _ = asyncio_core::EventLoop::set_exception_handler; // asyncio.AbstractEventLoop.set_exception_handler
+    let _ = asyncio_core::EventLoop::get_exception_handler; // asyncio.AbstractEventLoop.get_exception_handler
     let _ = asyncio_core::EventLoop::default_exception_handler; // asyncio.AbstractEventLoop.default_exception_handler
     let _ = asyncio_core::EventLoop::call_exception_handler; // asyncio.AbstractEventLoop.call_exception_handler
     let _ = asyncio_core::EventLoop::get_debug; // asyncio.AbstractEventLoop.get_debug
