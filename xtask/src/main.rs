@@ -7,10 +7,10 @@ macro_rules! say {
     };
 }
 
+mod api;
 mod bench;
 mod conformance;
 mod interp;
-mod parity;
 mod parse;
 mod program;
 mod pytext;
@@ -32,7 +32,7 @@ cargo xtask COMMAND
   conformance    compare traces with those of CPython's asyncio
   workers        run generated programs on tokio's multi-thread runtime
   bench          ours beside what a user would pick instead
-  parity         write, or check, the table of asyncio's names
+  api            write, or check, the table of asyncio's names
   test           everything a change must pass
 
 `cargo xtask COMMAND --help` tells more.";
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Some("conformance") => conformance::main(args),
         Some("workers") => workers::main(args),
         Some("bench") => bench::main(args),
-        Some("parity") => parity::main(args),
+        Some("api") => api::main(args),
         Some("test") => suite::main(args),
         Some("help" | "--help" | "-h") => {
             say!("{USAGE}");

@@ -1,0 +1,4 @@
+//! What a protocol is called for (`asyncio.protocols`).
+
+#[cfg(feature = "net")]
+pub use asyncio_net::{Buffered, BufferedProtocol, DatagramProtocol, Protocol};
