@@ -441,3 +441,14 @@ pub(super) unsafe fn replace_outcome<T>(place: NonNull<u8>, new: Outcome<T>) {
     let old = unsafe { place.cast::<Outcome<T>>().replace(new) };
     drop(old);
 }
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    /// Fifteen words: with the smallest outcome a task of a loop takes as much memory as one of tokio.
+    #[test]
+    fn a_task_has_a_head_of_120_bytes() {
+        assert_eq!(size_of::<TaskHeader>(), 120);
+    }
+}
