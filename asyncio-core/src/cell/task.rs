@@ -277,7 +277,7 @@ fn place<C>(core: Option<&Core>) -> (NonNull<LoopCell>, NonNull<C>) {
     let layout = Layout::new::<C>();
     let (home, memory) = match core {
         Some(core) => (core.loop_cell(), core.allocate(layout)),
-        None => (nowhere(), FreeList::allocate_plainly(layout)),
+        None => (nowhere(), FreeList::allocate_here(layout)),
     };
     (home, memory.cast::<C>())
 }
