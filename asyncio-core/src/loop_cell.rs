@@ -337,8 +337,8 @@ impl LoopCell {
     ///
     /// # Safety
     ///
-    /// The memory came from `Core::allocate` of this loop, or for `nowhere()` from the allocator itself,
-    /// with the same layout, and is not used again.
+    /// The memory came from `Core::allocate` of this loop, or for `nowhere()` from
+    /// `FreeList::allocate_here`, with the same layout, and is not used again.
     pub(crate) unsafe fn free(this: NonNull<Self>, memory: NonNull<u8>, layout: Layout) {
         // SAFETY: a loop outlives its cells.
         let this = unsafe { this.as_ref() };
@@ -348,11 +348,13 @@ impl LoopCell {
             unsafe { core.memory.free(memory, layout) };
             return;
         }
-        // SAFETY: as above.
-        unsafe { FreeList::free_plainly(memory, layout) };
         if this.is_nowhere() {
+            // SAFETY: as above.
+            unsafe { FreeList::free_here(memory, layout) };
             return;
         }
+        // SAFETY: as above.
+        unsafe { FreeList::free_plainly(memory, layout) };
         let mut mailbox = this.lock();
         mailbox.cells -= 1;
         let itself = if mailbox.cells == 0 {

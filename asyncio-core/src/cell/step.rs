@@ -17,7 +17,7 @@ use super::header::{
 };
 use super::outcome::{dispatch_all, fail_task, finish, peek_cancelled};
 use super::refs::{CellRef, TaskRef};
-use super::waits::{SlotId, State};
+use super::waits::{RAISED, SlotId, State};
 use crate::contextvars::Slot;
 use crate::current::{self, Delivery, Frame};
 use crate::exceptions::{CancelledError, Message};
@@ -368,7 +368,7 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
     task.cell().access(|| {
         task.each_wait(|slot, extra| match slot.state.get() {
             State::Cancelled => {
-                slot.raised.set(true);
+                slot.mark(RAISED);
                 own.get_or_insert_with(|| extra.message.clone());
             }
             State::Woken => woken.extend(slot.target()),
