@@ -53,9 +53,9 @@
 //! | CPython's module | here | to come |
 //! | --- | --- | --- |
 //! | `asyncio.streams` | [`open_connection`], [`start_server`], [`open_unix_connection`], [`start_unix_server`], [`StreamReader`], [`StreamWriter`] | |
-//! | `asyncio.exceptions` | [`IncompleteReadError`], [`LimitOverrunError`] | `SendfileNotAvailableError` |
-//! | `asyncio.base_events` | [`Server`], [`getaddrinfo`], [`create_connection`], [`create_server`], [`create_unix_server`], [`connect_accepted_socket`], [`create_datagram_endpoint`], [`StreamWriter::sendfile`] | `getnameinfo` |
-//! | `asyncio.transports`, `asyncio.protocols` | [`Transport`], [`Protocol`], [`BufferedProtocol`], [`DatagramTransport`], [`DatagramProtocol`], [`ExtraInfo`] | `set_protocol`, `SubprocessProtocol` |
+//! | `asyncio.exceptions` | [`IncompleteReadError`], [`LimitOverrunError`], [`SendfileNotAvailableError`] | |
+//! | `asyncio.base_events` | [`Server`], [`getaddrinfo`], [`create_connection`], [`create_server`], [`create_unix_server`], [`connect_accepted_socket`], [`create_datagram_endpoint`], [`getnameinfo`], [`StreamWriter::sendfile`] | |
+//! | `asyncio.transports`, `asyncio.protocols`, `asyncio.trsock` | [`Transport`], [`Protocol`], [`BufferedProtocol`], [`DatagramTransport`], [`DatagramProtocol`], [`ExtraInfo`], [`TransportSocket`] | `SubprocessProtocol` |
 //! | `asyncio.selector_events` | [`AsyncSocket`], [`add_reader`], [`add_writer`] | |
 //! | `asyncio.unix_events` | [`connect_read_pipe`], [`connect_write_pipe`] | |
 //! | `asyncio.sslproto`, `ssl` | with `tls`: `TlsClient`, `TlsServer`, `StreamWriter::start_tls`, `TlsError`; [`TlsTruncated`] | |
@@ -94,21 +94,28 @@ mod streams;
 #[cfg(unix)]
 pub mod subprocess;
 mod transports;
+mod trsock;
 #[cfg(unix)]
 mod unix_events;
 mod waiters;
 
-pub use base_events::getaddrinfo;
+pub use base_events::{getaddrinfo, getnameinfo};
 #[cfg(unix)]
 pub use connections::create_unix_server;
-pub use connections::{Calls, connect_accepted_socket, create_connection, create_server};
+pub use connections::{
+    Calls, ConnectAcceptedSocket, connect_accepted_socket, create_connection, create_server,
+};
 pub use datagram::{CreateDatagramEndpoint, DatagramTransport, create_datagram_endpoint};
 #[cfg(feature = "tls")]
 pub use exceptions::TlsError;
-pub use exceptions::{ConnectError, IncompleteReadError, LimitOverrunError, TlsTruncated};
+pub use exceptions::{
+    ConnectError, IncompleteReadError, LimitOverrunError, SendfileNotAvailableError, TlsTruncated,
+};
 pub use protocols::{Buffered, BufferedProtocol, DatagramProtocol, Protocol};
 #[cfg(unix)]
 pub use selector_events::{AsyncSocket, Watch, add_reader, add_writer};
+#[cfg(unix)]
+pub use sendfile::Sendfile;
 pub use server::{Server, ShutdownReport};
 #[cfg(feature = "tls")]
 pub use ssl::{TlsClient, TlsClientBuilder, TlsInfo, TlsServer};
@@ -120,5 +127,6 @@ pub use streams::{open_unix_connection, start_unix_server};
 #[cfg(unix)]
 pub use subprocess::{Process, create_subprocess_exec, create_subprocess_shell};
 pub use transports::{ExtraInfo, Transport};
+pub use trsock::TransportSocket;
 #[cfg(unix)]
 pub use unix_events::{connect_read_pipe, connect_write_pipe};

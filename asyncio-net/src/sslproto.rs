@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use asyncio_core::{FutureExt, Result, RuntimeError, ValueError};
 use rustls_pki_types::ServerName;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -241,6 +242,15 @@ impl TlsEnd {
         let stream = lock(&self.shared.stream);
         let (_, session) = stream.get_ref();
         TlsInfo::of(session)
+    }
+
+    /// Looks at the socket below.
+    pub(crate) fn with_socket<R>(
+        &self,
+        look: impl FnOnce(SockRef<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let stream = lock(&self.shared.stream);
+        stream.get_ref().0.write.with_socket(look)
     }
 
     fn with<R>(&self, poll: impl FnOnce(Pin<&mut TlsStream<Duplex>>) -> R) -> R {

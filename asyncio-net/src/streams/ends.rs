@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -141,6 +142,33 @@ impl WriteEnd {
             Self::Tls(end) => end.shutdown_timeout(),
             _ => SHUTDOWN_TIMEOUT,
         }
+    }
+
+    /// Looks at the socket, where it is one; over TLS at the one below.
+    pub(crate) fn with_socket<R>(
+        &self,
+        look: impl FnOnce(SockRef<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        match self {
+            Self::Tcp(end) => {
+                let stream: &TcpStream = end.as_ref();
+                look(stream.into())
+            }
+            #[cfg(unix)]
+            Self::Unix(end) => {
+                let stream: &UnixStream = end.as_ref();
+                look(stream.into())
+            }
+            #[cfg(unix)]
+            Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => end.with_socket(look),
+        }
+    }
+
+    /// Whether there is a socket below.
+    pub(crate) fn is_socket(&self) -> bool {
+        !self.is_pipe()
     }
 
     #[cfg(unix)]

@@ -19,6 +19,7 @@ use super::reader::StreamReader;
 use super::source::Source;
 use super::writer::StreamWriter;
 use crate::exceptions::{connection_lost, io_error, io_exception};
+use crate::protocols::Protocol;
 use crate::server::Attachment;
 use crate::transports::{Addresses, ExtraInfo};
 use crate::waiters::{HasWaiters, Waiters, Woken, lock};
@@ -50,6 +51,8 @@ pub(crate) struct State {
     pub(crate) flush_wanted: bool,
     /// Somebody wants to know when it is paused.
     pub(crate) pause_wanted: bool,
+    /// The protocol to be called from now on, in a box of its own because most connections have none.
+    next_protocol: Option<Box<Box<dyn Protocol>>>,
     /// A file is being sent, by the operating system: nobody else may write.
     pub(crate) sending: bool,
     /// A protocol wants no data for now.
@@ -120,6 +123,7 @@ impl Outgoing {
                 flusher: None,
                 flush_wanted: false,
                 pause_wanted: false,
+                next_protocol: None,
                 sending: false,
                 reading_paused: false,
                 lost: None,
@@ -156,7 +160,6 @@ impl Outgoing {
     }
 
     /// Looks at the end, while there is one.
-    #[cfg(feature = "tls")]
     pub(crate) fn with_end<R>(&self, look: impl FnOnce(&WriteEnd) -> R) -> Option<R> {
         self.lock().end.as_ref().map(look)
     }
@@ -204,6 +207,22 @@ impl Outgoing {
         woken.wake();
     }
 
+    /// Has another protocol called from now on, if the connection is not lost.
+    pub(crate) fn set_protocol(&self, protocol: Box<dyn Protocol>) {
+        let mut protocol = Some(Box::new(protocol));
+        {
+            let mut state = self.lock();
+            if state.lost.is_none() {
+                std::mem::swap(&mut state.next_protocol, &mut protocol);
+            }
+        }
+        drop(protocol);
+    }
+
+    pub(crate) fn take_protocol(&self) -> Option<Box<dyn Protocol>> {
+        self.lock().next_protocol.take().map(|protocol| *protocol)
+    }
+
     /// Has the operating system send a piece of a file; how much it took.
     #[cfg(unix)]
     pub(crate) async fn sendfile(&self, file: &File, offset: u64, count: usize) -> Result<usize> {
@@ -218,11 +237,7 @@ impl Outgoing {
             end.poll_sendfile(cx, file, offset, count)
                 .map_err(io_exception)
         });
-        let sent = sending.cancellable().await?;
-        if let Err(error) = &sent {
-            self.lose(Some(error.clone()));
-        }
-        sent
+        sending.cancellable().await?
     }
 
     /// By tokio's trait: whether the state is as wanted.

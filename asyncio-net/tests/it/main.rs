@@ -15,4 +15,6 @@ mod subprocess;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_transports;
 mod transports;

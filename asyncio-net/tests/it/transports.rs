@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use asyncio_core::{Exception, Result, create_task, sleep, timeout};
 use asyncio_net::{
-    Buffered, BufferedProtocol, DatagramProtocol, DatagramTransport, Protocol, Transport,
-    connect_accepted_socket, create_connection, create_datagram_endpoint, create_server,
+    AsyncSocket, Buffered, BufferedProtocol, DatagramProtocol, DatagramTransport, Protocol,
+    Transport, connect_accepted_socket, create_connection, create_datagram_endpoint, create_server,
     create_unix_server, open_connection, open_unix_connection,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -335,7 +335,7 @@ fn a_connection_may_have_been_accepted_elsewhere() -> Result<()> {
         let (_, writer) = open_connection("127.0.0.1", listener.local_addr()?.port()).await?;
         let log = Log::default();
         let notes = Notes::new(&log);
-        connect_accepted_socket(|| notes, listener.accept()?.0)?;
+        connect_accepted_socket(|| notes, listener.accept()?.0).await?;
         writer.write(b"data");
         log.until("data").await?;
         writer.close();
@@ -362,6 +362,123 @@ fn a_protocol_that_panics_loses_its_connection() -> Result<()> {
         assert!(reader.at_eof() || reader.exception().is_some());
         until(|| server.connections() == 1).await?;
         drop(other);
+        Ok(())
+    })
+}
+
+/// `test_sslproto.SslProtoHandshakeTests.test_set_new_app_protocol` and what `set_protocol` does
+/// elsewhere
+#[test]
+fn another_protocol_is_called_from_when_it_is_set() -> Result<()> {
+    struct Second(Log);
+    impl Protocol for Second {
+        fn data_received(&mut self, transport: &Transport, data: &[u8]) {
+            self.0.add(format!("2 {}", String::from_utf8_lossy(data)));
+            // From within a call, the next call is another's.
+            transport.set_protocol(Notes::new(&self.0));
+        }
+    }
+    impl Drop for Second {
+        fn drop(&mut self) {
+            self.0.add("dropped");
+        }
+    }
+    everywhere(|| async {
+        let (log, transport, mut peer) = noted(false).await?;
+        peer.write_all(b"one").await?;
+        log.until("one").await?;
+        transport.set_protocol(Second(log.clone()));
+        peer.write_all(b"two").await?;
+        log.until("2 two").await?;
+        peer.write_all(b"three").await?;
+        log.until("three").await?;
+        drop(peer);
+        log.until("lost None").await?;
+        let expected = [
+            "made",
+            "one",
+            "2 two",
+            "dropped",
+            "three",
+            "eof",
+            "lost None",
+        ];
+        assert_eq!(log.all(), expected);
+        // Nobody is called any more, and nothing is kept.
+        transport.set_protocol(Second(log.clone()));
+        assert_eq!(log.all().last().map(String::as_str), Some("dropped"));
+        Ok(())
+    })
+}
+
+/// `test_events.EventLoopTestsMixin.test_create_server_trsock` has it for a server's sockets
+#[test]
+fn the_socket_of_a_connection_can_be_asked_and_set() -> Result<()> {
+    everywhere(|| async {
+        let (log, transport, peer) = noted(false).await?;
+        let socket = transport.get_extra_info().socket().expect("over TCP");
+        assert_eq!(socket.family()?, socket2::Domain::IPV4);
+        assert_eq!(socket.socket_type()?, socket2::Type::STREAM);
+        assert_eq!(socket.proto()?, Some(socket2::Protocol::TCP));
+        assert_eq!(socket.getpeername()?, Some(peer.local_addr()?));
+        assert_eq!(socket.getsockname()?, Some(peer.peer_addr()?));
+        assert!(socket.fileno()? > 2);
+        assert!(socket.dup()?.tcp_nodelay()?, "as in Python");
+        socket.dup()?.set_tcp_nodelay(false)?;
+        assert!(!socket.dup()?.tcp_nodelay()?);
+        socket.shutdown(std::net::Shutdown::Both)?;
+        log.until("lost None").await?;
+        let closed = socket.getpeername();
+        assert_eq!(crate::support::kind(closed), ErrorKind::NotConnected);
+        assert!(transport.get_extra_info().socket().is_none());
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+        let (_reader, writer) = open_unix_connection("").unix_sock(ours).await?;
+        let socket = writer.get_extra_info().socket().expect("over a socket");
+        assert_eq!(socket.family()?, socket2::Domain::UNIX);
+        assert_eq!(socket.getpeername()?, None);
+        let (_theirs, ours) = std::io::pipe()?;
+        let pipe = asyncio_net::connect_write_pipe(ours)?;
+        assert!(pipe.get_extra_info().socket().is_none());
+        Ok(())
+    })
+}
+
+/// `test_sock_lowlevel.BaseSockTestsMixin.test_create_connection_sock`
+#[test]
+fn a_socket_that_is_connected_becomes_a_connection() -> Result<()> {
+    everywhere(|| async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let client = AsyncSocket::tcp(address)?;
+        client.sock_connect(address).await?;
+        let socket: std::os::fd::OwnedFd = client.socket().try_clone()?.into();
+        drop(client);
+        let log = Log::default();
+        let notes = Notes::new(&log);
+        let to = open_connection("", 0).sock(socket.into());
+        let transport = create_connection(|| notes, to).await?;
+        let (mut peer, _) = listener.accept().await?;
+        peer.write_all(b"data").await?;
+        log.until("data").await?;
+        transport.close();
+        // The end arrives: nothing else holds the socket.
+        assert_eq!(peer.read(&mut [0; 1]).await?, 0);
+        log.until("lost None").await
+    })
+}
+
+/// `test_base_events` has it as `test_getnameinfo`
+#[test]
+fn an_address_has_a_name() -> Result<()> {
+    everywhere(|| async {
+        let address: SocketAddr = "127.0.0.1:80".parse()?;
+        let numbers = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
+        let names = asyncio_net::getnameinfo(address, numbers).await?;
+        assert_eq!(names, ("127.0.0.1".to_owned(), "80".to_owned()));
+        let (host, _) = asyncio_net::getnameinfo(address, libc::NI_NUMERICSERV).await?;
+        assert!(!host.is_empty());
+        let wrong = asyncio_net::getnameinfo(address, 1 << 30).await;
+        crate::support::error_of::<std::io::Error>(wrong);
         Ok(())
     })
 }
