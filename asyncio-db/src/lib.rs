@@ -29,4 +29,7 @@
 //!
 //! # Features
 //!
-//! None yet; each database will have one.
+//! - `testing`: the module `testing`, with throw-away servers and a proxy that makes faults. Unix only.
+
+#[cfg(all(unix, feature = "testing"))]
+pub mod testing;
