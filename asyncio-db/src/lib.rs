@@ -29,4 +29,6 @@
 //!
 //! # Features
 //!
-//! None yet; each database will have one.
+//! - `tls`, on by default: sessions that are encrypted, by rustls with ring.
+
+pub mod pg;
