@@ -33,3 +33,6 @@
 
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;
+//! - `tls`, on by default: sessions that are encrypted, by rustls with ring.
+
+pub mod pg;
