@@ -18,6 +18,7 @@ const _: fn() = || {
     let _ = asyncio_net::IncompleteReadError::expected; // asyncio.IncompleteReadError.expected
     use asyncio_net::LimitOverrunError as _; // asyncio.LimitOverrunError
     let _ = asyncio_net::LimitOverrunError::consumed; // asyncio.LimitOverrunError.consumed
+    use asyncio_net::SendfileNotAvailableError as _; // asyncio.SendfileNotAvailableError
     use asyncio_sync::QueueEmpty as _; // asyncio.QueueEmpty
     use asyncio_sync::QueueFull as _; // asyncio.QueueFull
     use asyncio_sync::QueueShutDown as _; // asyncio.QueueShutDown
@@ -191,12 +192,13 @@ const _: fn() = || {
     let _ = |it: &asyncio_core::EventLoop| it.add_signal_handler(15, || ()); // asyncio.AbstractEventLoop.add_signal_handler
     let _ = asyncio_core::EventLoop::remove_signal_handler; // asyncio.AbstractEventLoop.remove_signal_handler
     let _ = || asyncio_net::getaddrinfo("localhost", 80); // asyncio.AbstractEventLoop.getaddrinfo
+    let _ = |it: std::net::SocketAddr| asyncio_net::getnameinfo(it, 0); // asyncio.AbstractEventLoop.getnameinfo
     let _ = |to: asyncio_net::OpenConnection| asyncio_net::create_connection(|| {}, to); // asyncio.AbstractEventLoop.create_connection
     let _ = || asyncio_net::create_server(|| {}, "", 0); // asyncio.AbstractEventLoop.create_server
     let _ = || asyncio_net::create_unix_server(|| {}, ""); // asyncio.AbstractEventLoop.create_unix_server
     let _ = |it: std::net::TcpStream| asyncio_net::connect_accepted_socket(|| {}, it); // asyncio.AbstractEventLoop.connect_accepted_socket
     let _ = || asyncio_net::create_datagram_endpoint(|| {}); // asyncio.AbstractEventLoop.create_datagram_endpoint
-    let _ = asyncio_net::StreamWriter::start_tls; // asyncio.AbstractEventLoop.start_tls
+    let _ = asyncio_net::Transport::start_tls; // asyncio.AbstractEventLoop.start_tls
     let _ = asyncio_net::StreamWriter::sendfile; // asyncio.AbstractEventLoop.sendfile
     let _ = |it: std::io::PipeReader| asyncio_net::connect_read_pipe(it); // asyncio.AbstractEventLoop.connect_read_pipe
     let _ = |it: std::io::PipeWriter| asyncio_net::connect_write_pipe(it); // asyncio.AbstractEventLoop.connect_write_pipe
@@ -211,8 +213,9 @@ const _: fn() = || {
     let _ = asyncio_net::AsyncSocket::sock_sendto; // asyncio.AbstractEventLoop.sock_sendto
     let _ = |it: asyncio_net::AsyncSocket, to: std::net::SocketAddr| async move { it.sock_connect(to).await }; // asyncio.AbstractEventLoop.sock_connect
     let _ = asyncio_net::AsyncSocket::sock_accept; // asyncio.AbstractEventLoop.sock_accept
-    let _ = || asyncio_net::create_subprocess_exec(""); // asyncio.AbstractEventLoop.subprocess_exec
-    let _ = || asyncio_net::create_subprocess_shell(""); // asyncio.AbstractEventLoop.subprocess_shell
+    let _ = asyncio_net::AsyncSocket::sock_sendfile; // asyncio.AbstractEventLoop.sock_sendfile
+    let _ = || asyncio_net::subprocess_exec(|| {}, ""); // asyncio.AbstractEventLoop.subprocess_exec
+    let _ = || asyncio_net::subprocess_shell(|| {}, ""); // asyncio.AbstractEventLoop.subprocess_shell
     use asyncio_net::Server as _; // asyncio.AbstractServer
     let _ = asyncio_net::Server::close; // asyncio.AbstractServer.close
     let _ = asyncio_net::Server::close_clients; // asyncio.AbstractServer.close_clients
@@ -227,6 +230,7 @@ const _: fn() = || {
     let _ = asyncio_net::Transport::get_extra_info; // asyncio.BaseTransport.get_extra_info
     let _ = asyncio_net::Transport::is_closing; // asyncio.BaseTransport.is_closing
     let _ = asyncio_net::Transport::close; // asyncio.BaseTransport.close
+    let _ = |it: &asyncio_net::Transport| it.set_protocol(()); // asyncio.BaseTransport.set_protocol
     let _ = asyncio_net::Transport::is_reading; // asyncio.ReadTransport.is_reading
     let _ = asyncio_net::Transport::pause_reading; // asyncio.ReadTransport.pause_reading
     let _ = asyncio_net::Transport::resume_reading; // asyncio.ReadTransport.resume_reading
@@ -239,18 +243,22 @@ const _: fn() = || {
     let _ = asyncio_net::Transport::can_write_eof; // asyncio.WriteTransport.can_write_eof
     let _ = asyncio_net::Transport::abort; // asyncio.WriteTransport.abort
     use asyncio_net::DatagramTransport as _; // asyncio.DatagramTransport
-    let _ = asyncio_net::DatagramTransport::sendto; // asyncio.DatagramTransport.sendto
-    let _ = asyncio_net::DatagramTransport::abort; // asyncio.DatagramTransport.abort
-    let _ = asyncio_net::DatagramTransport::sockname; // asyncio.DatagramTransport.get_extra_info
-    let _ = asyncio_net::DatagramTransport::is_closing; // asyncio.DatagramTransport.is_closing
-    let _ = asyncio_net::DatagramTransport::close; // asyncio.DatagramTransport.close
-    use asyncio_net::Process as _; // asyncio.SubprocessTransport
-    let _ = asyncio_net::subprocess::Process::pid; // asyncio.SubprocessTransport.get_pid
-    let _ = asyncio_net::subprocess::Process::returncode; // asyncio.SubprocessTransport.get_returncode
-    let _ = asyncio_net::subprocess::Process::stdin; // asyncio.SubprocessTransport.get_pipe_transport
-    let _ = asyncio_net::subprocess::Process::send_signal; // asyncio.SubprocessTransport.send_signal
-    let _ = asyncio_net::subprocess::Process::terminate; // asyncio.SubprocessTransport.terminate
-    let _ = asyncio_net::subprocess::Process::kill; // asyncio.SubprocessTransport.kill
+    let _ = |it: &asyncio_net::DatagramTransport| it.sendto(b"", None); // asyncio.DatagramTransport.sendto
+    let _ = |it: &asyncio_net::DatagramTransport| it.abort(); // asyncio.DatagramTransport.abort
+    let _ = |it: &asyncio_net::DatagramTransport| it.sockname(); // asyncio.DatagramTransport.get_extra_info
+    let _ = |it: &asyncio_net::DatagramTransport| it.is_closing(); // asyncio.DatagramTransport.is_closing
+    let _ = |it: &asyncio_net::DatagramTransport| it.close(); // asyncio.DatagramTransport.close
+    let _ = |it: &asyncio_net::DatagramTransport| it.set_protocol(()); // asyncio.DatagramTransport.set_protocol
+    use asyncio_net::SubprocessTransport as _; // asyncio.SubprocessTransport
+    let _ = asyncio_net::SubprocessTransport::get_pid; // asyncio.SubprocessTransport.get_pid
+    let _ = asyncio_net::SubprocessTransport::get_returncode; // asyncio.SubprocessTransport.get_returncode
+    let _ = asyncio_net::SubprocessTransport::get_pipe_transport; // asyncio.SubprocessTransport.get_pipe_transport
+    let _ = asyncio_net::SubprocessTransport::send_signal; // asyncio.SubprocessTransport.send_signal
+    let _ = asyncio_net::SubprocessTransport::terminate; // asyncio.SubprocessTransport.terminate
+    let _ = asyncio_net::SubprocessTransport::kill; // asyncio.SubprocessTransport.kill
+    let _ = asyncio_net::SubprocessTransport::is_closing; // asyncio.SubprocessTransport.is_closing
+    let _ = asyncio_net::SubprocessTransport::close; // asyncio.SubprocessTransport.close
+    let _ = |it: &asyncio_net::SubprocessTransport| it.set_protocol(()); // asyncio.SubprocessTransport.set_protocol
     use asyncio_net::Protocol as _; // asyncio.BaseProtocol
     let _ = |it: &mut dyn asyncio_net::Protocol, to: &asyncio_net::Transport| it.connection_made(to); // asyncio.BaseProtocol.connection_made
     let _ = |it: &mut dyn asyncio_net::Protocol| it.connection_lost(None); // asyncio.BaseProtocol.connection_lost
@@ -273,6 +281,23 @@ const _: fn() = || {
     let _ = |it: &mut dyn asyncio_net::DatagramProtocol| it.connection_lost(None); // asyncio.DatagramProtocol.connection_lost
     let _ = |it: &mut dyn asyncio_net::DatagramProtocol| it.pause_writing(); // asyncio.DatagramProtocol.pause_writing
     let _ = |it: &mut dyn asyncio_net::DatagramProtocol| it.resume_writing(); // asyncio.DatagramProtocol.resume_writing
+    use asyncio_net::SubprocessProtocol as _; // asyncio.SubprocessProtocol
+    let _ = |it: &mut dyn asyncio_net::SubprocessProtocol, to: &asyncio_net::SubprocessTransport| it.pipe_data_received(to, 1, b""); // asyncio.SubprocessProtocol.pipe_data_received
+    let _ = |it: &mut dyn asyncio_net::SubprocessProtocol, to: &asyncio_net::SubprocessTransport| it.pipe_connection_lost(to, 1, None); // asyncio.SubprocessProtocol.pipe_connection_lost
+    let _ = |it: &mut dyn asyncio_net::SubprocessProtocol, to: &asyncio_net::SubprocessTransport| it.process_exited(to); // asyncio.SubprocessProtocol.process_exited
+    let _ = |it: &mut dyn asyncio_net::SubprocessProtocol, to: &asyncio_net::SubprocessTransport| it.connection_made(to); // asyncio.SubprocessProtocol.connection_made
+    let _ = |it: &mut dyn asyncio_net::SubprocessProtocol| it.connection_lost(None); // asyncio.SubprocessProtocol.connection_lost
+    let _ = |it: &mut dyn asyncio_net::SubprocessProtocol| it.pause_writing(); // asyncio.SubprocessProtocol.pause_writing
+    let _ = |it: &mut dyn asyncio_net::SubprocessProtocol| it.resume_writing(); // asyncio.SubprocessProtocol.resume_writing
+    use asyncio_net::TransportSocket as _; // asyncio.trsock.TransportSocket
+    let _ = asyncio_net::TransportSocket::family; // asyncio.trsock.TransportSocket.family
+    let _ = asyncio_net::TransportSocket::socket_type; // asyncio.trsock.TransportSocket.type
+    let _ = asyncio_net::TransportSocket::proto; // asyncio.trsock.TransportSocket.proto
+    let _ = asyncio_net::TransportSocket::fileno; // asyncio.trsock.TransportSocket.fileno
+    let _ = asyncio_net::TransportSocket::dup; // asyncio.trsock.TransportSocket.dup
+    let _ = asyncio_net::TransportSocket::getpeername; // asyncio.trsock.TransportSocket.getpeername
+    let _ = asyncio_net::TransportSocket::getsockname; // asyncio.trsock.TransportSocket.getsockname
+    let _ = asyncio_net::TransportSocket::shutdown; // asyncio.trsock.TransportSocket.shutdown
     let _ = || asyncio_net::open_connection("", 1); // asyncio.open_connection
     let _ = || asyncio_net::start_server(|_: asyncio_net::StreamReader, _: asyncio_net::StreamWriter| async { Ok(()) }, "", 0); // asyncio.start_server
     let _ = || asyncio_net::open_unix_connection(""); // asyncio.open_unix_connection
@@ -297,12 +322,23 @@ const _: fn() = || {
     let _ = asyncio_net::StreamWriter::is_closing; // asyncio.StreamWriter.is_closing
     let _ = asyncio_net::StreamWriter::wait_closed; // asyncio.StreamWriter.wait_closed
     let _ = asyncio_net::StreamWriter::drain; // asyncio.StreamWriter.drain
+    let _ = asyncio_net::StreamWriter::start_tls; // asyncio.StreamWriter.start_tls
     let _ = asyncio_net::StreamWriter::get_extra_info; // asyncio.StreamWriter.get_extra_info
+    let _ = asyncio_net::StreamWriter::abort; // asyncio.StreamWriter.transport
+    let _ = || asyncio_net::create_subprocess_exec(""); // asyncio.create_subprocess_exec
+    let _ = || asyncio_net::create_subprocess_shell(""); // asyncio.create_subprocess_shell
     let _ = asyncio_net::subprocess::PIPE; // asyncio.subprocess.PIPE
     let _ = asyncio_net::subprocess::STDOUT; // asyncio.subprocess.STDOUT
     let _ = asyncio_net::subprocess::DEVNULL; // asyncio.subprocess.DEVNULL
+    use asyncio_net::Process as _; // asyncio.subprocess.Process
     let _ = asyncio_net::subprocess::Process::wait; // asyncio.subprocess.Process.wait
     let _ = asyncio_net::subprocess::Process::communicate; // asyncio.subprocess.Process.communicate
+    let _ = asyncio_net::subprocess::Process::send_signal; // asyncio.subprocess.Process.send_signal
+    let _ = asyncio_net::subprocess::Process::terminate; // asyncio.subprocess.Process.terminate
+    let _ = asyncio_net::subprocess::Process::kill; // asyncio.subprocess.Process.kill
+    let _ = asyncio_net::subprocess::Process::stdin; // asyncio.subprocess.Process.stdin
     let _ = asyncio_net::subprocess::Process::stdout; // asyncio.subprocess.Process.stdout
     let _ = asyncio_net::subprocess::Process::stderr; // asyncio.subprocess.Process.stderr
+    let _ = asyncio_net::subprocess::Process::pid; // asyncio.subprocess.Process.pid
+    let _ = asyncio_net::subprocess::Process::returncode; // asyncio.subprocess.Process.returncode
 };
