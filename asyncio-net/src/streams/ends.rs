@@ -36,6 +36,9 @@ pub(crate) enum WriteEnd {
     Unix(unix::OwnedWriteHalf),
     #[cfg(unix)]
     Pipe(pipe::Sender),
+    /// Of a pipe that is read from.
+    #[cfg(unix)]
+    ReadOnly,
     #[cfg(feature = "tls")]
     Tls(TlsEnd),
 }
@@ -92,6 +95,8 @@ impl WriteEnd {
     /// Whether the write side can be closed alone.
     pub(crate) const fn can_write_eof(&self) -> bool {
         match self {
+            #[cfg(unix)]
+            Self::ReadOnly => false,
             #[cfg(feature = "tls")]
             Self::Tls(_) => false,
             _ => true,
@@ -101,7 +106,7 @@ impl WriteEnd {
     pub(crate) const fn is_pipe(&self) -> bool {
         match self {
             #[cfg(unix)]
-            Self::Pipe(_) => true,
+            Self::Pipe(_) | Self::ReadOnly => true,
             _ => false,
         }
     }
@@ -111,7 +116,7 @@ impl WriteEnd {
         match self {
             Self::Tcp(_) => false,
             #[cfg(unix)]
-            Self::Unix(_) | Self::Pipe(_) => false,
+            Self::Unix(_) | Self::Pipe(_) | Self::ReadOnly => false,
             #[cfg(feature = "tls")]
             Self::Tls(_) => true,
         }
@@ -160,7 +165,7 @@ impl WriteEnd {
                 look(stream.into())
             }
             #[cfg(unix)]
-            Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Pipe(_) | Self::ReadOnly => Err(io::ErrorKind::Unsupported.into()),
             #[cfg(feature = "tls")]
             Self::Tls(end) => end.with_socket(look),
         }
@@ -231,13 +236,15 @@ impl WriteEnd {
 }
 
 macro_rules! each {
-    ($this:expr, $end:ident => $call:expr) => {
+    ($this:expr, $end:ident => $call:expr, else $otherwise:expr) => {
         match $this {
             Self::Tcp($end) => $call,
             #[cfg(unix)]
             Self::Unix($end) => $call,
             #[cfg(unix)]
             Self::Pipe($end) => $call,
+            #[cfg(unix)]
+            Self::ReadOnly => $otherwise,
             #[cfg(feature = "tls")]
             Self::Tls($end) => $call,
         }
@@ -250,15 +257,16 @@ impl AsyncWrite for WriteEnd {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), end => Pin::new(end).poll_write(cx, data))
+        let refused = || Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        each!(self.get_mut(), end => Pin::new(end).poll_write(cx, data), else refused())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), end => Pin::new(end).poll_flush(cx))
+        each!(self.get_mut(), end => Pin::new(end).poll_flush(cx), else Poll::Ready(Ok(())))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), end => Pin::new(end).poll_shutdown(cx))
+        each!(self.get_mut(), end => Pin::new(end).poll_shutdown(cx), else Poll::Ready(Ok(())))
     }
 
     fn poll_write_vectored(
@@ -266,10 +274,15 @@ impl AsyncWrite for WriteEnd {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), end => Pin::new(end).poll_write_vectored(cx, pieces))
+        let refused = || Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        each!(
+            self.get_mut(),
+            end => Pin::new(end).poll_write_vectored(cx, pieces),
+            else refused()
+        )
     }
 
     fn is_write_vectored(&self) -> bool {
-        each!(self, end => end.is_write_vectored())
+        each!(self, end => end.is_write_vectored(), else false)
     }
 }

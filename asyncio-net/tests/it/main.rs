@@ -12,6 +12,7 @@ mod server;
 mod sockets;
 mod streams;
 mod subprocess;
+mod subprocess_protocol;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
