@@ -76,6 +76,8 @@ pub mod threads;
 pub mod timeouts;
 #[cfg(feature = "net")]
 pub mod transports;
+#[cfg(feature = "net")]
+pub mod trsock;
 
 #[doc(inline)]
 pub use asyncio_core::*;
