@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything a change must pass, in stages.
 
 mod models;
+mod postgres;
 mod tidy;
 
 use std::env;
@@ -38,9 +39,7 @@ const STAGES: [Stage; 9] = [
             "warnings",
         ])
     }),
-    ("test", || {
-        cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
-    }),
+    ("test", postgres::test),
     ("loom", || models::loom(&root())),
     ("valgrind", || models::valgrind(&root())),
     ("doc", doc),
