@@ -162,6 +162,7 @@ pub(crate) async fn open(
         statements: Statements::new(options.cache, Arc::clone(types)),
         command_timeout: options.command_timeout,
         depth: 0,
+        isolation: None,
         last_number: 0,
     })
 }

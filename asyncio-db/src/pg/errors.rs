@@ -95,6 +95,21 @@ pub(crate) fn connection_lost(source: Option<io::Error>) -> Exception {
     .into()
 }
 
+/// It was to be committed, and a command in it had gone wrong (`asyncpg.InFailedSQLTransactionError`).
+pub(crate) fn transaction_failed() -> Exception {
+    PgError {
+        fields: Arc::new(vec![
+            (b'C', "25P02".to_owned()),
+            (
+                b'M',
+                "a command in the transaction had failed, and all of it was undone".to_owned(),
+            ),
+        ]),
+        source: None,
+    }
+    .into()
+}
+
 /// Nothing can be done with it any more (`asyncpg.InterfaceError`).
 pub(crate) fn connection_closed() -> Exception {
     InterfaceError::new("the connection is closed").into()

@@ -160,6 +160,11 @@ impl Link {
     pub(crate) fn undo(&mut self, undo: Undo) {
         let place = std::mem::replace(&mut self.place, Place::Gone);
         let (wire, undo) = match place {
+            // Without a transaction there is nothing to be undone.
+            Place::Here(wire) if wire.is_clean() && wire.status() == IDLE => {
+                self.place = Place::Here(wire);
+                return;
+            }
             Place::Here(wire) if !wire.is_broken() => (wire, undo),
             Place::Recovering(handover) => match handover.add(undo) {
                 Ok(()) => {

@@ -258,7 +258,11 @@ impl Undo {
 
 /// Makes a group of messages without effect: its end has not been said, so that all before it is one
 /// transaction.
-fn abandon_group(wire: &mut Wire, before: u8) -> Result<()> {
+///
+/// # Errors
+///
+/// None: the text is ours.
+pub(crate) fn abandon_group(wire: &mut Wire, before: u8) -> Result<()> {
     // Where the group is a transaction of its own, this ends it, and is passed over where it has failed
     // already. In a transaction of somebody else's, which cannot be ended here, what is half done must
     // not be committed: a savepoint that does not exist has it fail.

@@ -1,10 +1,12 @@
 //! What the tests share.
 
 use std::fmt::Debug;
+use std::io::Write;
 use std::time::Duration;
 
 use asyncio_core::{Exception, Result, create_task, run};
 use asyncio_db::pg::{ConnectBuilder, Connection, connect};
+use asyncio_db::testing::{ClusterError, PgCluster};
 
 /// Runs a test on an event loop of ours, and then on a tokio runtime with two threads.
 ///
@@ -15,8 +17,13 @@ where
     F: Fn(Server) -> Fut,
     Fut: Future<Output = Result<()>> + Send + 'static,
 {
-    let Some(server) = server() else {
+    let Some(cluster) = cluster() else {
         return Ok(());
+    };
+    let database = cluster.create_database()?;
+    let server = Server {
+        database: database.name().to_owned(),
+        cluster,
     };
     let on_a_loop = test(server.clone());
     run(async { in_time(on_a_loop).await }).inspect_err(|error| {
@@ -41,15 +48,17 @@ async fn in_time<T>(test: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
-/// A server to test with.
+/// A server to test with, and a database of the test's own.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    dsn: String,
+    database: String,
+    pub(crate) cluster: &'static PgCluster,
 }
 
 impl Server {
+    /// By the Unix socket, as the administrator.
     pub(crate) fn connect(&self) -> ConnectBuilder {
-        connect(&self.dsn)
+        connect(self.cluster.dsn_of("postgres", &self.database))
     }
 
     pub(crate) async fn connection(&self) -> Result<Connection> {
@@ -57,9 +66,19 @@ impl Server {
     }
 }
 
-pub(crate) fn server() -> Option<Server> {
-    let dsn = std::env::var("ASYNCIO_DB_TEST_DSN").ok()?;
-    Some(Server { dsn })
+/// The cluster of all tests. Where there is no PostgreSQL the tests are passed over and say so; with
+/// `CI=true` in the environment that is a failure.
+pub(crate) fn cluster() -> Option<&'static PgCluster> {
+    match PgCluster::shared() {
+        Ok(cluster) => Some(cluster),
+        Err(ClusterError::NotFound) if std::env::var("CI").as_deref() != Ok("true") => {
+            // Written where a person who runs the tests sees it, passed or not.
+            let mut out = std::io::stderr();
+            let _ = writeln!(out, "skipped: {}", ClusterError::NotFound);
+            None
+        }
+        Err(error) => panic!("there is no server to test with: {error:?}"),
+    }
 }
 
 #[track_caller]

@@ -54,8 +54,6 @@ pub(crate) struct Backend {
 
 /// The server waits for a query, outside of any transaction.
 pub(crate) const IDLE: u8 = b'I';
-/// It waits inside of one.
-pub(crate) const IN_TRANSACTION: u8 = b'T';
 
 /// So many reads may follow each other before others have a turn. (The loop is excluded from tokio's own
 /// budget.)
