@@ -31,5 +31,9 @@
 //!
 //! - `testing`: the module `testing`, with throw-away servers and a proxy that makes faults. Unix only.
 
+pub mod exc;
+mod exceptions;
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;
+
+pub use exceptions::{ExceptionExt, PgError};
