@@ -1,0 +1,253 @@
+//! TLS below the protocol: whom to trust, and what binds the authentication to it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use ring::digest;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{self, CryptoProvider};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::stream::Channel;
+use crate::pg::target::SslMode;
+
+/// Whom to trust, and who we are, in PEM.
+#[derive(Clone, Default)]
+pub(crate) struct TlsRules {
+    /// The authorities (`sslrootcert`); Mozilla's where there are none.
+    pub(crate) roots: Option<Vec<u8>>,
+    /// Our own certificates and key (`sslcert`, `sslkey`).
+    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Speaks TLS over a stream from here on.
+///
+/// # Errors
+///
+/// Of the kind [`InvalidInput`](io::ErrorKind::InvalidInput) when the rules cannot be followed, of
+/// [`InvalidData`](io::ErrorKind::InvalidData) when there is no agreement.
+pub(super) async fn connect(
+    rules: &TlsRules,
+    mode: SslMode,
+    host: &str,
+    stream: TcpStream,
+) -> io::Result<Channel> {
+    let config = config(rules, mode)?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    Ok(Channel::Tls(Box::new(stream.await?)))
+}
+
+fn config(rules: &TlsRules, mode: SslMode) -> io::Result<ClientConfig> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(bad)?;
+    // As libpq: who names an authority wants it to be asked, even where no more than encryption is
+    // required.
+    let verify = match mode {
+        SslMode::VerifyFull => Some(true),
+        SslMode::VerifyCa => Some(false),
+        SslMode::Require if rules.roots.is_some() => Some(false),
+        _ => None,
+    };
+    let builder = match verify {
+        None => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Lenient {
+                inner: None,
+                provider,
+            })),
+        Some(by_name) => {
+            let roots = Arc::new(roots(rules)?);
+            let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                .build()
+                .map_err(bad)?;
+            if by_name {
+                builder.with_webpki_verifier(inner)
+            } else {
+                builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(Lenient {
+                        inner: Some(inner),
+                        provider,
+                    }))
+            }
+        }
+    };
+    match &rules.identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some((chain, key)) => {
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(bad)?;
+            builder
+                .with_client_auth_cert(certificates(chain)?, key)
+                .map_err(bad)
+        }
+    }
+}
+
+fn roots(rules: &TlsRules) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    match &rules.roots {
+        Some(pem) => {
+            for certificate in certificates(pem)? {
+                roots.add(certificate).map_err(bad)?;
+            }
+        }
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    Ok(roots)
+}
+
+fn certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(bad)
+}
+
+fn bad(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
+/// Trusts anybody, or anybody for whom an authority vouches under whatever name.
+#[derive(Debug)]
+struct Lenient {
+    inner: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(inner) = &self.inner else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match inner.verify_server_cert(certificate, between, name, ocsp, now) {
+            // The name is the last thing that is looked at.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// What stands for the server's certificate in SCRAM (`tls-server-end-point`, RFC 5929): its hash, by the
+/// algorithm that it is signed with. `None` where that has none.
+pub(super) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+    let algorithm = hash_of(certificate)?;
+    Some(digest::digest(algorithm, certificate).as_ref().to_vec())
+}
+
+/// The end of a signature algorithm's name, in DER, and the hash that stands for it. MD5 and SHA-1 count
+/// as SHA-256.
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
+const SHA2: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
+
+fn hash_of(certificate: &[u8]) -> Option<&'static digest::Algorithm> {
+    let (_, certificate, _) = element(certificate)?;
+    let (_, _, rest) = element(certificate)?;
+    let (_, algorithm, _) = element(rest)?;
+    let (_, name, parameters) = element(algorithm)?;
+    if let Some(kind) = name.strip_prefix(RSA) {
+        return match kind {
+            [4 | 5 | 11] => Some(&digest::SHA256),
+            [12] => Some(&digest::SHA384),
+            [13] => Some(&digest::SHA512),
+            // RSASSA-PSS says in its parameters which hash it is: the first that is named there.
+            [10] => {
+                let at = parameters
+                    .windows(SHA2.len())
+                    .position(|window| window == SHA2)?;
+                sha2(*parameters.get(at + SHA2.len())?)
+            }
+            _ => None,
+        };
+    }
+    match name.strip_prefix(ECDSA)? {
+        [1] | [3, 2] => Some(&digest::SHA256),
+        [3, 3] => Some(&digest::SHA384),
+        [3, 4] => Some(&digest::SHA512),
+        _ => None,
+    }
+}
+
+const fn sha2(number: u8) -> Option<&'static digest::Algorithm> {
+    match number {
+        1 => Some(&digest::SHA256),
+        2 => Some(&digest::SHA384),
+        3 => Some(&digest::SHA512),
+        _ => None,
+    }
+}
+
+/// The first element of DER: its tag, its content, and what follows.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = bytes.split_first()?;
+    let (&first, mut rest) = rest.split_first()?;
+    let mut len = usize::from(first);
+    if first & 0x80 != 0 {
+        let count = usize::from(first & 0x7f);
+        if count > 4 {
+            return None;
+        }
+        let (digits, after) = rest.split_at_checked(count)?;
+        len = digits
+            .iter()
+            .fold(0, |len, digit| len << 8 | usize::from(*digit));
+        rest = after;
+    }
+    let (content, rest) = rest.split_at_checked(len)?;
+    Some((*tag, content, rest))
+}
+
+impl fmt::Debug for TlsRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsRules")
+            .field("roots", &self.roots.is_some())
+            .field("identity", &self.identity.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests against a PostgreSQL server.
+
+mod cancellation;
+mod execute;
+mod points;
+mod support;
