@@ -14,6 +14,7 @@ mod parity;
 mod parse;
 mod program;
 mod pytext;
+mod soak;
 mod suite;
 mod trace;
 mod workers;
@@ -32,6 +33,7 @@ cargo xtask COMMAND
   conformance    compare traces with those of CPython's asyncio
   workers        run generated programs on tokio's multi-thread runtime
   bench          ours beside what a user would pick instead
+  soak           random operations, and an account of what must not be lost
   parity         write, or check, the table of asyncio's names
   test           everything a change must pass
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Some("conformance") => conformance::main(args),
         Some("workers") => workers::main(args),
         Some("bench") => bench::main(args),
+        Some("soak") => soak::main(args),
         Some("parity") => parity::main(args),
         Some("test") => suite::main(args),
         Some("help" | "--help" | "-h") => {
