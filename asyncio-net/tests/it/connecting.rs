@@ -79,6 +79,21 @@ fn a_server_may_have_several_hosts() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_create_server_sock`
+#[test]
+fn a_server_may_be_given_its_socket() -> Result<()> {
+    everywhere(|| async {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let address = socket.local_addr()?;
+        let server = start_server(quiet, "elsewhere.invalid", 1)
+            .sock(socket)
+            .await?;
+        assert_eq!(server.sockets(), [address]);
+        open_connection("127.0.0.1", address.port()).await?;
+        Ok(())
+    })
+}
+
 /// `test_events.EventLoopTestsMixin.test_create_server_reuse_port`
 #[test]
 fn a_port_is_shared_where_that_is_wanted() -> Result<()> {
@@ -98,7 +113,8 @@ fn a_port_is_shared_where_that_is_wanted() -> Result<()> {
 }
 
 /// `test_events.EventLoopTestsMixin.test_create_unix_connection`,
-/// `test_events.EventLoopTestsMixin.test_create_unix_server`
+/// `test_events.EventLoopTestsMixin.test_create_unix_server`,
+/// `test_transports.TransportTests.test_get_extra_info`: what is not known of a connection is `None`.
 #[test]
 fn protocols_speak_over_unix_sockets() -> Result<()> {
     struct Echo;

@@ -7,6 +7,7 @@ mod connecting;
 #[cfg(feature = "tls")]
 mod peers;
 mod pipes;
+mod ported;
 mod reader;
 mod reader_model;
 mod reliability;

@@ -203,7 +203,9 @@ impl Protocol for Echo {
 /// `test_events.EventLoopTestsMixin.test_create_unix_server_ssl`,
 /// `test_events.EventLoopTestsMixin.test_create_server_ssl_verified`,
 /// `test_events.EventLoopTestsMixin.test_create_unix_server_ssl_verified`,
-/// `test_ssl.TestSSL.test_create_server_ssl_1`, `test_ssl.TestSSL.test_create_connection_ssl_1`
+/// `test_ssl.TestSSL.test_create_server_ssl_1`, `test_ssl.TestSSL.test_create_connection_ssl_1`,
+/// `test_sslproto.SslProtoHandshakeTests.test_get_extra_info_on_closed_connection`,
+/// `test_sslproto.SslProtoHandshakeTests.test_write_after_closing`
 #[test]
 fn protocols_speak_over_tls() -> Result<()> {
     const SIZE: usize = 1 << 20;
@@ -237,8 +239,6 @@ fn protocols_speak_over_tls() -> Result<()> {
         for (transport, said) in transports {
             until(|| transport.is_closing()).await?;
             assert!(*said.lock().expect("nobody panics") == data);
-            // `test_sslproto.SslProtoHandshakeTests.test_get_extra_info_on_closed_connection`,
-            // `test_sslproto.SslProtoHandshakeTests.test_write_after_closing`
             until(|| transport.get_extra_info().tls().is_none()).await?;
             assert!(transport.get_extra_info().socket().is_none());
             transport.write(b"ignored");
