@@ -255,6 +255,7 @@ fn the_file_of_another_is_left_alone() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_create_server_dual_stack`
 #[test]
 fn an_empty_host_is_every_address() -> Result<()> {
     everywhere(|| async {
@@ -275,6 +276,7 @@ fn an_empty_host_is_every_address() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_create_server_addr_in_use`
 #[test]
 fn a_port_that_is_taken_cannot_be_bound() -> Result<()> {
     everywhere(|| async {
@@ -322,7 +324,8 @@ fn no_more_connections_than_wanted() -> Result<()> {
     })
 }
 
-/// `test_streams.StreamTests.test_start_server`: the handler runs on the server's loop.
+/// `test_streams.StreamTests.test_start_server`, `test_events.TestServer.test_get_loop`: the handler runs
+/// on the server's loop.
 #[test]
 fn handlers_are_tasks_of_the_loop() -> Result<()> {
     run(async {
