@@ -194,6 +194,13 @@ impl Connection {
         self.link.terminate();
     }
 
+    /// It goes back to its pool: what its borrower has told us is of no interest any more.
+    pub(crate) fn forget_borrower(&mut self) {
+        self.depth = 0;
+        self.isolation = None;
+        self.link.shared().notices.clear();
+    }
+
     /// A number that no savepoint and no portal has had.
     pub(crate) fn next_number(&mut self) -> u64 {
         self.last_number += 1;

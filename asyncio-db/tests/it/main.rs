@@ -3,4 +3,5 @@
 mod cancellation;
 mod execute;
 mod points;
+mod pool;
 mod support;

@@ -119,6 +119,11 @@ impl Wire {
         self.owed
     }
 
+    /// Whether the next answer is nobody's.
+    pub(crate) const fn is_unheard(&self) -> bool {
+        self.nobodys > 0
+    }
+
     pub(crate) const fn is_unsynced(&self) -> bool {
         self.unsynced
     }
@@ -276,6 +281,25 @@ impl Wire {
         self.at_once += 1;
         self.bulk = matches!(read, Ok(read) if read == free);
         Poll::Ready(read)
+    }
+
+    /// Whether the session has ended, or something was said that nobody asked for, as far as that can be
+    /// told without waiting.
+    pub(crate) fn is_over(&mut self) -> bool {
+        loop {
+            match self.take_incoming() {
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => return true,
+            }
+            match self.channel.read_now(&mut self.inbound) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Ok(0) | Err(_) => {
+                    self.broken = true;
+                    return true;
+                }
+            }
+        }
     }
 
     fn take_incoming(&mut self) -> Result<Option<Incoming>> {
