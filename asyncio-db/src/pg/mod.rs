@@ -27,7 +27,7 @@ pub use args::Args;
 pub use connect::{ConnectBuilder, connect};
 pub use connection::Connection;
 pub use cursor::{Cursor, CursorBuilder};
-pub use errors::{InterfaceError, PgError};
+pub use errors::InterfaceError;
 pub use many::{Pipeline, PipelineResults, Ticket};
 pub use notices::ListenerId;
 pub use pool::{

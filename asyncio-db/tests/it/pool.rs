@@ -165,7 +165,7 @@ fn nothing_of_one_borrower_reaches_the_next() -> Result<()> {
         drop(connection);
         // The lock is free at once, not only when somebody borrows the connection.
         timeout(5, async {
-            Ok(observer.execute("SELECT pg_advisory_lock(77)", ()).await?)
+            observer.execute("SELECT pg_advisory_lock(77)", ()).await
         })
         .await?;
         let mut connection = pool.acquire().await?;

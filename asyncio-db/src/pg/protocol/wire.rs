@@ -12,7 +12,8 @@ use postgres_protocol::message::frontend;
 
 use super::frames::{self, Incoming};
 use super::stream::Channel;
-use crate::pg::errors::{self, PgError};
+use crate::exceptions::PgError;
+use crate::pg::errors;
 use crate::pg::notices::Notices;
 
 /// A session: one stream, and what is outstanding on it.
@@ -319,7 +320,7 @@ impl Wire {
             };
             match &message {
                 Message::NoticeResponse(body) => {
-                    let notice = PgError::of(body.fields());
+                    let notice = errors::server_error(body.fields());
                     self.notices.tell(&notice);
                     continue;
                 }
@@ -343,7 +344,7 @@ impl Wire {
                     }
                 }
                 Message::ErrorResponse(body) => {
-                    let error = PgError::of(body.fields());
+                    let error = errors::server_error(body.fields());
                     if error.is_fatal() || self.nobodys > 0 {
                         // What follows is the end of the stream; or nobody can say in which state the
                         // one before has left the session.
