@@ -161,11 +161,11 @@ fn texts_and_configurations_are_taken() {
         shown(&case.found())
     }
     let dsn = "postgresql://me@h/db";
-    let config = Config::from_dsn(dsn);
+    let (config, owned) = (Config::from_dsn(dsn), dsn.to_owned());
     for found in [
         take(dsn),
         take(dsn.to_owned()),
-        take(&dsn.to_owned()),
+        take(&owned),
         take(&config),
         take(config),
     ] {
