@@ -7,7 +7,6 @@ use asyncio_core::{Result, timeout};
 use postgres_types::FromSqlOwned;
 
 use super::args::Args;
-use super::errors::PgError;
 use super::execute;
 use super::link::Link;
 use super::notices::ListenerId;
@@ -17,6 +16,7 @@ use super::record::Record;
 use super::statement::Statements;
 use super::tag::CommandTag;
 use super::transaction::IsolationLevel;
+use crate::exceptions::PgError;
 
 /// A session with a PostgreSQL server (`asyncpg.Connection`).
 pub struct Connection {
@@ -48,7 +48,7 @@ impl Connection {
     pub async fn execute(&mut self, query: impl Query, args: impl Args) -> Result<CommandTag> {
         let limit = self.command_timeout;
         limited(limit, async {
-            if args.is_empty() && query.statement(self.statements.closing())?.is_none() {
+            if args.is_empty() && query.prepared().is_none() {
                 return execute::script(&mut self.link, query.text()).await;
             }
             let outcome =
@@ -170,6 +170,12 @@ impl Connection {
         self.link.settle().await
     }
 
+    /// Forgets what the server has said of its types and statements, for after a change of its schema
+    /// (`Connection.reload_schema_state`).
+    pub fn reload_schema_state(&mut self) {
+        self.statements.forget_all();
+    }
+
     /// Ends the session, once what is under way has ended.
     ///
     /// # Errors
@@ -192,6 +198,13 @@ impl Connection {
     /// Ends the session at once.
     pub fn terminate(mut self) {
         self.link.terminate();
+    }
+
+    /// It goes back to its pool: what its borrower has told us is of no interest any more.
+    pub(crate) fn forget_borrower(&mut self) {
+        self.depth = 0;
+        self.isolation = None;
+        self.link.shared().notices.clear();
     }
 
     /// A number that no savepoint and no portal has had.

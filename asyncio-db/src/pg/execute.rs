@@ -78,6 +78,7 @@ pub(crate) async fn script(link: &mut Link, text: &str) -> Result<CommandTag> {
 ///
 /// As of [`script`].
 pub(crate) async fn tag_of(operation: &mut Operation<'_>, text: &str) -> Result<CommandTag> {
+    operation.about(&text.into());
     operation.wire()?.query(text)?;
     let mut tag = CommandTag::default();
     operation
@@ -122,6 +123,7 @@ async fn once(
     most_rows: i32,
 ) -> Result<Outcome> {
     let statement = statements.of(operation, query).await?;
+    operation.about(&statement.query);
     let wire = operation.wire()?;
     statements.write_closing(wire)?;
     statement.write_execute(wire, args, "", most_rows)?;

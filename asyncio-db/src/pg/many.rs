@@ -73,6 +73,7 @@ impl Connection {
     ) -> Result<()> {
         let mut operation = self.link.begin().await?;
         let statement = self.statements.of(&mut operation, query).await?;
+        operation.about(&statement.query);
         self.statements.write_closing(operation.wire()?)?;
         let mut outcome = Outcome::of(&statement.columns);
         let mut group = Group::begin(&mut operation);

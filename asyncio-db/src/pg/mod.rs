@@ -13,6 +13,7 @@ mod link;
 mod many;
 mod notices;
 mod operation;
+mod pool;
 mod prepared;
 mod protocol;
 mod record;
@@ -31,9 +32,13 @@ pub use config::{
 pub use connect::{ConnectBuilder, connect};
 pub use connection::Connection;
 pub use cursor::{Cursor, CursorBuilder};
-pub use errors::{InterfaceError, PgError};
+pub use errors::InterfaceError;
 pub use many::{Pipeline, PipelineResults, Ticket};
 pub use notices::ListenerId;
+pub use pool::{
+    Pool, PoolBuilder, PoolClosedError, PoolStats, PoolTimeoutError, PooledConnection, Reset,
+    create_pool,
+};
 pub use prepared::{PreparedStatement, Query};
 pub use record::{Attribute, ColumnIndex, DecodeError, Record};
 pub use rows::RowStream;

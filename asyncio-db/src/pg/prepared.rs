@@ -27,64 +27,44 @@ struct Held {
 }
 
 /// What can be executed: a query, or a statement that was prepared.
-pub trait Query: private::Query {}
+pub trait Query: sealed::Sealed {
+    /// The query.
+    fn text(&self) -> &str;
 
-pub(crate) mod private {
-    use std::sync::Arc;
-
-    use asyncio_core::Result;
-
-    use crate::pg::statement::{Closing, Statement};
-
-    /// What a [`Query`](super::Query) is to us.
-    pub trait Query {
-        #[doc(hidden)]
-        fn text(&self) -> &str;
-
-        #[doc(hidden)]
-        #[expect(private_interfaces, reason = "nobody else can call it")]
-        fn statement(&self, closing: &Arc<Closing>) -> Result<Option<&Arc<Statement>>>;
+    /// The statement that was prepared for it, if it is one.
+    fn prepared(&self) -> Option<&PreparedStatement> {
+        None
     }
 }
 
-impl Query for &str {}
-impl Query for &String {}
-impl Query for &PreparedStatement {}
+mod sealed {
+    #[expect(unnameable_types, reason = "nobody else is to implement it")]
+    pub trait Sealed {}
+}
 
-#[expect(private_interfaces, reason = "nobody else can call it")]
-impl private::Query for &str {
+impl sealed::Sealed for &str {}
+impl sealed::Sealed for &String {}
+impl sealed::Sealed for &PreparedStatement {}
+
+impl Query for &str {
     fn text(&self) -> &str {
         self
     }
-
-    fn statement(&self, _: &Arc<Closing>) -> Result<Option<&Arc<Statement>>> {
-        Ok(None)
-    }
 }
 
-#[expect(private_interfaces, reason = "nobody else can call it")]
-impl private::Query for &String {
+impl Query for &String {
     fn text(&self) -> &str {
         self
     }
-
-    fn statement(&self, _: &Arc<Closing>) -> Result<Option<&Arc<Statement>>> {
-        Ok(None)
-    }
 }
 
-#[expect(private_interfaces, reason = "nobody else can call it")]
-impl private::Query for &PreparedStatement {
+impl Query for &PreparedStatement {
     fn text(&self) -> &str {
-        &self.held.statement.query
+        self.get_query()
     }
 
-    fn statement(&self, closing: &Arc<Closing>) -> Result<Option<&Arc<Statement>>> {
-        if !Arc::ptr_eq(&self.held.closing, closing) {
-            let message = "the statement was prepared by another connection";
-            return Err(InterfaceError::new(message).into());
-        }
-        Ok(Some(&self.held.statement))
+    fn prepared(&self) -> Option<&PreparedStatement> {
+        Some(self)
     }
 }
 
@@ -120,6 +100,19 @@ impl Connection {
 }
 
 impl PreparedStatement {
+    /// The statement, on the connection that has prepared it.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError`] on another one.
+    pub(crate) fn on(&self, closing: &Arc<Closing>) -> Result<&Arc<Statement>> {
+        if !Arc::ptr_eq(&self.held.closing, closing) {
+            let message = "the statement was prepared by another connection";
+            return Err(InterfaceError::new(message).into());
+        }
+        Ok(&self.held.statement)
+    }
+
     /// The query.
     #[must_use]
     pub fn get_query(&self) -> &str {

@@ -31,6 +31,7 @@ impl Connection {
         limited(limit, async {
             let mut operation = link.begin().await?;
             let statement = statements.of(&mut operation, &query).await?;
+            operation.about(&statement.query);
             let wire = operation.wire()?;
             statements.write_closing(wire)?;
             statement.write_execute(wire, &args, "", 0)?;

@@ -13,13 +13,15 @@ use postgres_protocol::message::frontend::{self, BindError};
 use postgres_types::{Format, Oid, Type};
 
 use super::args::Args;
-use super::errors::{InterfaceError, PgError};
+use super::errors::InterfaceError;
 use super::introspection::{self, Types};
 use super::operation::Operation;
 use super::prepared::Query;
 use super::protocol::{Incoming, Wire};
 use super::record::{Attribute, Columns};
 use super::recovery::Undo;
+use crate::exc;
+use crate::exceptions::PgError;
 
 /// A statement that the server knows, or knows how to prepare again.
 #[derive(Debug)]
@@ -161,8 +163,8 @@ impl Statements {
         operation: &mut Operation<'_>,
         query: &impl Query,
     ) -> Result<Arc<Statement>> {
-        match query.statement(&self.closing)? {
-            Some(statement) => Ok(Arc::clone(statement)),
+        match query.prepared() {
+            Some(statement) => Ok(Arc::clone(statement.on(&self.closing)?)),
             None => self.get(operation, query.text()).await,
         }
     }
@@ -205,9 +207,11 @@ impl Statements {
         query: &str,
         name: String,
     ) -> Result<Statement> {
+        let query: Arc<str> = query.into();
+        operation.about(&query);
         let wire = operation.wire()?;
         self.write_closing(wire)?;
-        wire.extended(|out| frontend::parse(&name, query, [], out))?;
+        wire.extended(|out| frontend::parse(&name, &query, [], out))?;
         wire.extended(|out| frontend::describe(b'S', &name, out))?;
         wire.sync();
         let mut params: Vec<Oid> = Vec::new();
@@ -238,13 +242,13 @@ impl Statements {
         });
         Ok(Statement {
             name,
-            query: query.into(),
+            query,
             columns: Arc::new(Columns::new(columns.collect())),
             params: params.into_iter().map(|oid| types.get(oid)).collect(),
         })
     }
 
-    pub(crate) fn find(&mut self, query: &str) -> Option<Arc<Statement>> {
+    fn find(&mut self, query: &str) -> Option<Arc<Statement>> {
         let kept = self.all.get_mut(query)?;
         let lifetime = self.limits.lifetime.unwrap_or(Duration::MAX);
         if kept.since.elapsed() > lifetime {
@@ -293,8 +297,9 @@ impl Statements {
         }
     }
 
-    /// Keeps none any more.
+    /// Keeps none any more, and knows nothing of types any more.
     pub(crate) fn forget_all(&mut self) {
+        self.types.forget_all();
         let all = std::mem::take(&mut self.all);
         for kept in all.into_values() {
             self.close(&kept.statement.name);
@@ -329,13 +334,13 @@ impl Statements {
         let Some(error) = error.downcast_ref::<PgError>() else {
             return false;
         };
+        // The plan was made for a table that has changed since.
+        if error.is::<exc::InvalidCachedStatementError>() {
+            // So may have others.
+            self.forget_all();
+            return true;
+        }
         match error.sqlstate() {
-            // The plan was made for a table that has changed since.
-            "0A000" if error.routine() == Some("RevalidateCachedQuery") => {
-                // So may have others.
-                self.forget_all();
-                true
-            }
             // The server does not know the name, or knows it as that of another statement.
             "26000" | "42P05" if self.limits.names != StatementNames::Unnamed => {
                 if self.limits.names == StatementNames::Auto {
@@ -350,10 +355,6 @@ impl Statements {
             }
             _ => false,
         }
-    }
-
-    pub(crate) const fn names(&self) -> StatementNames {
-        self.limits.names
     }
 }
 

@@ -87,3 +87,36 @@ pub(crate) fn error_of<E: std::error::Error + 'static>(result: Result<impl Debug
     assert!(error.is::<E>(), "{error:?}");
     error
 }
+
+/// Waits, turn by turn, until something is so.
+pub(crate) async fn until(mut so: impl FnMut() -> bool) -> Result<()> {
+    while !so() {
+        asyncio_core::sleep(0.001).await?;
+    }
+    Ok(())
+}
+
+/// Numbers that look random and are the same each time (xorshift).
+pub(crate) struct Numbers(u64);
+
+impl Numbers {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below this.
+    pub(crate) const fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % limit
+    }
+}
+
+/// So many times a test is done: the number given, times what the environment says
+/// (`ASYNCIO_DB_SCALE`, 1 by default).
+pub(crate) fn scaled(small: usize) -> usize {
+    let scale = std::env::var("ASYNCIO_DB_SCALE").ok();
+    let scale = scale.and_then(|scale| scale.parse().ok()).unwrap_or(1);
+    small * scale
+}
