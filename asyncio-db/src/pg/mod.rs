@@ -1,6 +1,7 @@
 //! PostgreSQL, with asyncpg's names.
 
 mod args;
+mod config;
 mod connect;
 mod connection;
 mod cursor;
@@ -24,6 +25,10 @@ mod target;
 mod transaction;
 
 pub use args::Args;
+pub use config::{
+    Address, ChannelBinding, Config, ConnectionParameters, IntoConfig, RootCertificates, Secret,
+    Server, SessionAttrs, TlsParameters, TlsVersion,
+};
 pub use connect::{ConnectBuilder, connect};
 pub use connection::Connection;
 pub use cursor::{Cursor, CursorBuilder};
