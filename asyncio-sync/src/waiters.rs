@@ -206,7 +206,7 @@ impl WaitList {
             self.waiting = node.next;
             if !node.wake(wakes) && !node.wakeup.is_none() {
                 // Its task was cancelled; but the wait may have gone to another, which hears of it then.
-                std::mem::swap(&mut wakes.next().wakeup, &mut node.wakeup);
+                wakes.add(Wake::Whole(std::mem::take(&mut node.wakeup)));
             }
         }
     }
@@ -463,11 +463,7 @@ impl<'a, R: Request> Waiting<'a, R> {
     }
 
     #[inline]
-    fn taken_or_joined(
-        &mut self,
-        taken: Option<R::Output>,
-        cx: &Context<'_>,
-    ) -> Poll<R::Output> {
+    fn taken_or_joined(&mut self, taken: Option<R::Output>, cx: &Context<'_>) -> Poll<R::Output> {
         match taken {
             Some(output) => Poll::Ready(output),
             None if self.place.is_some() => Poll::Pending,

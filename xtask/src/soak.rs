@@ -96,10 +96,11 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fai
     })
 }
 
+/// Which soaks, how long, and the first seed.
+type Wanted = (Vec<&'static Soak>, Extent, u64);
+
 /// None where help was asked for.
-fn parse(
-    args: impl Iterator<Item = OsString>,
-) -> Result<Option<(Vec<&'static Soak>, Extent, u64)>, Failure> {
+fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Wanted>, Failure> {
     use lexopt::prelude::*;
 
     let (mut soaks, mut extent, mut seed) = (Vec::new(), None, None);

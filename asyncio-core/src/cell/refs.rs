@@ -276,7 +276,10 @@ impl TaskRef {
             }
         };
         driver.stock.set(stock - 2);
-        [Self(CellRef { ptr: self.0.ptr }), Self(CellRef { ptr: self.0.ptr })]
+        [
+            Self(CellRef { ptr: self.0.ptr }),
+            Self(CellRef { ptr: self.0.ptr }),
+        ]
     }
 
     /// Gives a reference up, in the step of the task itself.
