@@ -19,6 +19,29 @@ use super::target::{SslMode, Target};
 
 /// Opens a session (`asyncpg.connect`).
 ///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// use asyncio_db::pg::connect;
+/// use std::time::Duration;
+///
+/// asyncio_core::run(async move {
+///     let mut connection = connect(dsn)
+///         .timeout(Duration::from_secs(5))
+///         .command_timeout(Duration::from_secs(60))
+///         .server_setting("application_name", "an example")
+///         .await?;
+///     let name: Option<String> = connection.fetchval("SHOW application_name", ()).await?;
+///     assert_eq!(name.as_deref(), Some("an example"));
+///     connection.close().await
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
+///
 /// # Errors
 ///
 /// What the server has against it; an [`io::Error`](std::io::Error) where none is reached;

@@ -15,6 +15,32 @@ use crate::pg::connection::Connection;
 
 /// Opens a pool of connections (`asyncpg.create_pool`).
 ///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// use asyncio_core::{create_task, gather_iter};
+/// use asyncio_db::pg::create_pool;
+///
+/// asyncio_core::run(async move {
+///     let pool = create_pool(dsn).min_size(1).max_size(3).await?;
+///     let queries = (0..10).map(|n| {
+///         let pool = pool.clone();
+///         create_task(async move {
+///             let mut connection = pool.acquire().await?;
+///             connection.fetchval::<i32>("SELECT $1::int", (n,)).await
+///         })
+///     });
+///     let answers = gather_iter(queries.collect::<Vec<_>>()).await?;
+///     assert_eq!(answers, (0..10).map(Some).collect::<Vec<_>>());
+///     pool.close().await
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
+///
 /// What is to be said of the connections themselves is said to a [`ConnectBuilder`], from which a pool is
 /// made as well as from a DSN.
 ///

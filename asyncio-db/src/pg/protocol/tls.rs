@@ -251,3 +251,38 @@ impl fmt::Debug for TlsRules {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_stood_for_by_the_hash_that_it_is_signed_with() {
+        for (signed, hash) in [
+            (&rcgen::PKCS_ECDSA_P256_SHA256, Some(&digest::SHA256)),
+            (&rcgen::PKCS_ECDSA_P384_SHA384, Some(&digest::SHA384)),
+            // It has no hash of its own.
+            (&rcgen::PKCS_ED25519, None),
+        ] {
+            let key = rcgen::KeyPair::generate_for(signed).expect("a key can be made");
+            let parameters = rcgen::CertificateParams::new(["localhost".to_owned()]);
+            let certificate = parameters
+                .and_then(|parameters| parameters.self_signed(&key))
+                .expect("a certificate can be made");
+            let der: &[u8] = certificate.der();
+            let expected = hash.map(|hash| digest::digest(hash, der).as_ref().to_vec());
+            assert_eq!(end_point(der), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_none() {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let der = key.expect("a certificate can be made").cert.der().to_vec();
+        for len in 0..der.len() {
+            assert!(end_point(&der[..len]).is_none(), "{len}");
+        }
+        assert!(end_point(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]).is_none());
+        assert!(end_point(&[0x30, 0x89, 1]).is_none());
+    }
+}
