@@ -283,6 +283,18 @@ impl ExceptionExt for Exception {
     }
 }
 
+/// What a client was told about its server makes no sense, or a file that it names cannot be used
+/// (`asyncpg.ClientConfigurationError`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ClientConfigurationError(Box<str>);
+
+impl ClientConfigurationError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into().into_boxed_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;

@@ -56,4 +56,4 @@ pub mod pg;
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;
 
-pub use exceptions::{ExceptionExt, PgError};
+pub use exceptions::{ClientConfigurationError, ExceptionExt, PgError};

@@ -58,13 +58,13 @@
 //! | exceptions | [`PgError`](crate::PgError) and its classes in [`exc`](crate::exc), [`InterfaceError`] |
 //! | none | [`Connection::pipeline`] |
 //!
-//! `COPY`, `LISTEN`, codecs of one's own, several hosts and `target_session_attrs` are to come.
+//! `COPY`, `LISTEN`, codecs of one's own, and Kerberos are to come.
 
 mod args;
+mod config;
 mod connect;
 mod connection;
 mod cursor;
-mod dsn;
 mod errors;
 mod execute;
 mod introspection;
@@ -84,6 +84,10 @@ mod target;
 mod transaction;
 
 pub use args::Args;
+pub use config::{
+    Address, ChannelBinding, Config, ConnectionParameters, IntoConfig, RootCertificates, Secret,
+    Server, SessionAttrs, TlsParameters, TlsVersion,
+};
 pub use connect::{ConnectBuilder, connect};
 pub use connection::Connection;
 pub use cursor::{Cursor, CursorBuilder};

@@ -10,6 +10,7 @@ use asyncio_core::{Result, ValueError};
 
 use super::Pool;
 use super::members::Members;
+use crate::pg::config::IntoConfig;
 use crate::pg::connect::{ConnectBuilder, connect};
 use crate::pg::connection::Connection;
 
@@ -58,15 +59,9 @@ pub fn create_pool(server: impl Into<ConnectBuilder>) -> PoolBuilder {
     }
 }
 
-impl From<&str> for ConnectBuilder {
-    fn from(dsn: &str) -> Self {
-        connect(dsn)
-    }
-}
-
-impl From<String> for ConnectBuilder {
-    fn from(dsn: String) -> Self {
-        connect(dsn)
+impl<C: IntoConfig> From<C> for ConnectBuilder {
+    fn from(server: C) -> Self {
+        connect(server)
     }
 }
 
