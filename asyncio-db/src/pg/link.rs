@@ -15,6 +15,8 @@ use super::operation::Operation;
 use super::protocol::{Backend, IDLE, Session, Wire};
 use super::recovery::{self, Handover, Interrupt, Orders, Undo};
 use super::target::Target;
+use crate::exc;
+use crate::exceptions::PgError;
 
 /// A connection's hold on its session.
 #[derive(Debug)]
@@ -25,6 +27,17 @@ pub(crate) struct Link {
     status: u8,
     /// So many operations have begun.
     operations: u64,
+    /// What the server has said of statements that were prepared.
+    outdated: Option<Outdated>,
+}
+
+/// Why statements that were prepared are of no use any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outdated {
+    /// They were planned for tables that have changed since.
+    Plans,
+    /// The server does not know their names, or knows them as those of others.
+    Names,
 }
 
 /// What does not change about a session.
@@ -68,6 +81,7 @@ impl Link {
             status: session.wire.status(),
             place: Place::Here(Box::new(session.wire)),
             operations: 0,
+            outdated: None,
         }
     }
 
@@ -201,6 +215,24 @@ impl Link {
             wire.terminate();
         }
         self.status = IDLE;
+    }
+
+    /// Looks whether an error says that statements are outdated.
+    pub(super) fn note(&mut self, error: &PgError) {
+        if error.is::<exc::InvalidCachedStatementError>() {
+            self.outdated = Some(Outdated::Plans);
+        } else if matches!(error.sqlstate(), "26000" | "42P05") {
+            self.outdated = Some(Outdated::Names);
+        }
+    }
+
+    /// Why statements are outdated, if they are; said once.
+    pub(super) const fn take_outdated(&mut self) -> Option<Outdated> {
+        self.outdated.take()
+    }
+
+    pub(super) const fn is_outdated(&self) -> bool {
+        self.outdated.is_some()
     }
 
     /// So many operations have begun.
