@@ -7,11 +7,12 @@ use std::time::Duration;
 use asyncio_core::Result;
 use tokio::runtime::Handle;
 
+use super::config::Address;
 use super::errors;
 use super::execute::tag_of;
 use super::notices::Notices;
 use super::operation::Operation;
-use super::protocol::{Address, Backend, IDLE, Session, Wire};
+use super::protocol::{Backend, IDLE, Session, Wire};
 use super::recovery::{self, Handover, Interrupt, Orders, Undo};
 use super::target::Target;
 

@@ -171,6 +171,27 @@ impl<'o, 'c> Group<'o, 'c> {
 ///
 /// They count as a whole: when one goes wrong, none is done. A result is taken by the ticket that the
 /// query was given.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// asyncio_core::run(async move {
+///     let mut connection = asyncio_db::pg::connect(dsn).await?;
+///     let mut pipeline = connection.pipeline();
+///     pipeline.execute("CREATE TABLE visits (page text)", ());
+///     let sum = pipeline.fetch("SELECT $1::int + $2::int AS sum", (3, 4));
+///     let text = pipeline.fetch("SELECT upper($1)", ("word",));
+///     let mut results = pipeline.run().await?;
+///     assert_eq!(results.take(sum)?[0].get::<i32>("sum")?, 7);
+///     assert_eq!(results.take(text)?[0].get::<&str>(0)?, "WORD");
+///     Ok(())
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[must_use = "nothing is executed before `run`"]
 pub struct Pipeline<'a> {
     connection: &'a mut Connection,

@@ -18,6 +18,30 @@ use super::record::{Columns, Record};
 impl Connection {
     /// Executes a query and returns its rows as they come, in as much memory as they need on their way.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> asyncio_core::Result<()> {
+    /// # let cluster = asyncio_db::testing::PgCluster::create()?;
+    /// # let dsn = cluster.dsn();
+    /// asyncio_core::run(async move {
+    ///     let mut connection = asyncio_db::pg::connect(dsn).await?;
+    ///     let mut rows = connection.stream("SELECT generate_series(1, 1000000000)", ()).await?;
+    ///     let mut sum = 0;
+    ///     for _ in 0..10 {
+    ///         if let Some(row) = rows.next().await? {
+    ///             sum += row.get::<i32>(0)?;
+    ///         }
+    ///     }
+    ///     assert_eq!(sum, 55);
+    ///     drop(rows); // the server stops
+    ///     assert_eq!(connection.fetchval("SELECT 'at once'", ()).await?, Some("at once".to_owned()));
+    ///     Ok(())
+    /// })
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    ///
     /// # Errors
     ///
     /// As of [`execute`](Self::execute).

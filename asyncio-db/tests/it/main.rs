@@ -3,6 +3,9 @@
 mod cancellation;
 mod connect;
 mod execute;
+mod faults;
 mod points;
 mod pool;
+mod statements;
 mod support;
+mod transactions;
