@@ -29,9 +29,13 @@
 //!
 //! # Features
 //!
+//! - `sqlite`, on by default: the module `sqlite`; with `sqlite-bundled`, on by default too, SQLite is
+//!   built along, and with `sqlite-load-extension` programs can load extensions.
 //! - `tls`, on by default: sessions that are encrypted, by rustls with ring.
 //! - `testing`: the module `testing`, with throw-away servers and a proxy that makes faults. Unix only.
 
 pub mod pg;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;

@@ -1,0 +1,6 @@
+//! What `asyncio_db::sqlite` promises.
+//!
+//! A test that ports one of aiosqlite's names it in its doc comment, as `smoke.test_fetch_all`.
+
+mod smoke;
+mod support;
