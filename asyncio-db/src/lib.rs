@@ -1,6 +1,6 @@
 //! PostgreSQL and SQLite for programs that are cancelled: asyncpg and aiosqlite for Rust.
 //!
-//! **Being built: nothing is here yet.** This page says what the crate is for and what it will hold.
+//! **Being built: of this `sqlite` is here.** This page says what the crate is for and what it will hold.
 //!
 //! It takes its names from the Python packages `asyncpg` and `aiosqlite`; none of it is in CPython. The
 //! rule that shapes it: a query that is cancelled leaves its connection fit for the next user, or the
@@ -20,7 +20,7 @@
 //! | Python package | will hold |
 //! | --- | --- |
 //! | `asyncpg` | `postgres`: `connect`, `create_pool`, transactions, cursors, prepared statements, codecs |
-//! | `aiosqlite` | `sqlite`: `connect`, cursors, rows |
+//! | `aiosqlite` | `sqlite`, which is there: `connect`, cursors, rows, transactions, a pool |
 //! | above both | statements built in Rust instead of written as text |
 //!
 //! # What it does not do

@@ -84,10 +84,6 @@ impl Connection {
         }
     }
 
-    pub(super) const fn session(&self) -> &Session {
-        &self.session
-    }
-
     fn queue(&self) -> &Arc<Queue> {
         &self.session.handle.queue
     }

@@ -370,10 +370,7 @@ impl Cursor {
 impl Stream for Cursor {
     type Item = Result<Row>;
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        cx: &mut PollContext<'_>,
-    ) -> Poll<Option<Self::Item>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
             if let Some(row) = this.next_read() {

@@ -147,7 +147,9 @@ impl<'c> Desk<'c> {
         }
         // Relaxed: whoever reads them after a call was told of its end, by a lock.
         let queue = self.queue;
-        queue.in_transaction.store(in_transaction, Ordering::Relaxed);
+        queue
+            .in_transaction
+            .store(in_transaction, Ordering::Relaxed);
         let changes = self.connection.total_changes();
         queue.total_changes.store(changes, Ordering::Relaxed);
     }
@@ -206,7 +208,9 @@ impl<'c> Desk<'c> {
 
     /// Rolls back what nobody holds any more, if it still is.
     pub(super) fn abandon(&mut self, guard: u64) {
-        if self.is_active(guard) && self.end(guard, false).is_err() && self.guards.first() == Some(&guard)
+        if self.is_active(guard)
+            && self.end(guard, false).is_err()
+            && self.guards.first() == Some(&guard)
         {
             // What cannot be rolled back by itself is over when the connection is closed.
             self.close_queue();
@@ -252,7 +256,11 @@ impl<'c> Desk<'c> {
         self.begin_by_itself(verb)?;
         let columns = Columns::of(&statement);
         // What changes something is done as a whole, so that it holds no lock until its rows are read.
-        let most = if statement.readonly() { most } else { usize::MAX };
+        let most = if statement.readonly() {
+            most
+        } else {
+            usize::MAX
+        };
         let mut chunk = Chunk::new(&columns);
         let finished = read(&mut statement, &mut chunk, most)?;
         let rowcount = match verb {
@@ -336,7 +344,11 @@ impl<'c> Desk<'c> {
     }
 
     /// Executes a statement for each set of parameters; all or none.
-    pub(super) fn execute_many(&mut self, sql: &str, sets: &Parameters) -> Result<i64, SqliteError> {
+    pub(super) fn execute_many(
+        &mut self,
+        sql: &str,
+        sets: &Parameters,
+    ) -> Result<i64, SqliteError> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let verb = Verb::of(sql);
         if verb == Verb::Other && (statement.readonly() || statement.column_count() > 0) {
@@ -346,11 +358,19 @@ impl<'c> Desk<'c> {
         }
         self.begin_by_itself(verb)?;
         let alone = self.connection.is_autocommit();
-        self.run(if alone { "BEGIN IMMEDIATE" } else { "SAVEPOINT asyncio_many" })?;
+        self.run(if alone {
+            "BEGIN IMMEDIATE"
+        } else {
+            "SAVEPOINT asyncio_many"
+        })?;
         let before = self.connection.total_changes();
         let result = each(&mut statement, sets).and_then(|()| {
             let changed = self.connection.total_changes() - before;
-            self.run(if alone { "COMMIT" } else { "RELEASE asyncio_many" })?;
+            self.run(if alone {
+                "COMMIT"
+            } else {
+                "RELEASE asyncio_many"
+            })?;
             Ok(changed)
         });
         drop(statement);

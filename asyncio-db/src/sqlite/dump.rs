@@ -115,10 +115,7 @@ impl IterDump {
 impl Stream for IterDump {
     type Item = Result<String>;
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        cx: &mut PollContext<'_>,
-    ) -> Poll<Option<Self::Item>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut PollContext<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         let line = ready!(this.poll_line(cx));
         if line.is_err() {

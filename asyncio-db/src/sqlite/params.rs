@@ -83,9 +83,7 @@ impl Parameters {
         parameters.ok()
     }
 
-    pub(super) fn many<P: Params>(
-        sets: impl IntoIterator<Item = P>,
-    ) -> Result<Self, SqliteError> {
+    pub(super) fn many<P: Params>(sets: impl IntoIterator<Item = P>) -> Result<Self, SqliteError> {
         let mut parameters = Self::default();
         for set in sets {
             parameters.names.clear();
@@ -166,11 +164,7 @@ impl Parameters {
         self.bind_cells(&self.cells[start..self.ends[set]], statement)
     }
 
-    fn bind_cells(
-        &self,
-        cells: &[Cell],
-        statement: &mut Statement<'_>,
-    ) -> Result<(), SqliteError> {
+    fn bind_cells(&self, cells: &[Cell], statement: &mut Statement<'_>) -> Result<(), SqliteError> {
         let wanted = statement.parameter_count();
         if cells.len() != wanted {
             return Err(rusqlite::Error::InvalidParameterCount(cells.len(), wanted).into());
@@ -277,7 +271,8 @@ impl Cell {
     /// The value, with the bytes where they were put.
     #[inline]
     pub(super) fn value(self, bytes: &[u8]) -> ValueRef<'_> {
-        let part = |start: u64, length: u32| &bytes[start as usize..start as usize + length as usize];
+        let part =
+            |start: u64, length: u32| &bytes[start as usize..start as usize + length as usize];
         match self {
             Self::Null => ValueRef::Null,
             Self::Integer(value) => ValueRef::Integer(value),

@@ -260,7 +260,9 @@ impl Deref for PooledConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.connection.as_ref().expect("it is given back by the drop")
+        self.connection
+            .as_ref()
+            .expect("it is given back by the drop")
     }
 }
 

@@ -214,7 +214,11 @@ impl ColumnIndex for usize {
 impl ColumnIndex for &str {
     fn place(self, columns: &Columns) -> Option<usize> {
         let exact = columns.iter().position(|name| name == self);
-        exact.or_else(|| columns.iter().position(|name| name.eq_ignore_ascii_case(self)))
+        exact.or_else(|| {
+            columns
+                .iter()
+                .position(|name| name.eq_ignore_ascii_case(self))
+        })
     }
 }
 

@@ -284,9 +284,7 @@ impl Transaction<'_> {
     /// It is rolled back all the same.
     pub async fn rollback(mut self) -> Result<()> {
         let name = self.lease.name();
-        self.session
-            .call(move |desk| desk.end(name, false))
-            .await?;
+        self.session.call(move |desk| desk.end(name, false)).await?;
         self.lease.has_ended();
         Ok(())
     }

@@ -48,10 +48,16 @@ fn a_path_has_many_types() -> Result<()> {
     everywhere(async |folder| {
         let path = folder.db();
         let db = connect(&path).await?;
-        db.execute("create table foo (i integer, k integer)", ()).await?;
-        db.execute("insert into foo (i, k) values (1, 5)", ()).await?;
+        db.execute("create table foo (i integer, k integer)", ())
+            .await?;
+        db.execute("insert into foo (i, k) values (1, 5)", ())
+            .await?;
         db.commit().await?;
-        let rows = db.execute("select * from foo", ()).await?.fetchall().await?;
+        let rows = db
+            .execute("select * from foo", ())
+            .await?
+            .fetchall()
+            .await?;
         db.close().await?;
 
         let text = path.to_str().expect("it is UTF-8").to_owned();
@@ -145,7 +151,8 @@ fn a_cursor_is_a_stream() -> Result<()> {
 fn many_loops_share_a_connection() -> Result<()> {
     run(async {
         let db = Arc::new(connect(":memory:").await?);
-        db.execute("create table foo (id int, name varchar)", ()).await?;
+        db.execute("create table foo (id int, name varchar)", ())
+            .await?;
         db.execute(
             "insert into foo values (?, ?), (?, ?)",
             (1, "Sally", 2, "Janet"),
@@ -178,7 +185,9 @@ fn the_end_of_a_scope_closes_a_cursor() -> Result<()> {
                 .execute("create table t (i integer primary key asc, k integer)", ())
                 .await?;
             let sets = (0..1000).map(|i| (i,));
-            cursor.executemany("insert into t (k) values (?)", sets).await?;
+            cursor
+                .executemany("insert into t (k) values (?)", sets)
+                .await?;
         }
         {
             let mut cursor = db.execute("select * from t", ()).await?;
@@ -200,7 +209,9 @@ fn a_cursor_is_used_again() -> Result<()> {
     everywhere(async |folder| {
         let db = connect(folder.db()).await?;
         let mut cursor = db.cursor();
-        cursor.execute("create table t (i integer, k integer)", ()).await?;
+        cursor
+            .execute("create table t (i integer, k integer)", ())
+            .await?;
         cursor
             .executemany("insert into t values (?, ?)", [(1, 1), (2, 2)])
             .await?;
@@ -236,7 +247,9 @@ fn a_connection_has_properties() -> Result<()> {
                 (),
             )
             .await?;
-        cursor.execute("insert into t (k, d) values (1, 'hi')", ()).await?;
+        cursor
+            .execute("insert into t (k, d) values (1, 'hi')", ())
+            .await?;
         assert_eq!((cursor.rowcount(), cursor.lastrowid()), (1, Some(1)));
         assert!(db.in_transaction());
         db.commit().await?;
@@ -305,12 +318,17 @@ fn a_progress_handler_stops_a_statement() -> Result<()> {
 fn a_function_of_the_program_is_called() -> Result<()> {
     everywhere(async |folder| {
         let db = connect(folder.db()).await?;
-        db.create_function("no_arg", 0, false, |_| Ok("no arg")).await?;
+        db.create_function("no_arg", 0, false, |_| Ok("no arg"))
+            .await?;
         db.create_function("one_arg", 1, false, |it| Ok(it.get::<i64>(0)? * 2))
             .await?;
         let row = db.execute("SELECT no_arg();", ()).await?.fetchone().await?;
         assert_eq!(row.expect("there is one").get_str(0)?, "no arg");
-        let row = db.execute("SELECT one_arg(10);", ()).await?.fetchone().await?;
+        let row = db
+            .execute("SELECT one_arg(10);", ())
+            .await?
+            .fetchone()
+            .await?;
         assert_eq!(row.expect("there is one").get::<i64>(0)?, 20);
         Ok(())
     })
@@ -323,9 +341,11 @@ fn a_deterministic_function_may_be_in_an_index() -> Result<()> {
         let db = connect(folder.db()).await?;
         db.create_function("one_arg", 1, true, |it| Ok(it.get::<i64>(0)? * 2))
             .await?;
-        db.create_function("other", 1, false, |it| it.get::<i64>(0)).await?;
+        db.create_function("other", 1, false, |it| it.get::<i64>(0))
+            .await?;
         db.execute("create table foo (id int, bar int)", ()).await?;
-        db.execute("create index t on foo(one_arg(bar))", ()).await?;
+        db.execute("create index t on foo(one_arg(bar))", ())
+            .await?;
         let other = db.execute("create index u on foo(other(bar))", ()).await;
         assert_eq!(
             error_of(other),
@@ -426,8 +446,11 @@ fn a_database_is_dumped() -> Result<()> {
         let db = connect(":memory:").await?;
         db.execute("create table foo (i integer, k charvar(250))", ())
             .await?;
-        db.executemany("insert into foo values (?, ?)", [(1, "hello"), (2, "world")])
-            .await?;
+        db.executemany(
+            "insert into foo values (?, ?)",
+            [(1, "hello"), (2, "world")],
+        )
+        .await?;
         let lines: Vec<String> = db.iterdump().try_collect().await?;
         assert_eq!(
             lines,
@@ -546,11 +569,16 @@ fn a_database_is_copied() -> Result<()> {
         let (sender, steps) = channel();
         source
             .backup(&target)
-            .progress(move |it| drop(sender.send(it)))
+            .progress(move |it| {
+                let _ = sender.send(it);
+            })
             .await?;
         assert_eq!(steps.try_iter().map(|it| it.remaining).last(), Some(0));
         let rows = target.execute_fetchall("select * from foo", ()).await?;
-        assert_eq!(rows, source.execute_fetchall("select * from foo", ()).await?);
+        assert_eq!(
+            rows,
+            source.execute_fetchall("select * from foo", ()).await?
+        );
         assert_eq!(rows[1].decode::<(i64, String)>()?, (2, "world".to_owned()));
         Ok(())
     })
@@ -565,7 +593,7 @@ fn a_copy_is_read_by_others() -> Result<()> {
         let target = connect(folder.db()).await?;
         source.backup(&target).pages(1).await?;
         target.close().await?;
-        let other = asyncio_db::sqlite::rusqlite::Connection::open(folder.db())?;
+        let other = rusqlite::Connection::open(folder.db())?;
         let sum: i64 = other.query_row("select sum(i) from foo", [], |row| row.get(0))?;
         assert_eq!(sum, 3);
         Ok(())
@@ -575,8 +603,11 @@ fn a_copy_is_read_by_others() -> Result<()> {
 async fn fill(db: &Connection) -> Result<()> {
     db.execute("create table foo (i integer, k charvar(250))", ())
         .await?;
-    db.executemany("insert into foo values (?, ?)", [(1, "hello"), (2, "world")])
-        .await?;
+    db.executemany(
+        "insert into foo values (?, ?)",
+        [(1, "hello"), (2, "world")],
+    )
+    .await?;
     Ok(())
 }
 

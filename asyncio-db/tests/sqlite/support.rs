@@ -146,3 +146,13 @@ pub(crate) fn has_open(folder: &Path) -> bool {
         .filter_map(|it| std::fs::read_link(it.path()).ok())
         .any(|path| path.starts_with(folder))
 }
+
+/// How many threads of this process have this name.
+pub(crate) fn threads_named(name: &str) -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").expect("Linux says so");
+    threads
+        .flatten()
+        .filter_map(|it| std::fs::read_to_string(it.path().join("comm")).ok())
+        .filter(|it| it.trim_end() == name)
+        .count()
+}
