@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::{Failure, api};
+use crate::{Failure, api, guide};
 
 const USAGE: &str = "\
 cargo xtask test [STAGE…]
 
-Runs all stages, or those named: fmt clippy test loom doc tidy conformance budget; and valgrind, which
+Runs all stages, or those named: fmt clippy test loom doc tidy conformance guide budget; and valgrind, which
 runs only when it is named";
 
 /// The programs generated for each profile in the conformance stage.
@@ -26,7 +26,7 @@ const ON_REQUEST: [&str; 1] = ["valgrind"];
 
 type Stage = (&'static str, fn() -> Result<bool, Failure>);
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || {
         cargo(&[
@@ -43,8 +43,11 @@ const STAGES: [Stage; 9] = [
     ("loom", || models::loom(&root())),
     ("valgrind", || models::valgrind(&root())),
     ("doc", doc),
-    ("tidy", || Ok(tidy::check(&root())? & api::check(&root())?)),
+    ("tidy", || {
+        Ok(tidy::check(&root())? & api::check(&root())? & guide::check()?)
+    }),
     ("conformance", conformance),
+    ("guide", programs_of_the_guide),
     ("budget", budget),
 ];
 
@@ -120,6 +123,12 @@ fn conformance() -> Result<bool, Failure> {
     // Which CPython was found, or that none was, is the first line of its output: the recorded
     // corpus is compared in either case, and CPython is no part of what the tests need.
     ran(Command::new(env::current_exe()?).args(["conformance", "--fuzz", FUZZ]))
+}
+
+/// The twins of the guide's programs, in both places where they may run.
+fn programs_of_the_guide() -> Result<bool, Failure> {
+    let guide = |args: &[&str]| ran(Command::new(env::current_exe()?).arg("guide").args(args));
+    Ok(guide(&[])? & guide(&["--threads"])?)
 }
 
 /// The instructions of an operation, counted with optimisation.
