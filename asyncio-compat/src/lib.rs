@@ -79,6 +79,8 @@ pub mod threads;
 pub mod timeouts;
 #[cfg(feature = "net")]
 pub mod transports;
+#[cfg(feature = "net")]
+pub mod trsock;
 
 pub use aiter::{AsyncGenerator, GeneratorExit, Yield, async_generator};
 #[doc(inline)]

@@ -18,6 +18,7 @@ const _: fn() = || {
     let _ = asyncio_compat::IncompleteReadError::expected; // asyncio.IncompleteReadError.expected
     use asyncio_compat::LimitOverrunError as _; // asyncio.LimitOverrunError
     let _ = asyncio_compat::LimitOverrunError::consumed; // asyncio.LimitOverrunError.consumed
+    use asyncio_compat::SendfileNotAvailableError as _; // asyncio.SendfileNotAvailableError
     use asyncio_compat::QueueEmpty as _; // asyncio.QueueEmpty
     use asyncio_compat::QueueFull as _; // asyncio.QueueFull
     use asyncio_compat::QueueShutDown as _; // asyncio.QueueShutDown
@@ -197,12 +198,13 @@ const _: fn() = || {
     let _ = |it: &asyncio_compat::EventLoop| it.add_signal_handler(15, || ()); // asyncio.AbstractEventLoop.add_signal_handler
     let _ = asyncio_compat::EventLoop::remove_signal_handler; // asyncio.AbstractEventLoop.remove_signal_handler
     let _ = || asyncio_compat::getaddrinfo("localhost", 80); // asyncio.AbstractEventLoop.getaddrinfo
+    let _ = |it: std::net::SocketAddr| asyncio_compat::getnameinfo(it, 0); // asyncio.AbstractEventLoop.getnameinfo
     let _ = |to: asyncio_compat::OpenConnection| asyncio_compat::create_connection(|| {}, to); // asyncio.AbstractEventLoop.create_connection
     let _ = || asyncio_compat::create_server(|| {}, "", 0); // asyncio.AbstractEventLoop.create_server
     let _ = || asyncio_compat::create_unix_server(|| {}, ""); // asyncio.AbstractEventLoop.create_unix_server
     let _ = |it: std::net::TcpStream| asyncio_compat::connect_accepted_socket(|| {}, it); // asyncio.AbstractEventLoop.connect_accepted_socket
     let _ = || asyncio_compat::create_datagram_endpoint(|| {}); // asyncio.AbstractEventLoop.create_datagram_endpoint
-    let _ = asyncio_compat::StreamWriter::start_tls; // asyncio.AbstractEventLoop.start_tls
+    let _ = asyncio_compat::Transport::start_tls; // asyncio.AbstractEventLoop.start_tls
     let _ = asyncio_compat::StreamWriter::sendfile; // asyncio.AbstractEventLoop.sendfile
     let _ = |it: std::io::PipeReader| asyncio_compat::connect_read_pipe(it); // asyncio.AbstractEventLoop.connect_read_pipe
     let _ = |it: std::io::PipeWriter| asyncio_compat::connect_write_pipe(it); // asyncio.AbstractEventLoop.connect_write_pipe
@@ -217,8 +219,9 @@ const _: fn() = || {
     let _ = asyncio_compat::AsyncSocket::sock_sendto; // asyncio.AbstractEventLoop.sock_sendto
     let _ = |it: asyncio_compat::AsyncSocket, to: std::net::SocketAddr| async move { it.sock_connect(to).await }; // asyncio.AbstractEventLoop.sock_connect
     let _ = asyncio_compat::AsyncSocket::sock_accept; // asyncio.AbstractEventLoop.sock_accept
-    let _ = || asyncio_compat::create_subprocess_exec(""); // asyncio.AbstractEventLoop.subprocess_exec
-    let _ = || asyncio_compat::create_subprocess_shell(""); // asyncio.AbstractEventLoop.subprocess_shell
+    let _ = asyncio_compat::AsyncSocket::sock_sendfile; // asyncio.AbstractEventLoop.sock_sendfile
+    let _ = || asyncio_compat::subprocess_exec(|| {}, ""); // asyncio.AbstractEventLoop.subprocess_exec
+    let _ = || asyncio_compat::subprocess_shell(|| {}, ""); // asyncio.AbstractEventLoop.subprocess_shell
     use asyncio_compat::Server as _; // asyncio.AbstractServer
     let _ = asyncio_compat::Server::close; // asyncio.AbstractServer.close
     let _ = asyncio_compat::Server::close_clients; // asyncio.AbstractServer.close_clients
@@ -233,6 +236,7 @@ const _: fn() = || {
     let _ = asyncio_compat::Transport::get_extra_info; // asyncio.BaseTransport.get_extra_info
     let _ = asyncio_compat::Transport::is_closing; // asyncio.BaseTransport.is_closing
     let _ = asyncio_compat::Transport::close; // asyncio.BaseTransport.close
+    let _ = |it: &asyncio_compat::Transport| it.set_protocol(()); // asyncio.BaseTransport.set_protocol
     let _ = asyncio_compat::Transport::is_reading; // asyncio.ReadTransport.is_reading
     let _ = asyncio_compat::Transport::pause_reading; // asyncio.ReadTransport.pause_reading
     let _ = asyncio_compat::Transport::resume_reading; // asyncio.ReadTransport.resume_reading
@@ -245,18 +249,22 @@ const _: fn() = || {
     let _ = asyncio_compat::Transport::can_write_eof; // asyncio.WriteTransport.can_write_eof
     let _ = asyncio_compat::Transport::abort; // asyncio.WriteTransport.abort
     use asyncio_compat::DatagramTransport as _; // asyncio.DatagramTransport
-    let _ = asyncio_compat::DatagramTransport::sendto; // asyncio.DatagramTransport.sendto
-    let _ = asyncio_compat::DatagramTransport::abort; // asyncio.DatagramTransport.abort
-    let _ = asyncio_compat::DatagramTransport::sockname; // asyncio.DatagramTransport.get_extra_info
-    let _ = asyncio_compat::DatagramTransport::is_closing; // asyncio.DatagramTransport.is_closing
-    let _ = asyncio_compat::DatagramTransport::close; // asyncio.DatagramTransport.close
-    use asyncio_compat::Process as _; // asyncio.SubprocessTransport
-    let _ = asyncio_compat::subprocess::Process::pid; // asyncio.SubprocessTransport.get_pid
-    let _ = asyncio_compat::subprocess::Process::returncode; // asyncio.SubprocessTransport.get_returncode
-    let _ = asyncio_compat::subprocess::Process::stdin; // asyncio.SubprocessTransport.get_pipe_transport
-    let _ = asyncio_compat::subprocess::Process::send_signal; // asyncio.SubprocessTransport.send_signal
-    let _ = asyncio_compat::subprocess::Process::terminate; // asyncio.SubprocessTransport.terminate
-    let _ = asyncio_compat::subprocess::Process::kill; // asyncio.SubprocessTransport.kill
+    let _ = |it: &asyncio_compat::DatagramTransport| it.sendto(b"", None); // asyncio.DatagramTransport.sendto
+    let _ = |it: &asyncio_compat::DatagramTransport| it.abort(); // asyncio.DatagramTransport.abort
+    let _ = |it: &asyncio_compat::DatagramTransport| it.sockname(); // asyncio.DatagramTransport.get_extra_info
+    let _ = |it: &asyncio_compat::DatagramTransport| it.is_closing(); // asyncio.DatagramTransport.is_closing
+    let _ = |it: &asyncio_compat::DatagramTransport| it.close(); // asyncio.DatagramTransport.close
+    let _ = |it: &asyncio_compat::DatagramTransport| it.set_protocol(()); // asyncio.DatagramTransport.set_protocol
+    use asyncio_compat::SubprocessTransport as _; // asyncio.SubprocessTransport
+    let _ = asyncio_compat::SubprocessTransport::get_pid; // asyncio.SubprocessTransport.get_pid
+    let _ = asyncio_compat::SubprocessTransport::get_returncode; // asyncio.SubprocessTransport.get_returncode
+    let _ = asyncio_compat::SubprocessTransport::get_pipe_transport; // asyncio.SubprocessTransport.get_pipe_transport
+    let _ = asyncio_compat::SubprocessTransport::send_signal; // asyncio.SubprocessTransport.send_signal
+    let _ = asyncio_compat::SubprocessTransport::terminate; // asyncio.SubprocessTransport.terminate
+    let _ = asyncio_compat::SubprocessTransport::kill; // asyncio.SubprocessTransport.kill
+    let _ = asyncio_compat::SubprocessTransport::is_closing; // asyncio.SubprocessTransport.is_closing
+    let _ = asyncio_compat::SubprocessTransport::close; // asyncio.SubprocessTransport.close
+    let _ = |it: &asyncio_compat::SubprocessTransport| it.set_protocol(()); // asyncio.SubprocessTransport.set_protocol
     use asyncio_compat::Protocol as _; // asyncio.BaseProtocol
     let _ = |it: &mut dyn asyncio_compat::Protocol, to: &asyncio_compat::Transport| it.connection_made(to); // asyncio.BaseProtocol.connection_made
     let _ = |it: &mut dyn asyncio_compat::Protocol| it.connection_lost(None); // asyncio.BaseProtocol.connection_lost
@@ -279,6 +287,23 @@ const _: fn() = || {
     let _ = |it: &mut dyn asyncio_compat::DatagramProtocol| it.connection_lost(None); // asyncio.DatagramProtocol.connection_lost
     let _ = |it: &mut dyn asyncio_compat::DatagramProtocol| it.pause_writing(); // asyncio.DatagramProtocol.pause_writing
     let _ = |it: &mut dyn asyncio_compat::DatagramProtocol| it.resume_writing(); // asyncio.DatagramProtocol.resume_writing
+    use asyncio_compat::SubprocessProtocol as _; // asyncio.SubprocessProtocol
+    let _ = |it: &mut dyn asyncio_compat::SubprocessProtocol, to: &asyncio_compat::SubprocessTransport| it.pipe_data_received(to, 1, b""); // asyncio.SubprocessProtocol.pipe_data_received
+    let _ = |it: &mut dyn asyncio_compat::SubprocessProtocol, to: &asyncio_compat::SubprocessTransport| it.pipe_connection_lost(to, 1, None); // asyncio.SubprocessProtocol.pipe_connection_lost
+    let _ = |it: &mut dyn asyncio_compat::SubprocessProtocol, to: &asyncio_compat::SubprocessTransport| it.process_exited(to); // asyncio.SubprocessProtocol.process_exited
+    let _ = |it: &mut dyn asyncio_compat::SubprocessProtocol, to: &asyncio_compat::SubprocessTransport| it.connection_made(to); // asyncio.SubprocessProtocol.connection_made
+    let _ = |it: &mut dyn asyncio_compat::SubprocessProtocol| it.connection_lost(None); // asyncio.SubprocessProtocol.connection_lost
+    let _ = |it: &mut dyn asyncio_compat::SubprocessProtocol| it.pause_writing(); // asyncio.SubprocessProtocol.pause_writing
+    let _ = |it: &mut dyn asyncio_compat::SubprocessProtocol| it.resume_writing(); // asyncio.SubprocessProtocol.resume_writing
+    use asyncio_compat::TransportSocket as _; // asyncio.trsock.TransportSocket
+    let _ = asyncio_compat::TransportSocket::family; // asyncio.trsock.TransportSocket.family
+    let _ = asyncio_compat::TransportSocket::socket_type; // asyncio.trsock.TransportSocket.type
+    let _ = asyncio_compat::TransportSocket::proto; // asyncio.trsock.TransportSocket.proto
+    let _ = asyncio_compat::TransportSocket::fileno; // asyncio.trsock.TransportSocket.fileno
+    let _ = asyncio_compat::TransportSocket::dup; // asyncio.trsock.TransportSocket.dup
+    let _ = asyncio_compat::TransportSocket::getpeername; // asyncio.trsock.TransportSocket.getpeername
+    let _ = asyncio_compat::TransportSocket::getsockname; // asyncio.trsock.TransportSocket.getsockname
+    let _ = asyncio_compat::TransportSocket::shutdown; // asyncio.trsock.TransportSocket.shutdown
     let _ = || asyncio_compat::open_connection("", 1); // asyncio.open_connection
     let _ = || asyncio_compat::start_server(|_: asyncio_compat::StreamReader, _: asyncio_compat::StreamWriter| async { Ok(()) }, "", 0); // asyncio.start_server
     let _ = || asyncio_compat::open_unix_connection(""); // asyncio.open_unix_connection
@@ -303,12 +328,23 @@ const _: fn() = || {
     let _ = asyncio_compat::StreamWriter::is_closing; // asyncio.StreamWriter.is_closing
     let _ = asyncio_compat::StreamWriter::wait_closed; // asyncio.StreamWriter.wait_closed
     let _ = asyncio_compat::StreamWriter::drain; // asyncio.StreamWriter.drain
+    let _ = asyncio_compat::StreamWriter::start_tls; // asyncio.StreamWriter.start_tls
     let _ = asyncio_compat::StreamWriter::get_extra_info; // asyncio.StreamWriter.get_extra_info
+    let _ = asyncio_compat::StreamWriter::abort; // asyncio.StreamWriter.transport
+    let _ = || asyncio_compat::create_subprocess_exec(""); // asyncio.create_subprocess_exec
+    let _ = || asyncio_compat::create_subprocess_shell(""); // asyncio.create_subprocess_shell
     let _ = asyncio_compat::subprocess::PIPE; // asyncio.subprocess.PIPE
     let _ = asyncio_compat::subprocess::STDOUT; // asyncio.subprocess.STDOUT
     let _ = asyncio_compat::subprocess::DEVNULL; // asyncio.subprocess.DEVNULL
+    use asyncio_compat::Process as _; // asyncio.subprocess.Process
     let _ = asyncio_compat::subprocess::Process::wait; // asyncio.subprocess.Process.wait
     let _ = asyncio_compat::subprocess::Process::communicate; // asyncio.subprocess.Process.communicate
+    let _ = asyncio_compat::subprocess::Process::send_signal; // asyncio.subprocess.Process.send_signal
+    let _ = asyncio_compat::subprocess::Process::terminate; // asyncio.subprocess.Process.terminate
+    let _ = asyncio_compat::subprocess::Process::kill; // asyncio.subprocess.Process.kill
+    let _ = asyncio_compat::subprocess::Process::stdin; // asyncio.subprocess.Process.stdin
     let _ = asyncio_compat::subprocess::Process::stdout; // asyncio.subprocess.Process.stdout
     let _ = asyncio_compat::subprocess::Process::stderr; // asyncio.subprocess.Process.stderr
+    let _ = asyncio_compat::subprocess::Process::pid; // asyncio.subprocess.Process.pid
+    let _ = asyncio_compat::subprocess::Process::returncode; // asyncio.subprocess.Process.returncode
 };

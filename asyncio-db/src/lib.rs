@@ -32,6 +32,10 @@
 //! - `tls`, on by default: sessions that are encrypted, by rustls with ring.
 //! - `testing`: the module `testing`, with throw-away servers and a proxy that makes faults. Unix only.
 
+pub mod exc;
+mod exceptions;
 pub mod pg;
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;
+
+pub use exceptions::{ClientConfigurationError, ExceptionExt, PgError};

@@ -264,7 +264,7 @@ fn calls(mut protocol: Box<dyn Protocol>, reader: StreamReader, writer: StreamWr
 const PIECE: isize = 1 << 18;
 
 /// What happened to a connection.
-enum Event {
+pub(crate) enum Event {
     Data(Vec<u8>),
     Failed(Exception),
     Paused(bool),
@@ -284,19 +284,7 @@ async fn call(
     outgoing.lock().pause_wanted = true;
     let (mut paused, mut ended) = (false, false);
     let lost = loop {
-        let reads = !ended && outgoing.lock().is_reading();
-        let change = wait_until(&outgoing.state, |state| {
-            if let Some(lost) = &state.lost {
-                Some(Event::Lost(lost.clone()))
-            } else if state.paused != paused {
-                Some(Event::Paused(state.paused))
-            } else if !ended && state.is_reading() != reads {
-                Some(Event::Reading)
-            } else {
-                None
-            }
-        });
-        let event = next(change, reads.then(|| reader.read(PIECE))).await?;
+        let event = next(&transport, (!ended).then_some(&reader), paused).await?;
         if let Some(next) = outgoing.take_protocol() {
             protocol = next;
         }
@@ -331,15 +319,29 @@ async fn call(
     Ok(())
 }
 
-/// The next that happens; what has changed comes before what is to be read.
-async fn next(
-    change: impl Future<Output = Result<Event, asyncio_core::CancelledError>>,
-    read: Option<impl Future<Output = Result<Vec<u8>>>>,
+/// The next that happens to a connection that is known to be paused or not, and is read from, if a
+/// reader is given; what has changed comes before what is to be read.
+pub(crate) async fn next(
+    transport: &Transport,
+    reader: Option<&StreamReader>,
+    paused: bool,
 ) -> Result<Event> {
-    let mut change = pin!(change);
+    let outgoing = transport.outgoing();
+    let reads = reader.is_some() && outgoing.lock().is_reading();
+    let mut change = pin!(wait_until(&outgoing.state, |state| {
+        if let Some(lost) = &state.lost {
+            Some(Event::Lost(lost.clone()))
+        } else if state.paused != paused {
+            Some(Event::Paused(state.paused))
+        } else if reader.is_some() && state.is_reading() != reads {
+            Some(Event::Reading)
+        } else {
+            None
+        }
+    }));
     let mut read = pin!(async move {
-        match read {
-            Some(read) => read.await,
+        match reader.filter(|_| reads) {
+            Some(reader) => reader.read(PIECE).await,
             None => std::future::pending().await,
         }
     });

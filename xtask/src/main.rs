@@ -15,6 +15,7 @@ mod interp;
 mod parse;
 mod program;
 mod pytext;
+mod soak;
 mod suite;
 mod trace;
 mod workers;
@@ -35,6 +36,7 @@ cargo xtask COMMAND
   bench          ours beside what a user would pick instead
   guide          the porting guide's programs against what Python printed
   api            write, or check, the table of asyncio's names
+  soak           random operations, and an account of what must not be lost
   test           everything a change must pass
 
 `cargo xtask COMMAND --help` tells more.";
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::main(args),
         Some("guide") => guide::main(args),
         Some("api") => api::main(args),
+        Some("soak") => soak::main(args),
         Some("test") => suite::main(args),
         Some("help" | "--help" | "-h") => {
             say!("{USAGE}");

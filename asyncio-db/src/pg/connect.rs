@@ -137,11 +137,16 @@ impl ConnectBuilder {
             return Err(mistake.into());
         }
         let target = Arc::new(self.target);
-        open(&target, &self.options, &Arc::default()).await
+        let types = Arc::default();
+        limited(target.timeout, open(&target, &self.options, &types)).await
     }
 }
 
-/// Opens a session.
+/// Opens a session, however long that takes.
+///
+/// # Errors
+///
+/// As of [`connect`].
 pub(crate) async fn open(
     target: &Arc<Target>,
     options: &Options,
@@ -149,8 +154,7 @@ pub(crate) async fn open(
 ) -> Result<Connection> {
     let runtime = Handle::try_current().map_err(|_| RuntimeError::new("no running event loop"))?;
     let notices = Arc::new(Notices::default());
-    let starting = protocol::start(target, &notices);
-    let session = limited(target.timeout, async { starting.cancellable().await? }).await?;
+    let session = protocol::start(target, &notices).cancellable().await??;
     Ok(Connection {
         link: Link::new(
             session,
@@ -162,6 +166,7 @@ pub(crate) async fn open(
         statements: Statements::new(options.cache, Arc::clone(types)),
         command_timeout: options.command_timeout,
         depth: 0,
+        isolation: None,
         last_number: 0,
     })
 }

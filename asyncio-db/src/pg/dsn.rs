@@ -14,7 +14,7 @@ pub(crate) fn parse(dsn: &str) -> Result<Target, InterfaceError> {
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (who, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = match who.split_once(':') {
-        Some((user, password)) => (user, Some(password.to_owned())),
+        Some((user, password)) => (user, Some(password.replace("%20", " "))),
         None => (who, None),
     };
     let (host, port) = host.rsplit_once(':').unwrap_or((host, "5432"));

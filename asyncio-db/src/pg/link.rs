@@ -1,12 +1,14 @@
 //! A connection's session: where it is, and how an operation gets hold of it.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use asyncio_core::Result;
 use tokio::runtime::Handle;
 
 use super::errors;
+use super::execute::tag_of;
 use super::notices::Notices;
 use super::operation::Operation;
 use super::protocol::{Address, Backend, IDLE, Session, Wire};
@@ -20,6 +22,8 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     /// What the server had said last when the operation before began.
     status: u8,
+    /// So many operations have begun.
+    operations: u64,
 }
 
 /// What does not change about a session.
@@ -62,6 +66,7 @@ impl Link {
             }),
             status: session.wire.status(),
             place: Place::Here(Box::new(session.wire)),
+            operations: 0,
         }
     }
 
@@ -132,6 +137,7 @@ impl Link {
     pub(crate) async fn begin(&mut self) -> Result<Operation<'_>> {
         self.settle().await?;
         self.status = self.status();
+        self.operations += 1;
         Operation::new(self)
     }
 
@@ -160,6 +166,11 @@ impl Link {
     pub(crate) fn undo(&mut self, undo: Undo) {
         let place = std::mem::replace(&mut self.place, Place::Gone);
         let (wire, undo) = match place {
+            // Without a transaction there is nothing to be undone.
+            Place::Here(wire) if wire.is_clean() && wire.status() == IDLE => {
+                self.place = Place::Here(wire);
+                return;
+            }
             Place::Here(wire) if !wire.is_broken() => (wire, undo),
             Place::Recovering(handover) => match handover.add(undo) {
                 Ok(()) => {
@@ -191,11 +202,64 @@ impl Link {
         self.status = IDLE;
     }
 
-    /// Waits for a recovery, whatever comes of it.
-    pub(crate) fn handover(&self) -> Option<&Arc<Handover>> {
-        match &self.place {
-            Place::Recovering(handover) => Some(handover),
-            Place::Here(_) | Place::Gone => None,
+    /// So many operations have begun.
+    pub(crate) const fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// Whether nothing is outstanding, and no transaction is open.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.wire()
+            .is_some_and(|wire| wire.is_clean() && wire.status() == IDLE)
+    }
+
+    /// Whether the session is ready and, as far as can be told without waiting, has not ended. After a
+    /// pause the socket itself is asked: the runtime may not have heard of it yet.
+    pub(crate) fn is_fit(&mut self, after_pause: bool) -> bool {
+        if !self.is_ready() {
+            return false;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        self.wire_mut().is_some_and(|wire| {
+            // Nobody has asked for anything, so that the server has nothing to say but good-bye.
+            wire.poll_incoming(&mut context).is_pending() && !(after_pause && wire.is_over())
+        })
+    }
+
+    /// Sends a script whose answer nobody waits for; false where that cannot be done at once.
+    pub(crate) fn send_unheard(&mut self, script: &str) -> bool {
+        let Some(wire) = self.wire_mut() else {
+            return false;
+        };
+        if wire.query(script).is_err() {
+            return false;
+        }
+        wire.disown();
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(wire.poll_write_out(&mut context), Poll::Ready(Ok(())))
+    }
+
+    /// Waits until what was left has been put right, ends a transaction that is open, and runs a script.
+    ///
+    /// # Errors
+    ///
+    /// When the session cannot be used any more.
+    pub(crate) async fn put_right(&mut self, script: Option<&str>) -> Result<()> {
+        self.settle().await?;
+        let time = self.shared.cancel_timeout;
+        let putting = async {
+            let mut operation = self.begin().await?;
+            if operation.is_in_transaction() {
+                tag_of(&mut operation, "ROLLBACK").await?;
+            }
+            if let Some(script) = script {
+                tag_of(&mut operation, script).await?;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(time, putting).await {
+            Ok(put) => put,
+            Err(_) => Err(errors::connection_closed()),
         }
     }
 }

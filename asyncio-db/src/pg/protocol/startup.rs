@@ -16,7 +16,8 @@ use postgres_protocol::message::frontend;
 use super::frames::{Incoming, invalid};
 use super::stream::{Address, Channel};
 use super::wire::{Backend, Wire};
-use crate::pg::errors::{InterfaceError, PgError};
+use crate::exceptions::PgError;
+use crate::pg::errors::{self, InterfaceError};
 use crate::pg::notices::Notices;
 use crate::pg::target::{SslMode, Target};
 
@@ -196,7 +197,9 @@ async fn encrypt(_: &Target, _: &Address, _: Channel) -> io::Result<Channel> {
 
 async fn hear(wire: &mut Wire) -> Result<Message> {
     match std::future::poll_fn(|cx| wire.poll_incoming(cx)).await? {
-        Incoming::Message(Message::ErrorResponse(body)) => Err(PgError::of(body.fields()).into()),
+        Incoming::Message(Message::ErrorResponse(body)) => {
+            Err(errors::server_error(body.fields()).into())
+        }
         Incoming::Message(message) => Ok(message),
         Incoming::Rows(_) => Err(unexpected()),
     }

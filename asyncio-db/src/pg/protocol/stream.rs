@@ -1,11 +1,12 @@
 //! What carries the protocol: TCP, a Unix socket, TLS over TCP.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -91,6 +92,22 @@ impl Channel {
             #[cfg(feature = "tls")]
             Self::Tls(stream) => pin!(stream.read_buf(buffer)).poll(cx),
         }
+    }
+
+    /// Reads what has come by now, whether the runtime has heard of that or not. Of TLS that cannot be
+    /// had: there it is nothing.
+    pub(crate) fn read_now(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        let socket = match self {
+            Self::Tcp(stream) => SockRef::from(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => SockRef::from(stream),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => return Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let mut piece = [0; 1024];
+        let read = (&*socket).read(&mut piece)?;
+        buffer.extend_from_slice(&piece[..read]);
+        Ok(read)
     }
 
     pub(crate) fn poll_write(
