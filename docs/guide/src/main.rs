@@ -4,7 +4,11 @@
 //! on many threads. Comparing what they print with what Python printed is the work of `cargo xtask
 //! guide`.
 
-#![expect(clippy::print_stdout, reason = "printing is what the programs do")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what the programs do"
+)]
 
 mod p001_hello_loop;
 mod p002_run_returns_value;
@@ -110,11 +114,19 @@ mod p522_uvloop_same_output;
 mod p523_standing_in_for_uvloop;
 mod p701_aiofiles_read_many;
 mod p702_aiofiles_write_and_lines;
+mod p711_asyncpg_connect;
+mod p712_asyncpg_pool_queries;
+mod p714_asyncpg_transaction;
+mod p716_asyncpg_pool_concurrent;
+mod p717_asyncpg_pool_in_a_class;
 mod p811_pytest_asyncio;
 
+use std::env;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use asyncio_compat as asyncio;
+use asyncio_db::testing::PgCluster;
 
 /// A program, and where it may run.
 struct Twin {
@@ -128,6 +140,8 @@ enum Place {
     Itself(fn() -> asyncio::Result<()>),
     /// An event loop: its order is the point, or it asks for the loop.
     Loop(fn() -> asyncio::Result<()>),
+    /// An event loop, with a PostgreSQL beside it.
+    Postgres(fn() -> asyncio::Result<()>),
     /// An event loop or many threads.
     Anywhere(fn() -> asyncio::Result<()>, fn() -> asyncio::Result<()>),
 }
@@ -138,6 +152,9 @@ macro_rules! place {
     };
     (on_loop $module:ident) => {
         Place::Loop(|| asyncio::run($module::main()))
+    };
+    (postgres $module:ident) => {
+        Place::Postgres(|| asyncio::run($module::main()))
     };
     (anywhere $module:ident) => {
         Place::Anywhere(
@@ -265,13 +282,18 @@ twins! {
     p523_standing_in_for_uvloop itself,
     p701_aiofiles_read_many anywhere,
     p702_aiofiles_write_and_lines anywhere,
+    p711_asyncpg_connect postgres,
+    p712_asyncpg_pool_queries postgres,
+    p714_asyncpg_transaction postgres,
+    p716_asyncpg_pool_concurrent postgres,
+    p717_asyncpg_pool_in_a_class postgres,
     p811_pytest_asyncio itself,
 }
 
 fn main() -> ExitCode {
     // The process pools of two programs start this one again.
     asyncio::init();
-    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let mut args: Vec<String> = env::args().skip(1).collect();
     if args.first().is_some_and(|arg| arg == "--list") {
         list();
         return ExitCode::SUCCESS;
@@ -285,11 +307,41 @@ fn main() -> ExitCode {
         println!("usage: guide [--threads] NUMBER, or guide --list");
         return ExitCode::from(2);
     };
-    let run = match twin.place {
-        Place::Anywhere(_, run) if threads => run,
-        Place::Itself(run) | Place::Loop(run) | Place::Anywhere(run, _) => run,
+    match twin.place {
+        Place::Postgres(run) => with_postgres(run),
+        Place::Anywhere(_, run) if threads => asyncio::exit_code(run()),
+        Place::Itself(run) | Place::Loop(run) | Place::Anywhere(run, _) => {
+            asyncio::exit_code(run())
+        }
+    }
+}
+
+/// Runs a program with the server that `PG_DSN` names, or else with one of its own.
+fn with_postgres(run: fn() -> asyncio::Result<()>) -> ExitCode {
+    let named = env::var("PG_DSN");
+    let cluster = match &named {
+        Ok(_) => None,
+        Err(_) => match PgCluster::create() {
+            Ok(cluster) => Some(cluster),
+            Err(error) => {
+                eprintln!("no PostgreSQL: {error}");
+                return ExitCode::from(NO_SERVER);
+            }
+        },
     };
+    let dsn = cluster.as_ref().map(PgCluster::dsn).or(named.ok());
+    DSN.get_or_init(|| dsn.unwrap_or_default());
     asyncio::exit_code(run())
+}
+
+/// The code of a program that has not run, for there is no server.
+const NO_SERVER: u8 = 77;
+
+static DSN: OnceLock<String> = OnceLock::new();
+
+/// Where the PostgreSQL is.
+fn dsn() -> &'static str {
+    DSN.get().map_or("", String::as_str)
 }
 
 fn list() {
@@ -297,6 +349,7 @@ fn list() {
         let place = match place {
             Place::Itself(_) => "itself",
             Place::Loop(_) => "loop",
+            Place::Postgres(_) => "postgres",
             Place::Anywhere(..) => "anywhere",
         };
         println!("{} {place}", &name[1..4]);

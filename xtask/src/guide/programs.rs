@@ -12,11 +12,11 @@ const INSTEAD: &str = "//! # Instead";
 /// What a program waits for that has no twin, by the packages that it needs.
 const LACKS: [(&str, &str); 6] = [
     ("fastapi", "a web framework"),
-    ("pytest", "fixtures of tests"),
     ("aiohttp", "an HTTP client and server"),
     ("httpx", "an HTTP client"),
-    ("aiofiles", "files"),
-    ("", "data bases"),
+    ("sqlalchemy", "statements built in Rust"),
+    ("aiosqlite", "SQLite"),
+    ("asyncpg", "PostgreSQL's COPY, and codecs of one's own"),
 ];
 
 /// A program in Python, its record, and its twin in Rust if there is one.

@@ -18,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LOOKS_EVERY: Duration = Duration::from_millis(5);
 /// They sleep most of the time, but some measure how long.
 const AT_ONCE: usize = 2;
+/// What a twin ends with that needs a server which is not there.
+const NO_SERVER: i32 = 77;
 /// More of a difference is no help.
 const MOST_LINES: usize = 12;
 
@@ -25,6 +27,8 @@ const MOST_LINES: usize = 12;
 #[derive(Debug)]
 pub(super) enum Outcome {
     Agrees,
+    /// It needs a server that is not there, for this reason.
+    NotRun(String),
     /// What is wrong, for people.
     Differs(String),
 }
@@ -46,6 +50,9 @@ impl Outcome {
             .stderr(Stdio::piped())
             .spawn()?;
         let (status, printed, errors) = finish(child)?;
+        if status.is_some_and(|status| status.code() == Some(NO_SERVER)) {
+            return Ok(Self::NotRun(errors.trim().to_owned()));
+        }
         let mut trouble = String::new();
         match status {
             None => trouble += &format!("  still running after {} s\n", LIMIT.as_secs()),
@@ -96,16 +103,20 @@ pub(super) fn side_by_side(
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// Says what differs, and counts what agrees.
-pub(super) fn report(programs: &[&Program], outcomes: &[Outcome]) -> usize {
-    let mut agree = 0;
+/// Says what differs, and counts what agrees and what has run.
+pub(super) fn report(programs: &[&Program], outcomes: &[Outcome]) -> (usize, usize) {
+    let (mut agree, mut ran) = (0, programs.len());
     for (program, outcome) in programs.iter().zip(outcomes) {
         match outcome {
             Outcome::Agrees => agree += 1,
+            Outcome::NotRun(reason) => {
+                ran -= 1;
+                say!("{} has not run: {reason}", program.slug);
+            }
             Outcome::Differs(trouble) => say!("{}\n{}", program.slug, trouble.trim_end()),
         }
     }
-    agree
+    (agree, ran)
 }
 
 /// The Python program, as its record was made.
