@@ -46,6 +46,29 @@ const PREFETCH: i32 = 50;
 impl Connection {
     /// Opens a cursor for the rows of a query, in a transaction.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> asyncio_core::Result<()> {
+    /// # let cluster = asyncio_db::testing::PgCluster::create()?;
+    /// # let dsn = cluster.dsn();
+    /// asyncio_core::run(async move {
+    ///     let mut connection = asyncio_db::pg::connect(dsn).await?;
+    ///     let mut transaction = connection.transaction().await?;
+    ///     let mut cursor = transaction.cursor("SELECT generate_series(1, $1::int)", (1000,)).await?;
+    ///     while let Some(row) = cursor.next().await? {
+    ///         let n: i32 = row.get(0)?;
+    ///         if n == 10 {
+    ///             break;
+    ///         }
+    ///     }
+    ///     assert_eq!(cursor.forward(100).await?, 100);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InterfaceError`] outside of a transaction; what the server has against the query.
@@ -92,7 +115,7 @@ impl<'a, Q: Query, A: Args> CursorBuilder<'a, Q, A> {
         let columns = limited(limit, async {
             let mut operation = link.begin().await?;
             let statement = statements.of(&mut operation, &query).await?;
-            operation.about(&statement.query);
+            operation.about(&statement.query, statement.is_named());
             let wire = operation.wire()?;
             statements.write_closing(wire)?;
             statement.write_bind(wire, &args, &portal)?;

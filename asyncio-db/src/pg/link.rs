@@ -7,13 +7,16 @@ use std::time::Duration;
 use asyncio_core::Result;
 use tokio::runtime::Handle;
 
+use super::config::Address;
 use super::errors;
 use super::execute::tag_of;
 use super::notices::Notices;
 use super::operation::Operation;
-use super::protocol::{Address, Backend, IDLE, Session, Wire};
+use super::protocol::{Backend, IDLE, Session, Wire};
 use super::recovery::{self, Handover, Interrupt, Orders, Undo};
 use super::target::Target;
+use crate::exc;
+use crate::exceptions::PgError;
 
 /// A connection's hold on its session.
 #[derive(Debug)]
@@ -24,6 +27,17 @@ pub(crate) struct Link {
     status: u8,
     /// So many operations have begun.
     operations: u64,
+    /// What the server has said of statements that were prepared.
+    outdated: Option<Outdated>,
+}
+
+/// Why statements that were prepared are of no use any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outdated {
+    /// They were planned for tables that have changed since.
+    Plans,
+    /// The server does not know their names, or knows them as those of others.
+    Names,
 }
 
 /// What does not change about a session.
@@ -67,6 +81,7 @@ impl Link {
             status: session.wire.status(),
             place: Place::Here(Box::new(session.wire)),
             operations: 0,
+            outdated: None,
         }
     }
 
@@ -200,6 +215,24 @@ impl Link {
             wire.terminate();
         }
         self.status = IDLE;
+    }
+
+    /// Looks whether an error says that statements are outdated.
+    pub(super) fn note(&mut self, error: &PgError) {
+        if error.is::<exc::InvalidCachedStatementError>() {
+            self.outdated = Some(Outdated::Plans);
+        } else if matches!(error.sqlstate(), "26000" | "42P05") {
+            self.outdated = Some(Outdated::Names);
+        }
+    }
+
+    /// Why statements are outdated, if they are; said once.
+    pub(super) const fn take_outdated(&mut self) -> Option<Outdated> {
+        self.outdated.take()
+    }
+
+    pub(super) const fn is_outdated(&self) -> bool {
+        self.outdated.is_some()
     }
 
     /// So many operations have begun.

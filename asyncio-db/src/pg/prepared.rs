@@ -74,6 +74,24 @@ impl Connection {
     /// A query that is executed as text is prepared too, and kept for the next time; this is for those
     /// who want to know what it takes and gives, or to keep it for longer.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> asyncio_core::Result<()> {
+    /// # let cluster = asyncio_db::testing::PgCluster::create()?;
+    /// # let dsn = cluster.dsn();
+    /// asyncio_core::run(async move {
+    ///     let mut connection = asyncio_db::pg::connect(dsn).await?;
+    ///     let statement = connection.prepare("SELECT $1::int * 2 AS double").await?;
+    ///     assert_eq!(statement.get_parameters()[0].name(), "int4");
+    ///     assert_eq!(statement.get_attributes()[0].name(), "double");
+    ///     assert_eq!(connection.fetchval(&statement, (21,)).await?, Some(42));
+    ///     Ok(())
+    /// })
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    ///
     /// # Errors
     ///
     /// What the server has against it.

@@ -59,6 +59,39 @@ struct Settings {
 impl Connection {
     /// Begins a transaction; in a transaction, a savepoint (`async with connection.transaction()`).
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> asyncio_core::Result<()> {
+    /// # let cluster = asyncio_db::testing::PgCluster::create()?;
+    /// # let dsn = cluster.dsn();
+    /// use asyncio_db::pg::{IsolationLevel, connect};
+    ///
+    /// asyncio_core::run(async move {
+    ///     let mut connection = connect(dsn).await?;
+    ///     connection.execute("CREATE TEMP TABLE stock (item text, count int CHECK (count >= 0))", ()).await?;
+    ///
+    ///     // A guard: without `commit` all is undone.
+    ///     let mut transaction = connection.transaction().isolation(IsolationLevel::Serializable).await?;
+    ///     transaction.execute("INSERT INTO stock VALUES ('apples', 3)", ()).await?;
+    ///     transaction.commit().await?;
+    ///
+    ///     // Or a function: an error undoes all.
+    ///     let sold = connection
+    ///         .transaction()
+    ///         .run(async |transaction| {
+    ///             transaction.execute("UPDATE stock SET count = count - $1", (2,)).await?;
+    ///             transaction.execute("UPDATE stock SET count = count - $1", (2,)).await
+    ///         })
+    ///         .await;
+    ///     assert!(sold.is_err());
+    ///     assert_eq!(connection.fetchval("SELECT count FROM stock", ()).await?, Some(3));
+    ///     connection.close().await
+    /// })
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`InterfaceError`] in a transaction that was begun by hand, and where a savepoint is to have
@@ -220,13 +253,17 @@ impl Transaction<'_> {
     ///
     /// In Python a transaction in which a command has gone wrong is undone by `COMMIT` without a word.
     pub async fn commit(mut self) -> Result<()> {
-        let mut operation = self.connection.link.begin().await?;
-        self.over = true;
-        let text = match &self.savepoint {
-            None => "COMMIT".to_owned(),
-            Some(savepoint) => format!("RELEASE SAVEPOINT {savepoint}"),
+        let limit = self.connection.command_timeout;
+        let committing = async {
+            let mut operation = self.connection.link.begin().await?;
+            self.over = true;
+            let text = match &self.savepoint {
+                None => "COMMIT".to_owned(),
+                Some(savepoint) => format!("RELEASE SAVEPOINT {savepoint}"),
+            };
+            end(&mut operation, &text).await
         };
-        end(&mut operation, &text).await
+        limited(limit, committing).await
     }
 
     /// Undoes what was done in it.
@@ -239,16 +276,20 @@ impl Transaction<'_> {
     ///
     /// It is undone in any case.
     pub async fn rollback(mut self) -> Result<()> {
-        let mut operation = self.connection.link.begin().await?;
-        self.over = true;
-        let text = match &self.savepoint {
-            None => "ROLLBACK".to_owned(),
-            Some(savepoint) => {
-                format!("ROLLBACK TO SAVEPOINT {savepoint}; RELEASE SAVEPOINT {savepoint}")
-            }
+        let limit = self.connection.command_timeout;
+        let undoing = async {
+            let mut operation = self.connection.link.begin().await?;
+            self.over = true;
+            let text = match &self.savepoint {
+                None => "ROLLBACK".to_owned(),
+                Some(savepoint) => {
+                    format!("ROLLBACK TO SAVEPOINT {savepoint}; RELEASE SAVEPOINT {savepoint}")
+                }
+            };
+            operation.do_not_interrupt();
+            tag_of(&mut operation, &text).await.map(drop)
         };
-        operation.do_not_interrupt();
-        tag_of(&mut operation, &text).await.map(drop)
+        limited(limit, undoing).await
     }
 }
 

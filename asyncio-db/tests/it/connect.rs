@@ -1,7 +1,7 @@
 //! How sessions begin: passwords, TLS, what is refused.
 
 use asyncio_core::Result;
-use asyncio_db::pg::{InterfaceError, SslMode, connect};
+use asyncio_db::pg::{Config, InterfaceError, SessionAttrs, SslMode, connect};
 use asyncio_db::testing::PgCluster;
 use asyncio_db::{ExceptionExt as _, exc};
 
@@ -138,15 +138,17 @@ fn servers_prove_who_they_are() -> Result<()> {
     };
     everywhere(move |_| async move {
         let certificates = cluster.certificates().expect("it speaks TLS");
-        let authority = std::fs::read(certificates.authority())?;
-        let dsn = tcp(cluster, "tls_only", None);
+        let config = Config::from_dsn(&tcp(cluster, "tls_only", None));
+        let trusting = config
+            .clone()
+            .sslrootcert(certificates.authority().display().to_string());
         for mode in [SslMode::VerifyCa, SslMode::VerifyFull, SslMode::Require] {
-            let connection = connect(&dsn).ssl(mode).ssl_root_pem(&authority).await;
+            let connection = connect(&trusting).ssl(mode).await;
             connection.inspect_err(|error| error.add_note(format!("{mode:?}")))?;
         }
         for mode in [SslMode::VerifyCa, SslMode::VerifyFull] {
             assert!(
-                connect(&dsn).ssl(mode).await.is_err(),
+                connect(&config).ssl(mode).await.is_err(),
                 "it is no authority of Mozilla's"
             );
         }
@@ -197,6 +199,84 @@ fn notices_are_told() -> Result<()> {
             .execute("SET application_name = 'told'", ())
             .await?;
         assert_eq!(connection.get_setting("application_name"), Some("told"));
+        Ok(())
+    })
+}
+
+#[test]
+fn servers_are_chosen_by_what_they_are() -> Result<()> {
+    everywhere(|server| async move {
+        let config = Config::from_dsn(&server.cluster.dsn());
+        for (attrs, good) in [
+            (SessionAttrs::Any, true),
+            (SessionAttrs::Primary, true),
+            (SessionAttrs::ReadWrite, true),
+            (SessionAttrs::PreferStandby, true),
+            (SessionAttrs::Standby, false),
+            (SessionAttrs::ReadOnly, false),
+        ] {
+            let connected = connect(config.clone().target_session_attrs(attrs)).await;
+            assert_eq!(connected.is_ok(), good, "{attrs:?}: {connected:?}");
+            if !good {
+                error_of::<InterfaceError>(connected);
+            }
+        }
+        // By default its sessions write nothing.
+        let reading = config.server_setting("default_transaction_read_only", "on");
+        let connected = connect(reading.target_session_attrs(SessionAttrs::ReadOnly)).await?;
+        connected.close().await
+    })
+}
+
+#[test]
+fn the_first_server_that_answers_is_taken() -> Result<()> {
+    everywhere(|server| async move {
+        let folder = server.cluster.folder().display().to_string();
+        let config = Config::from_dsn(&server.cluster.dsn());
+        let connecting = config.hosts(["/nowhere/at/all".to_owned(), folder]);
+        let mut connection = connect(connecting).await?;
+        assert_eq!(connection.fetchval("SELECT 1", ()).await?, Some(1));
+        connection.close().await
+    })
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_client_is_known_by_its_certificate() -> Result<()> {
+    let Some(cluster) = tls_cluster() else {
+        return Ok(());
+    };
+    everywhere(move |_| async move {
+        let certificates = cluster.certificates().expect("it speaks TLS");
+        let text = |path: &std::path::Path| path.display().to_string();
+        let config = Config::from_dsn(&tcp(cluster, "certified", None))
+            .ssl(SslMode::VerifyCa)
+            .sslrootcert(text(certificates.authority()));
+        assert!(connect(&config).await.is_err(), "nobody vouches for it");
+        let config = config
+            .sslcert(text(certificates.client()))
+            .sslkey(text(certificates.client_key()));
+        let mut connection = connect(config).await?;
+        let who: Option<String> = connection.fetchval("SELECT current_user::text", ()).await?;
+        assert_eq!(who.as_deref(), Some("certified"));
+        connection.close().await
+    })
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_binding_that_is_required_is_there() -> Result<()> {
+    let Some(cluster) = tls_cluster() else {
+        return Ok(());
+    };
+    everywhere(move |_| async move {
+        let required = |dsn: String| Config::from_dsn(&format!("{dsn}?channel_binding=require"));
+        let bound = required(tcp(cluster, "all_scram", Some(&password())));
+        connect(&bound).ssl(SslMode::Require).await?.close().await?;
+        // Without TLS there is nothing to bind to, and a password of another kind is not bound.
+        error_of::<InterfaceError>(connect(&bound).ssl(SslMode::Disable).await);
+        let other = required(tcp(cluster, "all_md5", Some(&password())));
+        error_of::<InterfaceError>(connect(other).ssl(SslMode::Require).await);
         Ok(())
     })
 }

@@ -10,10 +10,37 @@ use asyncio_core::{Result, ValueError};
 
 use super::Pool;
 use super::members::Members;
+use crate::pg::config::IntoConfig;
 use crate::pg::connect::{ConnectBuilder, connect};
 use crate::pg::connection::Connection;
 
 /// Opens a pool of connections (`asyncpg.create_pool`).
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// use asyncio_core::{create_task, gather_iter};
+/// use asyncio_db::pg::create_pool;
+///
+/// asyncio_core::run(async move {
+///     let pool = create_pool(dsn).min_size(1).max_size(3).await?;
+///     let queries = (0..10).map(|n| {
+///         let pool = pool.clone();
+///         create_task(async move {
+///             let mut connection = pool.acquire().await?;
+///             connection.fetchval::<i32>("SELECT $1::int", (n,)).await
+///         })
+///     });
+///     let answers = gather_iter(queries.collect::<Vec<_>>()).await?;
+///     assert_eq!(answers, (0..10).map(Some).collect::<Vec<_>>());
+///     pool.close().await
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 ///
 /// What is to be said of the connections themselves is said to a [`ConnectBuilder`], from which a pool is
 /// made as well as from a DSN.
@@ -32,15 +59,9 @@ pub fn create_pool(server: impl Into<ConnectBuilder>) -> PoolBuilder {
     }
 }
 
-impl From<&str> for ConnectBuilder {
-    fn from(dsn: &str) -> Self {
-        connect(dsn)
-    }
-}
-
-impl From<String> for ConnectBuilder {
-    fn from(dsn: String) -> Self {
-        connect(dsn)
+impl<C: IntoConfig> From<C> for ConnectBuilder {
+    fn from(server: C) -> Self {
+        connect(server)
     }
 }
 

@@ -116,13 +116,10 @@ const RESET_STANDBY: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE A
 
 impl Members {
     pub(super) async fn open(server: ConnectBuilder, settings: Settings) -> Result<Arc<Self>> {
-        if let Some(mistake) = server.mistake {
-            return Err(mistake.into());
-        }
         let runtime =
             Handle::try_current().map_err(|_| RuntimeError::new("no running event loop"))?;
         let members = Arc::new(Self {
-            target: Arc::new(server.target),
+            target: Arc::new(Target::of(&server.config)?),
             options: server.options,
             types: Arc::default(),
             runtime,
@@ -254,7 +251,7 @@ impl Members {
         let seat = Seat::take(&self.size);
         let generation = self.state().generation;
         let opening = connect::open(&self.target, &self.options, &self.types);
-        let time = self.target.timeout.unwrap_or(Duration::MAX);
+        let time = self.target.timeout().unwrap_or(Duration::MAX);
         // This is a task of tokio's, where the loop's clock is not to be had.
         let connection = match tokio::time::timeout(time, opening).await {
             Ok(opened) => opened?,

@@ -1,7 +1,6 @@
 //! What carries the protocol: TCP, a Unix socket, TLS over TCP.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -14,16 +13,7 @@ use tokio::net::UnixStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::client::TlsStream;
 
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    Tcp {
-        host: String,
-        port: u16,
-    },
-    #[cfg_attr(not(unix), expect(dead_code, reason = "there are no Unix sockets"))]
-    Unix(PathBuf),
-}
+use crate::pg::config::Address;
 
 /// A stream to the server.
 pub(crate) enum Channel {
@@ -126,10 +116,9 @@ impl Channel {
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            // Nothing is kept back.
-            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             #[cfg(unix)]
-            Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
