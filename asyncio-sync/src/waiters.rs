@@ -118,8 +118,17 @@ impl WaitList {
             return None;
         }
         self.free = node.next;
-        node.previous = self.last;
-        node.next = NOBODY;
+        self.link(at);
+        Some(Place(NonZeroU32::MIN.saturating_add(at)))
+    }
+
+    /// Puts a node that is not in line at its end.
+    #[inline]
+    fn link(&mut self, at: u32) {
+        if let Some(node) = self.nodes.get_mut(at as usize) {
+            node.previous = self.last;
+            node.next = NOBODY;
+        }
         match self.nodes.get_mut(self.last as usize) {
             Some(last) => last.next = at,
             None => self.first = at,
@@ -129,7 +138,6 @@ impl WaitList {
             self.waiting = at;
         }
         self.len += 1;
-        Some(Place(NonZeroU32::MIN.saturating_add(at)))
     }
 
     /// Joins the end of the line.
@@ -159,7 +167,10 @@ impl WaitList {
 
     /// Has another wake-up used for a wait that keeps its place; the former one is handed back.
     pub(crate) fn renew(&mut self, place: &Place, wakeup: Wakeup) -> Wakeup {
-        // Whoever looked at the former wake-up may have passed it by.
+        // Whoever looked at the former wake-up may have passed it by, or sent it out of the line.
+        if self.nodes[place.index()].previous == LEFT {
+            self.link(place.0.get() - 1);
+        }
         self.waiting = self.first;
         std::mem::replace(&mut self.nodes[place.index()].wakeup, wakeup)
     }
@@ -195,9 +206,15 @@ impl WaitList {
         false
     }
 
-    /// Wakes everybody who can be woken. The places stay in line.
+    /// Wakes everybody. The places stay in line.
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        while self.wake_next(wakes) {}
+        while let Some(node) = self.nodes.get_mut(self.waiting as usize) {
+            self.waiting = node.next;
+            if !node.wake(wakes) && !node.wakeup.is_none() {
+                // Its task was cancelled; but the wait may have gone to another, which hears of it then.
+                wakes.add(Wake::Whole(std::mem::take(&mut node.wakeup)));
+            }
+        }
     }
 
     /// As [`wake_next`](Self::wake_next), but who is looked at leaves the line.
@@ -506,19 +523,45 @@ impl<'a, R: Request> Waiting<'a, R> {
         // The former wait goes on until the new one is in its place, so that nobody passes it by.
         let mut waiter = Waiter::new();
         let wakeup = waiter.begin(cx);
-        let former = {
+        let mut wakes = Wakes::default();
+        let (former, taken) = {
             let mut state = self.state.lock();
             let list = R::list(&mut state);
             if list.is_woken(&place) {
                 drop(state);
                 return self.end(place, cx);
             }
-            list.renew(&place, wakeup)
+            let former = list.renew(&place, wakeup);
+            // Unless the task where it began was cancelled meanwhile: what was handed out then, and was
+            // taken by nobody, is handed out once more.
+            let end = End {
+                woken: false,
+                dropped: false,
+            };
+            self.request.give_up(&mut state, end, &mut wakes);
+            let taken = self.request.take_now(&mut state, &mut wakes);
+            match taken {
+                Some(output) => {
+                    let unused = R::list(&mut state).leave(place);
+                    (former, Some((output, unused)))
+                }
+                None => {
+                    self.place = Some(place);
+                    (former, None)
+                }
+            }
         };
+        wakes.carry_out();
         drop(former);
         self.waiter = waiter;
-        self.place = Some(place);
-        Poll::Pending
+        match taken {
+            Some((output, unused)) => {
+                drop(unused);
+                self.waiter.give_up();
+                Poll::Ready(output)
+            }
+            None => Poll::Pending,
+        }
     }
 
     #[cold]
