@@ -57,6 +57,37 @@ pub async fn getaddrinfo(host: impl Into<String>, port: u16) -> Result<Vec<Socke
     found.await
 }
 
+/// The name of a host and of a service for an address (`loop.getnameinfo`), looked up in a thread.
+///
+/// The flags are those of `libc`, such as `NI_NUMERICHOST`; 0 for none.
+///
+/// ```
+/// use asyncio_core::{Result, run};
+/// use asyncio_net::getnameinfo;
+///
+/// # fn main() -> Result<()> {
+/// let flags = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
+/// let names = run(async move { getnameinfo("127.0.0.1:80".parse()?, flags).await })?;
+/// assert_eq!(names, ("127.0.0.1".to_owned(), "80".to_owned()));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`std::io::Error`] when there is no name and one is required (`NI_NAMEREQD`), or the flags are wrong;
+/// [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled.
+///
+/// # Cancel safety
+///
+/// The thread looks on; its answer is dropped.
+pub async fn getnameinfo(address: SocketAddr, flags: i32) -> Result<(String, String)> {
+    let found = to_thread(move || -> Result<(String, String)> {
+        Ok(dns_lookup::getnameinfo(&address, flags).map_err(io::Error::from)?)
+    });
+    found.await
+}
+
 /// A connection before it becomes a stream or a transport.
 pub(crate) struct Channel {
     pub(crate) read: ReadEnd,
@@ -118,6 +149,11 @@ pub(crate) async fn connect_tcp(
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message).into());
         }
     }
+    connect_any(addresses, options).await
+}
+
+/// Connects to the first of several addresses that answers.
+async fn connect_any(addresses: Vec<SocketAddr>, options: &ConnectOptions) -> Result<Channel> {
     let local = options.local_addr;
     if let [address] = addresses[..] {
         let stream = connect_address(address, local).cancellable().await??;
@@ -180,6 +216,38 @@ mod tests {
     fn addresses(hosts: &[&str]) -> Vec<SocketAddr> {
         let parse = |host: &&str| SocketAddr::new(host.parse().expect("an address"), 80);
         hosts.iter().map(parse).collect()
+    }
+
+    /// R11: an address that does not answer takes 250 ms, not the time that the operating system gives it.
+    #[test]
+    fn a_dead_address_takes_a_quarter_of_a_second() -> Result<()> {
+        asyncio_core::run(async {
+            use socket2::{Domain, Socket, Type};
+            let host = |last: u8| SocketAddr::from(([127, 0, 0, last], 0));
+            let dead = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            dead.bind(&host(1).into())?;
+            dead.listen(0)?;
+            let address = dead.local_addr()?;
+            // What the operating system keeps of them is full, so that it answers nobody any more.
+            let mut filling = Vec::new();
+            for _ in 0..4 {
+                let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                client.set_nonblocking(true)?;
+                let _ = client.connect(&address);
+                filling.push(client);
+            }
+            let address = address.as_socket().expect("an address");
+            let alive = std::net::TcpListener::bind(host(2))?;
+            let options = ConnectOptions::default();
+            let begin = std::time::Instant::now();
+            let addresses = vec![address, alive.local_addr()?];
+            let channel = connect_any(addresses, &options).await?;
+            let took = begin.elapsed();
+            assert!(took >= Duration::from_millis(240), "{took:?}");
+            assert!(took < Duration::from_secs(10), "{took:?}");
+            drop(channel);
+            Ok(())
+        })
     }
 
     /// `test_base_events` has it as `_interleave_addrinfos`.

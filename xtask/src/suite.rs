@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything a change must pass, in stages.
 
 mod models;
+mod postgres;
 mod tidy;
 
 use std::env;
@@ -9,14 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::{Failure, parity};
+use crate::{Failure, api, guide};
 
 const USAGE: &str = "\
 cargo xtask test [STAGE…]
 
-Runs all stages, or those named: fmt clippy test loom doc tidy conformance workers budget;
-and valgrind, which
-runs only when it is named";
+Runs all stages, or those named: fmt clippy test loom doc tidy conformance workers guide budget;
+and valgrind, which runs only when it is named";
 
 /// The programs generated for each profile in the conformance stage.
 const FUZZ: &str = "300";
@@ -29,7 +29,7 @@ const ON_REQUEST: [&str; 1] = ["valgrind"];
 
 type Stage = (&'static str, fn() -> Result<bool, Failure>);
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || {
         cargo(&[
@@ -42,17 +42,16 @@ const STAGES: [Stage; 10] = [
             "warnings",
         ])
     }),
-    ("test", || {
-        cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
-    }),
+    ("test", postgres::test),
     ("loom", || models::loom(&root())),
     ("valgrind", || models::valgrind(&root())),
     ("doc", doc),
     ("tidy", || {
-        Ok(tidy::check(&root())? & parity::check(&root())?)
+        Ok(tidy::check(&root())? & api::check(&root())? & guide::check()?)
     }),
     ("conformance", conformance),
     ("workers", workers),
+    ("guide", programs_of_the_guide),
     ("budget", budget),
 ];
 
@@ -133,6 +132,12 @@ fn conformance() -> Result<bool, Failure> {
 fn workers() -> Result<bool, Failure> {
     // Without a CPython the recorded programs alone.
     ran(Command::new(env::current_exe()?).args(["workers", "--programs", ON_WORKERS]))
+}
+
+/// The twins of the guide's programs, in both places where they may run.
+fn programs_of_the_guide() -> Result<bool, Failure> {
+    let guide = |args: &[&str]| ran(Command::new(env::current_exe()?).arg("guide").args(args));
+    Ok(guide(&[])? & guide(&["--threads"])?)
 }
 
 /// The instructions of an operation, counted with optimisation.

@@ -1,0 +1,242 @@
+//! `Connection`.
+
+use std::fmt;
+use std::time::Duration;
+
+use asyncio_core::{Result, timeout};
+use postgres_types::FromSqlOwned;
+
+use super::args::Args;
+use super::execute;
+use super::link::Link;
+use super::notices::ListenerId;
+use super::prepared::Query;
+use super::protocol::{IDLE, Wire};
+use super::record::Record;
+use super::statement::Statements;
+use super::tag::CommandTag;
+use super::transaction::IsolationLevel;
+use crate::exceptions::PgError;
+
+/// A session with a PostgreSQL server (`asyncpg.Connection`).
+pub struct Connection {
+    pub(crate) link: Link,
+    pub(crate) statements: Statements,
+    pub(crate) command_timeout: Option<Duration>,
+    /// So many transactions of ours are under way, one in the other.
+    pub(crate) depth: u32,
+    /// The isolation that the outermost was given.
+    pub(crate) isolation: Option<IsolationLevel>,
+    /// Numbers savepoints and portals.
+    pub(crate) last_number: u64,
+}
+
+impl Connection {
+    /// Executes a script, or one command with arguments, and says what the last command has done.
+    ///
+    /// Without arguments there may be several commands in it, separated by semicolons; they are one
+    /// transaction, unless they say otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`] with what the server has against it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server is asked to stop, and the connection is ready for its next use once it has. What the
+    /// command has done by then is undone, unless it had ended already.
+    pub async fn execute(&mut self, query: impl Query, args: impl Args) -> Result<CommandTag> {
+        let limit = self.command_timeout;
+        limited(limit, async {
+            if args.is_empty() && query.prepared().is_none() {
+                return execute::script(&mut self.link, query.text()).await;
+            }
+            let outcome =
+                execute::query(&mut self.link, &mut self.statements, &query, &args, 0).await?;
+            Ok(outcome.tag)
+        })
+        .await
+    }
+
+    /// Executes a query and returns its rows.
+    ///
+    /// # Errors
+    ///
+    /// As of [`execute`](Self::execute).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`execute`](Self::execute).
+    pub async fn fetch(&mut self, query: impl Query, args: impl Args) -> Result<Vec<Record>> {
+        Ok(self.run(&query, &args, 0).await?.rows)
+    }
+
+    /// Executes a query and returns its first row, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As of [`execute`](Self::execute).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`execute`](Self::execute).
+    pub async fn fetchrow(&mut self, query: impl Query, args: impl Args) -> Result<Option<Record>> {
+        Ok(self.run(&query, &args, 1).await?.rows.into_iter().next())
+    }
+
+    /// Executes a query and returns the first value of its first row; `None` where there is no row, or
+    /// where that is null.
+    ///
+    /// # Errors
+    ///
+    /// As of [`execute`](Self::execute); [`DecodeError`](super::DecodeError) when the value is of another
+    /// type.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`execute`](Self::execute).
+    pub async fn fetchval<T: FromSqlOwned>(
+        &mut self,
+        query: impl Query,
+        args: impl Args,
+    ) -> Result<Option<T>> {
+        match self.fetchrow(query, args).await? {
+            Some(row) => row.get(0),
+            None => Ok(None),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        query: &impl Query,
+        args: &impl Args,
+        most_rows: i32,
+    ) -> Result<execute::Outcome> {
+        let limit = self.command_timeout;
+        let running = execute::query(&mut self.link, &mut self.statements, query, args, most_rows);
+        limited(limit, running).await
+    }
+
+    /// Whether the session is inside of a transaction, be it one that has failed.
+    #[must_use]
+    pub fn is_in_transaction(&self) -> bool {
+        self.link.status() != IDLE
+    }
+
+    /// Whether nothing can be done with it any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
+    /// The number of the server's process for this session.
+    #[must_use]
+    pub fn get_server_pid(&self) -> i32 {
+        self.link.shared().backend.pid
+    }
+
+    /// One of the settings that the server tells of unasked, such as `TimeZone`.
+    #[must_use]
+    pub fn get_setting(&self, name: &str) -> Option<&str> {
+        let parameters = self.link.wire().map(Wire::parameters)?;
+        parameters.get(name).map(String::as_str)
+    }
+
+    /// Has a function called for each notice and warning of the server.
+    ///
+    /// It is called where the notice is read, and should not take long.
+    pub fn add_log_listener(
+        &mut self,
+        listener: impl Fn(&PgError) + Send + Sync + 'static,
+    ) -> ListenerId {
+        self.link.shared().notices.add(listener)
+    }
+
+    /// Has it called no more. False where it was removed before.
+    pub fn remove_log_listener(&mut self, id: ListenerId) -> bool {
+        self.link.shared().notices.remove(id)
+    }
+
+    /// Waits until what was left in the middle has been put right. Every operation begins with that.
+    ///
+    /// # Errors
+    ///
+    /// When the session could not be rescued.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    pub async fn settle(&mut self) -> Result<()> {
+        self.link.settle().await
+    }
+
+    /// Forgets what the server has said of its types and statements, for after a change of its schema
+    /// (`Connection.reload_schema_state`).
+    pub fn reload_schema_state(&mut self) {
+        self.statements.forget_all();
+    }
+
+    /// Ends the session, once what is under way has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// The session is ended in any case.
+    pub async fn close(mut self) -> Result<()> {
+        match self.link.settle().await {
+            Err(error) if error.is_cancelled() => Err(error),
+            _ => {
+                self.link.terminate();
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the session at once.
+    pub fn terminate(mut self) {
+        self.link.terminate();
+    }
+
+    /// It goes back to its pool: what its borrower has told us is of no interest any more.
+    pub(crate) fn forget_borrower(&mut self) {
+        self.depth = 0;
+        self.isolation = None;
+        self.link.shared().notices.clear();
+    }
+
+    /// A number that no savepoint and no portal has had.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+}
+
+/// Runs an operation for so long at the most.
+pub(crate) async fn limited<T>(
+    limit: Option<Duration>,
+    operation: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match limit {
+        None => operation.await,
+        Some(limit) => timeout(limit, operation).await,
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.link.terminate();
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("pid", &self.get_server_pid())
+            .field("closed", &self.is_closed())
+            .field("in_transaction", &self.is_in_transaction())
+            .finish_non_exhaustive()
+    }
+}

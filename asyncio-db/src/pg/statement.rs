@@ -1,0 +1,499 @@
+//! Prepared statements, and which of them a connection keeps.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use asyncio_core::Result;
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::IsNull;
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend::{self, BindError};
+use postgres_types::{Format, Oid, Type};
+
+use super::args::Args;
+use super::errors::InterfaceError;
+use super::introspection::{self, Types};
+use super::link::Outdated;
+use super::operation::Operation;
+use super::prepared::Query;
+use super::protocol::{Incoming, Wire};
+use super::record::{Attribute, Columns};
+use super::recovery::Undo;
+
+/// A statement that the server knows, or knows how to prepare again.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    /// Empty for one that is prepared anew each time.
+    pub(crate) name: String,
+    pub(crate) query: Arc<str>,
+    pub(crate) params: Vec<Type>,
+    pub(crate) columns: Arc<Columns>,
+}
+
+/// How a connection prepares its statements.
+///
+/// ```
+/// use asyncio_db::pg::StatementNames;
+///
+/// assert_eq!(StatementNames::default(), StatementNames::Auto);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatementNames {
+    /// Under names, so that the server prepares each once, until it turns out that a pooler between us
+    /// and the server does not keep them; without names from then on.
+    #[default]
+    Auto,
+    /// Under names.
+    Named,
+    /// Without names: each time anew, in one message with what is executed. For poolers that lend a
+    /// server for one transaction.
+    Unnamed,
+}
+
+/// Which statements are kept, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CacheLimits {
+    pub(crate) size: usize,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) longest_query: usize,
+    pub(crate) names: StatementNames,
+}
+
+impl Default for CacheLimits {
+    /// As in Python.
+    fn default() -> Self {
+        Self {
+            size: 100,
+            lifetime: Some(Duration::from_secs(300)),
+            longest_query: 15 * 1024,
+            names: StatementNames::Auto,
+        }
+    }
+}
+
+/// The statements that a connection keeps: those that were used last.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    limits: CacheLimits,
+    all: HashMap<Arc<str>, Kept>,
+    /// What the server is to forget, with the next message.
+    closing: Arc<Closing>,
+    uses: u64,
+    last_name: u64,
+    types: Arc<Types>,
+}
+
+/// Statements and portals that the server is to forget, with the next message.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    names: Mutex<Vec<(u8, String)>>,
+}
+
+impl Closing {
+    /// `S` for a statement, `P` for a portal.
+    pub(crate) fn add(&self, kind: u8, name: String) {
+        self.lock().push((kind, name));
+    }
+
+    fn take(&self) -> Vec<(u8, String)> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(u8, String)>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Kept {
+    statement: Arc<Statement>,
+    last_use: u64,
+    since: Instant,
+}
+
+impl Statements {
+    pub(crate) fn new(limits: CacheLimits, types: Arc<Types>) -> Self {
+        Self {
+            limits,
+            all: HashMap::new(),
+            closing: Arc::default(),
+            uses: 0,
+            last_name: 0,
+            types,
+        }
+    }
+
+    /// Prepares a query, unless it is prepared already.
+    ///
+    /// # Errors
+    ///
+    /// What the server has against it; when the task is cancelled.
+    pub(crate) async fn get(
+        &mut self,
+        operation: &mut Operation<'_>,
+        query: &str,
+    ) -> Result<Arc<Statement>> {
+        self.keep_up(operation);
+        if let Some(statement) = self.find(query) {
+            return Ok(statement);
+        }
+        let keep = self.limits.size > 0 && query.len() <= self.limits.longest_query;
+        let name = if keep { self.name() } else { String::new() };
+        let statement = Arc::new(self.prepare(operation, query, name).await?);
+        if keep {
+            self.keep(&statement);
+        }
+        Ok(statement)
+    }
+
+    /// As [`get`](Self::get), where it may be a statement that somebody holds.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get); for a statement of another connection.
+    pub(crate) async fn of(
+        &mut self,
+        operation: &mut Operation<'_>,
+        query: &impl Query,
+    ) -> Result<Arc<Statement>> {
+        match query.prepared() {
+            Some(statement) => Ok(Arc::clone(statement.on(&self.closing)?)),
+            None => self.get(operation, query.text()).await,
+        }
+    }
+
+    /// Prepares a query for whoever will close it himself.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub(crate) async fn get_own(
+        &mut self,
+        operation: &mut Operation<'_>,
+        query: &str,
+    ) -> Result<Arc<Statement>> {
+        let name = self.name();
+        Ok(Arc::new(self.prepare(operation, query, name).await?))
+    }
+
+    async fn prepare(
+        &mut self,
+        operation: &mut Operation<'_>,
+        query: &str,
+        name: String,
+    ) -> Result<Statement> {
+        // Left in the middle it may have been prepared, and nobody would know of it.
+        if !name.is_empty() {
+            operation.undo(Undo::Statement(name.clone()));
+        }
+        let prepared = self.describe(operation, query, name).await;
+        match &prepared {
+            Err(error) if error.is_cancelled() => {}
+            _ => operation.settled(),
+        }
+        prepared
+    }
+
+    async fn describe(
+        &mut self,
+        operation: &mut Operation<'_>,
+        query: &str,
+        name: String,
+    ) -> Result<Statement> {
+        let query: Arc<str> = query.into();
+        operation.about(&query, !name.is_empty());
+        let wire = operation.wire()?;
+        self.write_closing(wire)?;
+        wire.extended(|out| frontend::parse(&name, &query, [], out))?;
+        wire.extended(|out| frontend::describe(b'S', &name, out))?;
+        wire.sync();
+        let mut params: Vec<Oid> = Vec::new();
+        let mut columns: Vec<(String, Oid)> = Vec::new();
+        operation
+            .until_ready(|incoming| {
+                match incoming {
+                    Incoming::Message(Message::ParameterDescription(body)) => {
+                        params = body.parameters().collect()?;
+                    }
+                    Incoming::Message(Message::RowDescription(body)) => {
+                        columns = body
+                            .fields()
+                            .map(|field| Ok((field.name().to_owned(), field.type_oid())))
+                            .collect()?;
+                    }
+                    _ => {}
+                }
+                Ok(())
+            })
+            .await?;
+        let oids = params.iter().chain(columns.iter().map(|(_, oid)| oid));
+        let types = introspection::resolve(operation, &self.types, oids.copied()).await?;
+        let columns = columns.into_iter().map(|(name, oid)| Attribute {
+            name,
+            text: introspection::is_text_only(oid),
+            type_: types.get(oid),
+        });
+        Ok(Statement {
+            name,
+            query,
+            columns: Arc::new(Columns::new(columns.collect())),
+            params: params.into_iter().map(|oid| types.get(oid)).collect(),
+        })
+    }
+
+    fn find(&mut self, query: &str) -> Option<Arc<Statement>> {
+        let kept = self.all.get_mut(query)?;
+        let lifetime = self.limits.lifetime.unwrap_or(Duration::MAX);
+        if kept.since.elapsed() > lifetime {
+            self.forget(query);
+            return None;
+        }
+        self.uses += 1;
+        kept.last_use = self.uses;
+        Some(Arc::clone(&kept.statement))
+    }
+
+    fn name(&mut self) -> String {
+        if self.limits.names == StatementNames::Unnamed {
+            return String::new();
+        }
+        self.last_name += 1;
+        format!("__asyncio_{:x}", self.last_name)
+    }
+
+    fn keep(&mut self, statement: &Arc<Statement>) {
+        while self.all.len() >= self.limits.size {
+            // One that is in use stays, for what is to be closed is closed before it is used.
+            let unused = self
+                .all
+                .iter()
+                .filter(|(_, kept)| Arc::strong_count(&kept.statement) == 1);
+            let oldest = unused.min_by_key(|(_, kept)| kept.last_use);
+            let Some(oldest) = oldest.map(|(query, _)| Arc::clone(query)) else {
+                break;
+            };
+            self.forget(&oldest);
+        }
+        self.uses += 1;
+        let kept = Kept {
+            statement: Arc::clone(statement),
+            last_use: self.uses,
+            since: Instant::now(),
+        };
+        self.all.insert(Arc::clone(&statement.query), kept);
+    }
+
+    /// Keeps a statement no more, and has the server forget it.
+    pub(crate) fn forget(&mut self, query: &str) {
+        if let Some(kept) = self.all.remove(query) {
+            self.close(&kept.statement.name);
+        }
+    }
+
+    /// Keeps none any more, and knows nothing of types any more.
+    pub(crate) fn forget_all(&mut self) {
+        self.types.forget_all();
+        let all = std::mem::take(&mut self.all);
+        for kept in all.into_values() {
+            self.close(&kept.statement.name);
+        }
+    }
+
+    fn close(&self, name: &str) {
+        if !name.is_empty() {
+            self.closing.add(b'S', name.to_owned());
+        }
+    }
+
+    /// What the server is to forget, for whoever has it to say so.
+    pub(crate) const fn closing(&self) -> &Arc<Closing> {
+        &self.closing
+    }
+
+    /// Has the server forget what it is to forget.
+    ///
+    /// # Errors
+    ///
+    /// None: names are ours.
+    pub(crate) fn write_closing(&self, wire: &mut Wire) -> Result<()> {
+        for (kind, name) in self.closing.take() {
+            wire.extended(|out| frontend::close(kind, &name, out))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what the server has said to be outdated.
+    fn keep_up(&mut self, operation: &mut Operation<'_>) {
+        match operation.take_outdated() {
+            None => {}
+            // Where one has changed, so may have others.
+            Some(Outdated::Plans) => self.forget_all(),
+            Some(Outdated::Names) => {
+                if self.limits.names == StatementNames::Auto {
+                    // A pooler has given us another server than before.
+                    self.limits.names = StatementNames::Unnamed;
+                }
+                // There, the names may be somebody else's.
+                self.all.clear();
+                self.closing.clear();
+            }
+        }
+    }
+}
+
+impl Statement {
+    pub(crate) const fn is_named(&self) -> bool {
+        !self.name.is_empty()
+    }
+
+    /// Has it executed with these arguments, as far as the end of a group of messages; not that end.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError`] when there are too few arguments or too many, [`EncodeError`] when one cannot
+    /// be of the type that the server expects. Nothing has been written then.
+    pub(crate) fn write_execute(
+        &self,
+        wire: &mut Wire,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        most_rows: i32,
+    ) -> Result<()> {
+        self.write_bind(wire, args, portal)?;
+        wire.extended(|out| frontend::execute(portal, most_rows, out))
+    }
+
+    /// Has it prepared without a name, for [`write_again`](Self::write_again).
+    ///
+    /// # Errors
+    ///
+    /// None: it was prepared before.
+    pub(crate) fn write_parse(&self, wire: &mut Wire) -> Result<()> {
+        let params = self.params.iter().map(Type::oid);
+        wire.extended(|out| frontend::parse("", &self.query, params, out))
+    }
+
+    /// Has it executed as it was prepared without a name just before.
+    ///
+    /// # Errors
+    ///
+    /// As of [`write_execute`](Self::write_execute).
+    pub(crate) fn write_again(&self, wire: &mut Wire, args: &impl Args) -> Result<()> {
+        self.check(args)?;
+        wire.extended(|out| {
+            let before = out.len();
+            let written = self.write(args, "", "", out);
+            if written.is_err() {
+                out.truncate(before);
+            }
+            written?;
+            Ok::<_, asyncio_core::Exception>(frontend::execute("", 0, out)?)
+        })
+    }
+
+    /// As [`write_execute`](Self::write_execute), and nothing is executed yet.
+    ///
+    /// # Errors
+    ///
+    /// As of [`write_execute`](Self::write_execute).
+    pub(crate) fn write_bind(
+        &self,
+        wire: &mut Wire,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+    ) -> Result<()> {
+        self.check(args)?;
+        if self.name.is_empty() {
+            self.write_parse(wire)?;
+        }
+        wire.extended(|out| {
+            let before = out.len();
+            let written = self.write(args, portal, &self.name, out);
+            if written.is_err() {
+                out.truncate(before);
+            }
+            written
+        })
+    }
+
+    fn check(&self, args: &(impl Args + ?Sized)) -> Result<()> {
+        if args.len() != self.params.len() {
+            let message = format!(
+                "the server expects {} arguments for this query, {} were given",
+                self.params.len(),
+                args.len()
+            );
+            return Err(InterfaceError::new(message).into());
+        }
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> Result<()> {
+        let params = self.params.iter().enumerate();
+        let formats = params.clone().map(|(index, type_)| {
+            let format = args.get(index).map(|arg| arg.encode_format(type_));
+            i16::from(!matches!(format, Some(Format::Text)))
+        });
+        let results = self.columns.all.iter();
+        let results = results.map(|column| i16::from(!column.text));
+        let mut failed = None;
+        let bound = frontend::bind(
+            portal,
+            name,
+            formats,
+            params,
+            |(index, type_), out| {
+                let encoded = match args.get(index) {
+                    Some(arg) => arg.to_sql_checked(type_, out),
+                    None => Err("there is no such argument".into()),
+                };
+                failed = Some((index, type_));
+                match encoded? {
+                    postgres_types::IsNull::Yes => Ok(IsNull::Yes),
+                    postgres_types::IsNull::No => Ok(IsNull::No),
+                }
+            },
+            results,
+            out,
+        );
+        bound.map_err(|error| match error {
+            BindError::Conversion(source) => EncodeError {
+                number: failed.map_or(0, |(index, _)| index + 1),
+                type_: failed.map_or_else(String::new, |(_, type_)| type_.name().to_owned()),
+                source,
+            }
+            .into(),
+            BindError::Serialization(error) => error.into(),
+        })
+    }
+}
+
+/// An argument cannot be of the type that the server expects (`asyncpg.DataError`).
+#[derive(Debug, thiserror::Error)]
+#[error("argument ${number} cannot be of the type {type_} that the server expects")]
+pub struct EncodeError {
+    number: usize,
+    type_: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl EncodeError {
+    /// Which argument it is, counted from one, as in the query.
+    #[must_use]
+    pub const fn number(&self) -> usize {
+        self.number
+    }
+}
