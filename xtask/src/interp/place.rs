@@ -435,3 +435,85 @@ impl Chance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const SLACK: Duration = Duration::from_millis(20);
+
+    fn runtime() -> tokio::runtime::Runtime {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(2).enable_time().build().unwrap()
+    }
+
+    /// Whether it gets quiet in the end.
+    async fn gets_quiet(place: &OnRuntime) -> bool {
+        for _ in 0..500 {
+            if place.is_quiet(SLACK).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn while_a_worker_is_busy_nothing_is_quiet() {
+        let runtime = runtime();
+        let place = OnRuntime::new(runtime.handle().clone(), 1.0, 0);
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        // Nothing of the program's runs, as far as it is counted.
+        let busy = runtime.spawn(async move {
+            begun.send(()).unwrap();
+            let _ended = ends.recv();
+        });
+        begins.recv().unwrap();
+        runtime.block_on(async {
+            for _ in 0..10 {
+                assert!(!place.is_quiet(SLACK).await);
+            }
+            end.send(()).unwrap();
+            busy.await.unwrap();
+            assert!(gets_quiet(&place).await);
+        });
+    }
+
+    #[test]
+    fn before_the_last_timer_nothing_is_quiet() {
+        let runtime = runtime();
+        let place = Place::Runtime(Box::new(OnRuntime::new(runtime.handle().clone(), 0.01, 0)));
+        runtime.block_on(async {
+            let started = Instant::now();
+            let delay = place.step(|| place.delay(30.0));
+            assert!((delay - 0.3).abs() < 1e-9);
+            let Place::Runtime(on) = &place else {
+                unreachable!("it was made so")
+            };
+            assert!(gets_quiet(on).await);
+            assert!(started.elapsed() >= Duration::from_secs_f64(delay));
+        });
+    }
+
+    #[test]
+    fn who_runs_in_the_meantime_is_noticed() {
+        let runtime = runtime();
+        let place = Box::new(OnRuntime::new(runtime.handle().clone(), 1.0, 0));
+        let place = Arc::new(Place::Runtime(place));
+        let stepping = Arc::clone(&place);
+        runtime.spawn(async move {
+            sleep(SLACK / 3).await;
+            stepping.step(|| ());
+        });
+        runtime.block_on(async {
+            let Place::Runtime(on) = &*place else {
+                unreachable!("it was made so")
+            };
+            assert!(!on.is_quiet(SLACK).await);
+            assert!(gets_quiet(on).await);
+        });
+    }
+}

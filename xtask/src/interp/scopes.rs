@@ -152,3 +152,51 @@ fn timeout(machine: &Arc<Machine>, name: Name) -> Result<(Timeout, Instant)> {
         _ => Err(machine.ill_formed(format!("{} is no timeout", machine.name(name)))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use asyncio_core::{create_task, run, sleep};
+    use serde_json::json;
+
+    use super::super::notes::Notes;
+    use super::*;
+
+    /// Ends a group of one member, whose task is over or not, and has let go of what it ran or not.
+    fn outliving(is_done: bool, is_dropped: bool) -> Option<String> {
+        let program = json!({"name": "p", "funcs": {"main": [["taskgroup", "tg0", []]]}});
+        let program = Arc::new(crate::parse::parse(&program).unwrap());
+        let (group, noted) = run(async move {
+            let group = program.names.iter().position(|name| &**name == "tg0");
+            let place = Place::Loop(asyncio_core::get_running_loop()?);
+            let machine = Machine::new(program, place, Some(Notes::default()));
+            let task = create_task(async move {
+                sleep(if is_done { 0 } else { 3600 }).await?;
+                Ok(Value::List(Arc::default()))
+            });
+            sleep(0.001).await?;
+            let kept = Arc::new(());
+            let member = Member {
+                id: 1,
+                task: task.clone(),
+                life: Arc::downgrade(&kept),
+            };
+            let kept = (!is_dropped).then_some(kept);
+            end(&machine, group.unwrap(), &Mutex::new(vec![member]));
+            drop(kept);
+            task.cancel();
+            Ok((group, machine.notes.as_ref().and_then(Notes::outliving)))
+        })
+        .unwrap();
+        assert!(group.is_some());
+        noted
+    }
+
+    #[test]
+    fn no_task_of_a_group_is_there_when_it_is_over() {
+        assert_eq!(outliving(true, true), None);
+        for (is_done, is_dropped) in [(false, true), (true, false)] {
+            let noted = outliving(is_done, is_dropped);
+            assert_eq!(noted.as_deref(), Some("1 outlives tg0"));
+        }
+    }
+}
