@@ -4,6 +4,7 @@ mod groups;
 mod net;
 mod sync;
 mod tasks;
+mod tls;
 
 use crate::runtimes::Measured;
 
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(groups::rows());
     rows.extend(sync::rows());
     rows.extend(net::rows());
+    rows.extend(tls::rows());
     rows
 }
 
