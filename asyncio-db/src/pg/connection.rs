@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use asyncio_core::{Result, timeout};
+use asyncio_core::{Result, TimeoutError, current_task, timeout};
 use postgres_types::FromSqlOwned;
 
 use super::args::Args;
@@ -221,7 +221,13 @@ pub(crate) async fn limited<T>(
 ) -> Result<T> {
     match limit {
         None => operation.await,
-        Some(limit) => timeout(limit, operation).await,
+        // In a task the limit is a request to cancel, which the body may answer; a time of the loop's.
+        Some(limit) if current_task().is_some() => timeout(limit, operation).await,
+        // Elsewhere there is nobody to cancel, and on a loop's thread no clock of the loop's.
+        Some(limit) => match tokio::time::timeout(limit, operation).await {
+            Ok(done) => done,
+            Err(_) => Err(TimeoutError::new("the operation took too long").into()),
+        },
     }
 }
 

@@ -201,3 +201,27 @@ fn where_there_is_no_task_of_ours() -> Result<()> {
         pool.close().await
     })
 }
+
+#[test]
+fn a_task_of_tokios_on_the_loop() -> Result<()> {
+    let Some(cluster) = crate::support::cluster() else {
+        return Ok(());
+    };
+    asyncio_core::run(async {
+        let pool = asyncio_db::pg::create_pool(cluster.dsn())
+            .min_size(0)
+            .max_size(1)
+            .command_timeout(Duration::from_millis(100))
+            .await?;
+        let foreign = tokio::spawn(async move {
+            error_of::<TimeoutError>(pool.execute("SELECT pg_sleep(60)", ()).await);
+            let both = [pool.clone(), pool]
+                .map(|pool| async move { pool.fetchval::<i32>("SELECT 1", ()).await });
+            for one in futures::future::join_all(both).await {
+                assert_eq!(one?, Some(1));
+            }
+            Ok(())
+        });
+        foreign.await.expect("it does not panic")
+    })
+}

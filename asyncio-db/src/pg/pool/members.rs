@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use asyncio_core::{Exception, Result, RuntimeError, Timeout, TimeoutError};
+use asyncio_core::{Exception, Result, RuntimeError, TimeoutError};
 use asyncio_sync::{Event, OwnedPermit, Semaphore};
 use tokio::runtime::Handle;
 
@@ -19,7 +19,7 @@ use super::builder::{Reset, Settings};
 use super::lease::PooledConnection;
 use super::stats::{PoolClosedError, PoolStats, PoolTimeoutError};
 use crate::pg::connect::{self, ConnectBuilder, Options};
-use crate::pg::connection::Connection;
+use crate::pg::connection::{Connection, limited};
 use crate::pg::introspection::Types;
 use crate::pg::target::Target;
 
@@ -213,17 +213,22 @@ impl Members {
         let Some(limit) = self.settings.acquire_timeout else {
             return future.await;
         };
-        let timeout = Timeout::new(limit);
-        match timeout.run(future).await {
-            Err(error) if timeout.expired() && error.is::<TimeoutError>() => {
-                Err(PoolTimeoutError {
-                    after: limit,
-                    stats: self.stats(),
-                    last_connect_error: self.state().last_connect_error.clone(),
-                }
-                .into())
+        // What is through has an outcome of its own, be it that another time limit was over.
+        let limited = limited(Some(limit), async {
+            match future.await {
+                Err(error) if error.is_cancelled() => Err(error),
+                outcome => Ok(outcome),
             }
-            outcome => outcome,
+        });
+        match limited.await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is::<TimeoutError>() => Err(PoolTimeoutError {
+                after: limit,
+                stats: self.stats(),
+                last_connect_error: self.state().last_connect_error.clone(),
+            }
+            .into()),
+            Err(error) => Err(error),
         }
     }
 
