@@ -92,6 +92,7 @@ pub use connect::{ConnectBuilder, connect};
 pub use connection::Connection;
 pub use cursor::{Cursor, CursorBuilder};
 pub use errors::InterfaceError;
+pub use link::ServerVersion;
 pub use many::{Pipeline, PipelineResults, Ticket};
 pub use notices::ListenerId;
 pub use pool::{

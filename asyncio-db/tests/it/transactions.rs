@@ -93,6 +93,21 @@ fn one_that_was_begun_by_hand_is_left_alone() -> Result<()> {
 }
 
 #[test]
+fn a_session_is_put_back() -> Result<()> {
+    everywhere(|server| async move {
+        let mut connection = server.connection().await?;
+        assert!(connection.get_server_version().major >= 10);
+        connection
+            .execute("SET lock_timeout = 7; BEGIN", ())
+            .await?;
+        connection.reset().await?;
+        assert!(!connection.is_in_transaction());
+        assert_eq!(setting(&mut connection, "lock_timeout").await?, "0");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_cursor_needs_one() -> Result<()> {
     everywhere(|server| async move {
         let mut connection = server.connection().await?;

@@ -109,11 +109,6 @@ impl Drop for Made {
 /// A connection that has not been used for so long is looked at before it is lent: a call to the system.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// As asyncpg: what others could have left behind.
-const RESET: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL";
-/// A server that follows another one knows no channels.
-const RESET_STANDBY: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; RESET ALL";
-
 impl Members {
     pub(super) async fn open(server: ConnectBuilder, settings: Settings) -> Result<Arc<Self>> {
         let runtime =
@@ -358,10 +353,7 @@ impl Members {
 
     fn reset_of(&self, connection: &Connection) -> Option<&str> {
         match &self.settings.reset {
-            Reset::Full if connection.get_setting("in_hot_standby") == Some("on") => {
-                Some(RESET_STANDBY)
-            }
-            Reset::Full => Some(RESET),
+            Reset::Full => Some(connection.reset_script()),
             Reset::Query(script) => Some(script),
             Reset::RollbackOnly => None,
         }
