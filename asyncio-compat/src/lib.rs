@@ -96,5 +96,5 @@ pub use asyncio_core_macros::compat_test as test;
 pub use asyncio_net::*;
 #[doc(inline)]
 pub use asyncio_sync::*;
-pub use contextlib::aclosing;
+pub use contextlib::{AsyncExitStack, aclosing, async_exit_stack};
 pub use events::{get_event_loop, set_event_loop};

@@ -10,6 +10,7 @@ macro_rules! say {
 mod api;
 mod bench;
 mod conformance;
+mod guide;
 mod interp;
 mod parse;
 mod program;
@@ -33,6 +34,7 @@ cargo xtask COMMAND
   conformance    compare traces with those of CPython's asyncio
   workers        run generated programs on tokio's multi-thread runtime
   bench          ours beside what a user would pick instead
+  guide          the porting guide's programs against what Python printed
   api            write, or check, the table of asyncio's names
   soak           random operations, and an account of what must not be lost
   test           everything a change must pass
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Some("conformance") => conformance::main(args),
         Some("workers") => workers::main(args),
         Some("bench") => bench::main(args),
+        Some("guide") => guide::main(args),
         Some("api") => api::main(args),
         Some("soak") => soak::main(args),
         Some("test") => suite::main(args),

@@ -10,23 +10,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::{Failure, api};
+use crate::{Failure, api, guide};
 
 const USAGE: &str = "\
 cargo xtask test [STAGE…]
 
-Runs all stages, or those named: fmt clippy test loom doc tidy conformance budget; and valgrind, which
-runs only when it is named";
+Runs all stages, or those named: fmt clippy test loom doc tidy conformance workers guide budget;
+and valgrind, which runs only when it is named";
 
 /// The programs generated for each profile in the conformance stage.
 const FUZZ: &str = "300";
+
+/// The programs generated for the stage on tokio's runtimes, beside those that are recorded.
+const ON_WORKERS: &str = "2000";
 
 /// These need what cargo does not bring, or a long time.
 const ON_REQUEST: [&str; 1] = ["valgrind"];
 
 type Stage = (&'static str, fn() -> Result<bool, Failure>);
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 11] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || {
         cargo(&[
@@ -43,8 +46,12 @@ const STAGES: [Stage; 9] = [
     ("loom", || models::loom(&root())),
     ("valgrind", || models::valgrind(&root())),
     ("doc", doc),
-    ("tidy", || Ok(tidy::check(&root())? & api::check(&root())?)),
+    ("tidy", || {
+        Ok(tidy::check(&root())? & api::check(&root())? & guide::check()?)
+    }),
     ("conformance", conformance),
+    ("workers", workers),
+    ("guide", programs_of_the_guide),
     ("budget", budget),
 ];
 
@@ -120,6 +127,17 @@ fn conformance() -> Result<bool, Failure> {
     // Which CPython was found, or that none was, is the first line of its output: the recorded
     // corpus is compared in either case, and CPython is no part of what the tests need.
     ran(Command::new(env::current_exe()?).args(["conformance", "--fuzz", FUZZ]))
+}
+
+fn workers() -> Result<bool, Failure> {
+    // Without a CPython the recorded programs alone.
+    ran(Command::new(env::current_exe()?).args(["workers", "--programs", ON_WORKERS]))
+}
+
+/// The twins of the guide's programs, in both places where they may run.
+fn programs_of_the_guide() -> Result<bool, Failure> {
+    let guide = |args: &[&str]| ran(Command::new(env::current_exe()?).arg("guide").args(args));
+    Ok(guide(&[])? & guide(&["--threads"])?)
 }
 
 /// The instructions of an operation, counted with optimisation.

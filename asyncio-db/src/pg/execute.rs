@@ -105,13 +105,20 @@ pub(crate) async fn query(
     most_rows: i32,
 ) -> Result<Outcome> {
     let mut operation = link.begin().await?;
-    match once(&mut operation, statements, query, args, most_rows).await {
-        Err(_) if operation.may_be_tried_again() => {
-            once(&mut operation, statements, query, args, most_rows).await
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        match once(&mut operation, statements, query, args, most_rows).await {
+            // In a transaction, which has failed by now, it is for the program to begin again.
+            Err(_) if operation.may_be_tried_again() && left > 0 => {}
+            outcome => return outcome,
         }
-        outcome => outcome,
     }
 }
+
+/// A migration may change a table again between the two halves of a query, that is prepared and then
+/// executed; but hardly so often in a row.
+const TRIES: u32 = 10;
 
 async fn once(
     operation: &mut Operation<'_>,

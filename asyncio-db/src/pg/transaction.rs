@@ -253,13 +253,17 @@ impl Transaction<'_> {
     ///
     /// In Python a transaction in which a command has gone wrong is undone by `COMMIT` without a word.
     pub async fn commit(mut self) -> Result<()> {
-        let mut operation = self.connection.link.begin().await?;
-        self.over = true;
-        let text = match &self.savepoint {
-            None => "COMMIT".to_owned(),
-            Some(savepoint) => format!("RELEASE SAVEPOINT {savepoint}"),
+        let limit = self.connection.command_timeout;
+        let committing = async {
+            let mut operation = self.connection.link.begin().await?;
+            self.over = true;
+            let text = match &self.savepoint {
+                None => "COMMIT".to_owned(),
+                Some(savepoint) => format!("RELEASE SAVEPOINT {savepoint}"),
+            };
+            end(&mut operation, &text).await
         };
-        end(&mut operation, &text).await
+        limited(limit, committing).await
     }
 
     /// Undoes what was done in it.
@@ -272,16 +276,20 @@ impl Transaction<'_> {
     ///
     /// It is undone in any case.
     pub async fn rollback(mut self) -> Result<()> {
-        let mut operation = self.connection.link.begin().await?;
-        self.over = true;
-        let text = match &self.savepoint {
-            None => "ROLLBACK".to_owned(),
-            Some(savepoint) => {
-                format!("ROLLBACK TO SAVEPOINT {savepoint}; RELEASE SAVEPOINT {savepoint}")
-            }
+        let limit = self.connection.command_timeout;
+        let undoing = async {
+            let mut operation = self.connection.link.begin().await?;
+            self.over = true;
+            let text = match &self.savepoint {
+                None => "ROLLBACK".to_owned(),
+                Some(savepoint) => {
+                    format!("ROLLBACK TO SAVEPOINT {savepoint}; RELEASE SAVEPOINT {savepoint}")
+                }
+            };
+            operation.do_not_interrupt();
+            tag_of(&mut operation, &text).await.map(drop)
         };
-        operation.do_not_interrupt();
-        tag_of(&mut operation, &text).await.map(drop)
+        limited(limit, undoing).await
     }
 }
 

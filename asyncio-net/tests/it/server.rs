@@ -18,7 +18,7 @@ use asyncio_net::{
 };
 use tokio::io::AsyncReadExt;
 
-use crate::support::{error_of, everywhere, kind, until};
+use crate::support::{alone, error_of, everywhere, kind, until};
 
 /// Reads until the other side ends.
 async fn patient(reader: StreamReader, _writer: StreamWriter) -> Result<()> {
@@ -416,17 +416,9 @@ fn a_local_handler_shares_what_it_uses_with_its_loop() -> Result<()> {
 /// It has a process of its own, for the limit is the process's.
 #[test]
 fn a_server_without_file_descriptors_waits_for_some() -> Result<()> {
-    const CHILD: &str = "ASYNCIO_NET_TEST_EMFILE";
-    if std::env::var_os(CHILD).is_none() {
-        let name = "server::a_server_without_file_descriptors_waits_for_some";
-        let status = std::process::Command::new(std::env::current_exe()?)
-            .args(["--exact", name, "--nocapture"])
-            .env(CHILD, "1")
-            .stdout(std::process::Stdio::null())
-            .status()?;
-        assert!(status.success());
+    let Some(_alone) = alone("server::a_server_without_file_descriptors_waits_for_some")? else {
         return Ok(());
-    }
+    };
     run(async {
         let messages = Rc::new(RefCell::new(Vec::new()));
         let heard = Rc::clone(&messages);

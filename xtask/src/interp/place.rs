@@ -272,9 +272,15 @@ impl OnRuntime {
     /// queue of some worker, or has been taken from there by another one, and a worker goes to sleep only
     /// when it has run all that it has. So every worker must have been asleep, several times one after
     /// the other: nobody is taken from queue to queue so often and never run. And every time this task
-    /// slept as well, whom the same driver wakes as all timers.
+    /// slept as well, whom the same driver wakes as all timers; those that were due before this began
+    /// have fired when it wakes.
     pub(super) async fn is_quiet(&self, slack: Duration) -> bool {
         let before = self.activity.load(Ordering::Relaxed);
+        let latest = Duration::from_micros(self.latest.load(Ordering::Relaxed));
+        if self.started.elapsed() < latest + RESOLUTION {
+            tokio::time::sleep(slack).await;
+            return false;
+        }
         for _ in 0..ROUNDS {
             let parked = self.parked();
             tokio::time::sleep(slack / ROUNDS).await;
@@ -285,10 +291,7 @@ impl OnRuntime {
                 return false;
             }
         }
-        let latest = Duration::from_micros(self.latest.load(Ordering::Relaxed));
-        self.is_still()
-            && self.activity.load(Ordering::Relaxed) == before
-            && self.started.elapsed() > latest + slack
+        self.is_still() && self.activity.load(Ordering::Relaxed) == before
     }
 
     /// How often each worker has gone to sleep and woken.
@@ -342,6 +345,8 @@ impl OnRuntime {
 
 /// So many times in a row every worker has slept when all is quiet.
 const ROUNDS: u32 = 4;
+/// A timer of tokio's is late by a millisecond.
+const RESOLUTION: Duration = Duration::from_millis(2);
 
 thread_local! {
     /// The longest delay that the step under way has begun. The timer itself is set some time later,

@@ -365,4 +365,155 @@ mod tests {
         );
         assert_eq!(longest(&json!({"funcs": {"main": []}})), 0.0);
     }
+
+    fn case(functions: &Json) -> Case {
+        let json = json!({"name": "p", "objects": {"f0": ["future"]}, "funcs": functions});
+        Case::new(crate::parse::parse(&json).unwrap(), &json)
+    }
+
+    /// Whatever the order, both tasks have their results.
+    fn independent() -> Case {
+        let case = case(&json!({
+            "main": [["spawn", "t0", "work"], ["spawn", "t1", "work"], ["await", "t0"], ["await", "t1"]],
+            "work": [["sleep", 0], ["return", 7]]
+        }));
+        assert_eq!((case.mild, case.harsh), (Same::Histories, Same::Histories));
+        case
+    }
+
+    /// Who comes first sets the result.
+    fn dependent() -> Case {
+        let case = case(&json!({
+            "main": [["spawn", "t0", "one"], ["spawn", "t1", "two"], ["await", "f0"]],
+            "one": [["set_result", "f0", 1]],
+            "two": [["set_result", "f0", 2]]
+        }));
+        assert_eq!((case.first_mild, case.mild), (Same::Nothing, Same::Nothing));
+        case
+    }
+
+    fn worked(ending: Ending) -> Worked {
+        Worked {
+            ending,
+            trouble: None,
+            story: Vec::new(),
+        }
+    }
+
+    /// Judges a run that ended as the loop but for one thing.
+    fn judged(mut case: Case, plant: impl FnOnce(&mut Worked)) -> Case {
+        let mut run = worked(case.loops.clone());
+        plant(&mut run);
+        case.judge(2, Pace::Slow, run);
+        case
+    }
+
+    fn kinds(case: &Case) -> Vec<Fault> {
+        case.faults.iter().map(|(fault, _)| *fault).collect()
+    }
+
+    #[test]
+    fn a_run_that_ends_as_the_loop_is_no_fault() {
+        let case = judged(independent(), |_run| {});
+        assert_eq!((case.explained, case.faults.len()), (0, 0));
+    }
+
+    #[test]
+    fn another_final_state_is_a_divergence() {
+        let case = judged(independent(), |run| {
+            let state = run.ending.states.get_mut("main/work.1").unwrap();
+            assert_eq!(std::mem::replace(state, "cancelled".to_owned()), "result 7");
+        });
+        assert_eq!(kinds(&case), [Fault::Diverged]);
+        assert_eq!(
+            case.faults[0].1,
+            "on 2 workers: main/work.1: cancelled, not result 7"
+        );
+        // It is not counted among the programs that end the same.
+        assert_eq!(
+            (case.first_mild, case.mild),
+            (Same::Histories, Same::Nothing)
+        );
+    }
+
+    #[test]
+    fn another_history_alone_is_told_apart() {
+        let case = judged(independent(), |run| {
+            run.ending.histories.get_mut("main/work.1").unwrap().pop();
+        });
+        assert_eq!(kinds(&case), [Fault::SawOther]);
+        assert_eq!(case.mild, Same::States);
+    }
+
+    #[test]
+    fn of_a_program_that_depends_on_the_order_states_are_not_compared() {
+        let case = judged(dependent(), |run| {
+            run.ending
+                .states
+                .insert("main".to_owned(), "cancelled".to_owned());
+        });
+        assert_eq!((case.explained, case.faults.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_the_loop_does_in_some_order_explains_a_run() {
+        let mut case = dependent();
+        // As if the first sixteen orders had not shown it.
+        (case.mild, case.harsh) = (Same::States, Same::States);
+        let drawn: Vec<Ending> = (0..64)
+            .map(|number| case.draw(Manner::Mild, number))
+            .collect();
+        let other = drawn
+            .into_iter()
+            .find(|drawn| case.same(drawn) == Same::Nothing)
+            .unwrap();
+        case.judge(2, Pace::Slow, worked(other));
+        assert_eq!((case.explained, case.faults.len()), (1, 0));
+        assert_eq!(case.mild, Same::Nothing);
+        // What it does in none does not, even of such a program.
+        (case.mild, case.harsh) = (Same::States, Same::States);
+        let case = judged(case, |run| {
+            run.ending
+                .states
+                .insert("main".to_owned(), "result 3".to_owned());
+        });
+        assert_eq!((case.explained, case.unexplained.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_no_run_may_show_is_a_fault_in_any_order() {
+        for case in [independent, dependent] {
+            let text = || "x".to_owned();
+            type Plant = fn(&mut Worked, String);
+            let plants: [(Fault, Plant); 5] = [
+                (Fault::Leaked, |run, text| {
+                    run.trouble = Some(Trouble::Leaked(text))
+                }),
+                (Fault::Hung, |run, text| {
+                    run.trouble = Some(Trouble::Hung(text))
+                }),
+                (Fault::NotWoken, |run, text| run.ending.overdue = Some(text)),
+                (Fault::Outlived, |run, text| {
+                    run.ending.outlived = Some(text)
+                }),
+                (Fault::Panicked, |run, _| {
+                    run.ending.skip = Some("panicked: x".to_owned())
+                }),
+            ];
+            for (fault, plant) in plants {
+                let case = judged(case(), |run| plant(run, text()));
+                assert!(
+                    kinds(&case).contains(&fault),
+                    "{fault:?} in {:?}",
+                    case.faults
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_that_gets_stuck_as_it_never_does_on_the_loop_is_a_fault() {
+        let case = judged(dependent(), |run| run.ending.ticks = 1);
+        assert_eq!(kinds(&case), [Fault::Stuck]);
+    }
 }

@@ -1,4 +1,5 @@
-//! Async generators and `aclosing`, as `test_asyncgen.py` and `test_contextlib_async.py` have them.
+//! Async generators, `aclosing` and `AsyncExitStack`, as `test_asyncgen.py` and `test_contextlib_async.py`
+//! have them.
 
 use std::sync::{Arc, Mutex};
 
@@ -201,5 +202,98 @@ async fn a_generator_is_a_stream() -> Result<()> {
     });
     let even = numbers.try_filter(|n| std::future::ready(n % 2 == 0));
     assert_eq!(even.try_collect::<Vec<u32>>().await?, [0, 2, 4]);
+    Ok(())
+}
+
+/// `TestAsyncExitStack.test_async_callback`, `test_callback` and `test_exit_raise`: clean-ups run last one
+/// first, after an error of the block too.
+#[asyncio::test(virtual_clock = true)]
+async fn clean_ups_run_last_one_first() -> Result<()> {
+    let log = Log::default();
+    let (first, second, third) = (log.clone(), log.clone(), log.clone());
+    let failed: Result<()> = asyncio::async_exit_stack(async |stack| {
+        stack.push_async_callback(move || async move {
+            asyncio::sleep(1).await?;
+            note(&first, "first");
+            Ok(())
+        });
+        stack.callback(move || {
+            note(&second, "second");
+            Ok(())
+        });
+        stack.push_async_callback(move || async move {
+            asyncio::sleep(1).await?;
+            note(&third, "third");
+            Ok(())
+        });
+        Err(RuntimeError::new("the block failed").into())
+    })
+    .await;
+    assert_eq!(
+        failed.expect_err("it failed").to_string(),
+        "the block failed"
+    );
+    assert_eq!(noted(&log), ["third", "second", "first"]);
+    Ok(())
+}
+
+/// `TestAsyncExitStack.test_async_exit_exception_chaining`: one that fails keeps no other from running, and
+/// the last error is the one that is raised.
+#[asyncio::test]
+async fn a_clean_up_that_fails_keeps_none_from_running() -> Result<()> {
+    let log = Log::default();
+    let told = log.clone();
+    let failed = asyncio::async_exit_stack(async |stack| {
+        stack.callback(|| Err(RuntimeError::new("last").into()));
+        stack.callback(move || {
+            note(&told, "between");
+            Ok(())
+        });
+        stack.callback(|| Err(RuntimeError::new("first").into()));
+        Ok("a value")
+    })
+    .await;
+    assert_eq!(failed.expect_err("two failed").to_string(), "last");
+    assert_eq!(noted(&log), ["between"]);
+    Ok(())
+}
+
+/// `TestBaseExitStack.test_pop_all`: what is taken off does not run with the block.
+#[asyncio::test]
+async fn clean_ups_outlive_the_block_that_gives_them_away() -> Result<()> {
+    let log = Log::default();
+    let told = log.clone();
+    let mut kept = asyncio::async_exit_stack(async |stack| {
+        stack.callback(move || {
+            note(&told, "closed");
+            Ok(())
+        });
+        Ok(stack.pop_all())
+    })
+    .await?;
+    assert!(noted(&log).is_empty());
+    kept.aclose().await?;
+    kept.aclose().await?;
+    assert_eq!(noted(&log), ["closed"]);
+    Ok(())
+}
+
+/// A task that is cancelled in the block runs its clean-ups, and these may await.
+#[asyncio::test(virtual_clock = true)]
+async fn a_cancelled_block_cleans_up() -> Result<()> {
+    let log = Log::default();
+    let told = log.clone();
+    let task = asyncio::create_task(asyncio::async_exit_stack(async move |stack| {
+        stack.push_async_callback(move || async move {
+            asyncio::sleep(1).await?;
+            note(&told, "closed");
+            Ok(())
+        });
+        asyncio::sleep(3600).await
+    }));
+    asyncio::sleep(1).await?;
+    task.cancel();
+    assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(noted(&log), ["closed"]);
     Ok(())
 }
