@@ -1,12 +1,29 @@
 //! One facade with every name of asyncio: `use asyncio_compat as asyncio;`.
 //!
-//! **Being built: nothing is here yet.** This page says what the crate is for and what it will hold.
+//! For people who port a Python program: what is `asyncio.create_task` there is `asyncio::create_task`
+//! here, and what is `asyncio.locks.Lock` is `asyncio::locks::Lock`. The names come from
+//! `asyncio/__init__.py` of CPython 3.13 and from the modules it collects.
 //!
-//! For people who port a Python program: what is `asyncio.create_task` there will be
-//! `asyncio::create_task` here, and what is `asyncio.locks.Lock` will be `asyncio::locks::Lock`. The
-//! names come from `asyncio/__init__.py` of CPython 3.13 and from the modules it collects. Which of them
-//! exist already, and in which crate, is listed in `docs/PARITY.md` of the repository; a test of this
-//! crate names each of those for the compiler.
+//! ```
+//! use asyncio_compat as asyncio;
+//!
+//! #[asyncio::main]
+//! async fn main() -> asyncio::Result<()> {
+//!     let queue = asyncio::Queue::<u32>::new(2);
+//!     let sums = queue.clone();
+//!     let adder = asyncio::create_task(async move {
+//!         let (a, b) = (sums.get().await?, sums.get().await?);
+//!         Ok(a + b)
+//!     });
+//!     queue.put(3).await?;
+//!     queue.put(4).await?;
+//!     assert_eq!(asyncio::wait_for(adder, 1).await?, 7);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Which names exist, and where ours differ, is listed in `docs/PARITY.md` of the repository; a test of
+//! this crate names each of them for the compiler.
 //!
 //! # Vocabulary
 //!
@@ -15,20 +32,69 @@
 //!
 //! # Map
 //!
-//! | asyncio | home |
-//! | --- | --- |
-//! | runners, loop, tasks, futures, combinators, task groups, timeouts, threads | `asyncio_core` |
-//! | locks, queues | `asyncio_sync` |
-//! | streams, transports, servers, subprocesses | `asyncio_net` |
-//! | `get_event_loop`, `set_event_loop` | this crate |
-//! | the PyPI packages `asyncpg`, `aiosqlite`, `aiohttp` | `asyncio_db`, `asyncio_net` |
+//! | asyncio | here | home |
+//! | --- | --- | --- |
+//! | runners, loop | [`runners`], [`events`] | `asyncio_core` |
+//! | tasks, futures | [`tasks`], [`futures`] | `asyncio_core` |
+//! | groups, time limits, threads | [`taskgroups`], [`timeouts`], [`threads`], [`staggered`] | `asyncio_core` |
+//! | locks, queues | [`locks`], [`queues`] | `asyncio_sync` |
+//! | streams, transports, subprocesses | `streams`, `transports`, `protocols`, `subprocess` | `asyncio_net` |
+//! | exceptions | [`exceptions`] | all of them |
+//! | Python's `contextvars` | [`contextvars`] | `asyncio_core` |
+//! | async generators, Python's `contextlib` | [`aiter`], [`contextlib`] | here |
+//!
+//! Every name of a module is at the root as well, as in Python. [`get_event_loop`], [`set_event_loop`]
+//! and [`async_generator`] live here.
 //!
 //! # What it does not do
 //!
 //! It adds no semantics: a program that needs only some of the names may use their crates directly. What
 //! CPython has deprecated or removed (event loop policies, child watchers, generator coroutines) is not
-//! here.
+//! here. The attributes [`main`] and [`test`] expect this crate under its own name; where `Cargo.toml`
+//! gives it another, they are told so by `crate = name`.
 //!
 //! # Features
 //!
-//! None.
+//! - `net`, on by default: streams, transports, servers and subprocesses.
+//! - `tls`, on by default: TLS for them, by rustls.
+//! - `process-pool`: `ProcessPoolExecutor`, on Unix.
+
+pub mod aiter;
+pub mod contextlib;
+pub mod contextvars;
+pub mod events;
+pub mod exceptions;
+pub mod futures;
+pub mod locks;
+#[cfg(feature = "net")]
+pub mod protocols;
+pub mod queues;
+pub mod runners;
+pub mod staggered;
+#[cfg(feature = "net")]
+pub mod streams;
+pub mod taskgroups;
+pub mod tasks;
+pub mod threads;
+pub mod timeouts;
+#[cfg(feature = "net")]
+pub mod transports;
+#[cfg(feature = "net")]
+pub mod trsock;
+
+pub use aiter::{AsyncGenerator, GeneratorExit, Yield, async_generator};
+#[doc(inline)]
+pub use asyncio_core::*;
+/// Runs an `async fn main` on an event loop: [`asyncio_core::main`] for programs that know this crate
+/// alone.
+pub use asyncio_core_macros::compat_main as main;
+/// Runs an `async fn` on an event loop as a test: [`asyncio_core::test`] for programs that know this
+/// crate alone.
+pub use asyncio_core_macros::compat_test as test;
+#[cfg(feature = "net")]
+#[doc(inline)]
+pub use asyncio_net::*;
+#[doc(inline)]
+pub use asyncio_sync::*;
+pub use contextlib::aclosing;
+pub use events::{get_event_loop, set_event_loop};

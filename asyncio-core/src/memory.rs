@@ -11,6 +11,8 @@ use std::ptr::NonNull;
 /// short enough that a burst of tasks does not keep its memory for good.
 pub(crate) struct FreeList {
     classes: [Class; CLASSES],
+    /// How many bytes a class keeps at the most.
+    keep: usize,
 }
 
 struct Class {
@@ -25,12 +27,23 @@ struct Block {
 /// Sizes are rounded up to this, so that a class holds blocks of one size.
 const STEP: usize = 8;
 const CLASSES: usize = 128;
-/// How many bytes a class keeps at the most.
+/// How many bytes a class keeps at the most: of a loop, and of a thread, of which there may be many.
 const KEEP: usize = 1024 * 1024;
+const KEEP_HERE: usize = 256 * 1024;
+
+thread_local! {
+    /// What cells without a loop gave back on this thread, wherever they were made.
+    static HERE: FreeList = const { FreeList::keeping(KEEP_HERE) };
+}
 
 impl FreeList {
     pub(crate) const fn new() -> Self {
+        Self::keeping(KEEP)
+    }
+
+    const fn keeping(keep: usize) -> Self {
         Self {
+            keep,
             classes: [const {
                 Class {
                     first: Cell::new(None),
@@ -40,7 +53,30 @@ impl FreeList {
         }
     }
 
+    /// A block of memory for a cell without a loop, from what this thread keeps.
+    #[inline]
+    pub(crate) fn allocate_here(layout: Layout) -> NonNull<u8> {
+        HERE.try_with(|here| here.allocate(layout))
+            .unwrap_or_else(|_| Self::allocate_plainly(layout))
+    }
+
+    /// Takes back what `allocate_here` gave on this thread or another one.
+    ///
+    /// # Safety
+    ///
+    /// As of `free`.
+    #[inline]
+    pub(crate) unsafe fn free_here(memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise; all lists take their blocks from the same allocator.
+        let kept = HERE.try_with(|here| unsafe { here.free(memory, layout) });
+        if kept.is_err() {
+            // SAFETY: as above; the thread is ending and its list is gone, so the block was not taken.
+            unsafe { Self::free_plainly(memory, layout) };
+        }
+    }
+
     /// A block of memory; the process ends when there is none, as it does everywhere in Rust.
+    #[inline]
     pub(crate) fn allocate(&self, layout: Layout) -> NonNull<u8> {
         if let Some(class) = self.class(layout)
             && let Some(block) = class.first.get()
@@ -57,10 +93,10 @@ impl FreeList {
     ///
     /// # Safety
     ///
-    /// The block came from `allocate` or `allocate_plainly` with this layout and is not used again.
+    /// The block came from one of the functions that allocate, with this layout, and is not used again.
     pub(crate) unsafe fn free(&self, memory: NonNull<u8>, layout: Layout) {
         if let Some(class) = self.class(layout)
-            && class.length.get() * rounded(layout).size() < KEEP
+            && class.length.get() * rounded(layout).size() < self.keep
         {
             let block = memory.cast::<Block>();
             // SAFETY: the block is ours, and large enough and aligned for an address: `class`
@@ -79,7 +115,8 @@ impl FreeList {
     }
 
     /// A block of memory straight from the allocator.
-    pub(crate) fn allocate_plainly(layout: Layout) -> NonNull<u8> {
+    #[cold]
+    fn allocate_plainly(layout: Layout) -> NonNull<u8> {
         let layout = rounded(layout);
         // SAFETY: a rounded layout is never of size zero.
         let memory = unsafe { alloc::alloc(layout) };

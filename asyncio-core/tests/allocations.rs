@@ -109,3 +109,13 @@ fn a_group_allocates_one_list() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn on_a_tokio_runtime_only_tokios_part_of_a_task_is_allocated() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(async {
+        let one = || async { create_task(async { Ok(()) }).await };
+        assert_eq!(again(one).await?, 1);
+        Ok(())
+    })
+}

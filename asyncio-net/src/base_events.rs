@@ -57,6 +57,37 @@ pub async fn getaddrinfo(host: impl Into<String>, port: u16) -> Result<Vec<Socke
     found.await
 }
 
+/// The name of a host and of a service for an address (`loop.getnameinfo`), looked up in a thread.
+///
+/// The flags are those of `libc`, such as `NI_NUMERICHOST`; 0 for none.
+///
+/// ```
+/// use asyncio_core::{Result, run};
+/// use asyncio_net::getnameinfo;
+///
+/// # fn main() -> Result<()> {
+/// let flags = libc::NI_NUMERICHOST | libc::NI_NUMERICSERV;
+/// let names = run(async move { getnameinfo("127.0.0.1:80".parse()?, flags).await })?;
+/// assert_eq!(names, ("127.0.0.1".to_owned(), "80".to_owned()));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`std::io::Error`] when there is no name and one is required (`NI_NAMEREQD`), or the flags are wrong;
+/// [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled.
+///
+/// # Cancel safety
+///
+/// The thread looks on; its answer is dropped.
+pub async fn getnameinfo(address: SocketAddr, flags: i32) -> Result<(String, String)> {
+    let found = to_thread(move || -> Result<(String, String)> {
+        Ok(dns_lookup::getnameinfo(&address, flags).map_err(io::Error::from)?)
+    });
+    found.await
+}
+
 /// A connection before it becomes a stream or a transport.
 pub(crate) struct Channel {
     pub(crate) read: ReadEnd,

@@ -1,7 +1,8 @@
 //! Connections with a protocol (`create_connection`, `create_server` and their family of
 //! `asyncio/base_events.py`).
 
-use std::future::poll_fn;
+use std::fmt;
+use std::future::{IntoFuture, poll_fn};
 #[cfg(unix)]
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -11,6 +12,10 @@ use asyncio_core::{Exception, Result, create_task};
 
 use crate::base_events::Channel;
 use crate::protocols::Protocol;
+#[cfg(feature = "tls")]
+use crate::ssl::TlsServer;
+#[cfg(feature = "tls")]
+use crate::sslproto;
 #[cfg(unix)]
 use crate::streams::start_unix_server;
 use crate::streams::{
@@ -77,7 +82,7 @@ pub async fn create_connection<P: Protocol>(
     to: OpenConnection,
 ) -> Result<Transport> {
     let (reader, writer) = to.await?;
-    Ok(begin(protocol_factory(), reader, writer))
+    Ok(begin(Box::new(protocol_factory()), reader, writer))
 }
 
 /// Accepts connections, and has a protocol of its own called for each (`loop.create_server`).
@@ -112,7 +117,7 @@ pub fn create_server<P: Protocol>(
     port: u16,
 ) -> StartServer<impl Fn(StreamReader, StreamWriter) -> Calls + Send + Sync + 'static> {
     start_server(
-        move |reader, writer| calls(protocol_factory(), reader, writer),
+        move |reader, writer| calls(Box::new(protocol_factory()), reader, writer),
         host,
         port,
     )
@@ -125,49 +130,129 @@ pub fn create_unix_server<P: Protocol>(
     path: impl AsRef<Path>,
 ) -> StartServer<impl Fn(StreamReader, StreamWriter) -> Calls + Send + Sync + 'static> {
     start_unix_server(
-        move |reader, writer| calls(protocol_factory(), reader, writer),
+        move |reader, writer| calls(Box::new(protocol_factory()), reader, writer),
         path,
     )
 }
 
 /// Has a protocol called for a connection that was accepted elsewhere (`loop.connect_accepted_socket`).
 ///
+/// ```
+/// use asyncio_core::{Result, run};
+/// use asyncio_net::{Protocol, Transport, connect_accepted_socket, open_connection};
+///
+/// struct Greeter;
+///
+/// impl Protocol for Greeter {
+///     fn connection_made(&mut self, transport: &Transport) {
+///         transport.write(b"hello");
+///         transport.close();
+///     }
+/// }
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+///     let (reader, _) = open_connection("127.0.0.1", listener.local_addr()?.port()).await?;
+///     connect_accepted_socket(|| Greeter, listener.accept()?.0).await?;
+///     assert_eq!(reader.read(-1).await?, b"hello");
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`std::io::Error`] when the socket cannot be waited for;
-/// [`RuntimeError`](asyncio_core::RuntimeError) where neither a loop nor a tokio runtime runs.
+/// [`RuntimeError`](asyncio_core::RuntimeError) where neither a loop nor a tokio runtime runs; with TLS
+/// also as of [`StreamWriter::start_tls_server`].
 ///
-/// # asyncio
+/// # Cancel safety
 ///
-/// It does not wait. For TLS begin with `StreamWriter::start_tls_server`.
-pub fn connect_accepted_socket<P: Protocol>(
-    protocol_factory: impl FnOnce() -> P,
+/// The connection is given up.
+pub const fn connect_accepted_socket<F, P>(
+    protocol_factory: F,
     socket: std::net::TcpStream,
-) -> Result<Transport> {
-    runtime()?;
-    socket.set_nonblocking(true)?;
-    let stream = tokio::net::TcpStream::from_std(socket)?;
-    let channel = Channel::tcp(stream, None);
-    let (reader, writer) = connect(
-        channel.read,
-        channel.write,
-        channel.addresses,
-        DEFAULT_LIMIT,
-    )?;
-    Ok(begin(protocol_factory(), reader, writer))
+) -> ConnectAcceptedSocket<F>
+where
+    F: FnOnce() -> P,
+    P: Protocol,
+{
+    ConnectAcceptedSocket {
+        factory: protocol_factory,
+        socket,
+        #[cfg(feature = "tls")]
+        tls: None,
+    }
+}
+
+/// The keyword arguments of [`connect_accepted_socket`]; awaiting it connects.
+#[must_use = "futures do nothing until they are awaited"]
+pub struct ConnectAcceptedSocket<F> {
+    factory: F,
+    socket: std::net::TcpStream,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsServer>,
+}
+
+impl<F> ConnectAcceptedSocket<F> {
+    /// Speaks TLS.
+    #[cfg(feature = "tls")]
+    pub fn ssl(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+}
+
+impl<F, P> IntoFuture for ConnectAcceptedSocket<F>
+where
+    F: FnOnce() -> P + Send + 'static,
+    P: Protocol,
+{
+    type Output = Result<Transport>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            runtime()?;
+            self.socket.set_nonblocking(true)?;
+            let stream = tokio::net::TcpStream::from_std(self.socket)?;
+            let channel = Channel::tcp(stream, None);
+            #[cfg(feature = "tls")]
+            let channel = match &self.tls {
+                Some(tls) => sslproto::accept(channel, tls).await?,
+                None => channel,
+            };
+            let (reader, writer) = connect(
+                channel.read,
+                channel.write,
+                channel.addresses,
+                DEFAULT_LIMIT,
+            )?;
+            Ok(begin(Box::new((self.factory)()), reader, writer))
+        })
+    }
+}
+
+impl<F> fmt::Debug for ConnectAcceptedSocket<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectAcceptedSocket")
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The task of a server's connection with a protocol.
 pub type Calls = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-fn begin<P: Protocol>(mut protocol: P, reader: StreamReader, writer: StreamWriter) -> Transport {
+fn begin(mut protocol: Box<dyn Protocol>, reader: StreamReader, writer: StreamWriter) -> Transport {
     let transport = Transport::of(writer);
     protocol.connection_made(&transport);
     drop(create_task(call(protocol, reader, transport.clone())));
     transport
 }
 
-fn calls<P: Protocol>(mut protocol: P, reader: StreamReader, writer: StreamWriter) -> Calls {
+fn calls(mut protocol: Box<dyn Protocol>, reader: StreamReader, writer: StreamWriter) -> Calls {
     Box::pin(async move {
         let transport = Transport::of(writer);
         protocol.connection_made(&transport);
@@ -179,7 +264,7 @@ fn calls<P: Protocol>(mut protocol: P, reader: StreamReader, writer: StreamWrite
 const PIECE: isize = 1 << 18;
 
 /// What happened to a connection.
-enum Event {
+pub(crate) enum Event {
     Data(Vec<u8>),
     Failed(Exception),
     Paused(bool),
@@ -188,8 +273,8 @@ enum Event {
 }
 
 /// Calls a protocol until its connection is lost.
-async fn call<P: Protocol>(
-    mut protocol: P,
+async fn call(
+    mut protocol: Box<dyn Protocol>,
     reader: StreamReader,
     transport: Transport,
 ) -> Result<()> {
@@ -199,19 +284,10 @@ async fn call<P: Protocol>(
     outgoing.lock().pause_wanted = true;
     let (mut paused, mut ended) = (false, false);
     let lost = loop {
-        let reads = !ended && outgoing.lock().is_reading();
-        let change = wait_until(&outgoing.state, |state| {
-            if let Some(lost) = &state.lost {
-                Some(Event::Lost(lost.clone()))
-            } else if state.paused != paused {
-                Some(Event::Paused(state.paused))
-            } else if !ended && state.is_reading() != reads {
-                Some(Event::Reading)
-            } else {
-                None
-            }
-        });
-        let event = next(change, reads.then(|| reader.read(PIECE))).await?;
+        let event = next(&transport, (!ended).then_some(&reader), paused).await?;
+        if let Some(next) = outgoing.take_protocol() {
+            protocol = next;
+        }
         // Another thread may have closed the connection since this one looked: what comes after the
         // call of `close` is not told, as little as in Python, be it the peer's answer to the close.
         let closing = outgoing.lock().closing;
@@ -243,15 +319,29 @@ async fn call<P: Protocol>(
     Ok(())
 }
 
-/// The next that happens; what has changed comes before what is to be read.
-async fn next(
-    change: impl Future<Output = Result<Event, asyncio_core::CancelledError>>,
-    read: Option<impl Future<Output = Result<Vec<u8>>>>,
+/// The next that happens to a connection that is known to be paused or not, and is read from, if a
+/// reader is given; what has changed comes before what is to be read.
+pub(crate) async fn next(
+    transport: &Transport,
+    reader: Option<&StreamReader>,
+    paused: bool,
 ) -> Result<Event> {
-    let mut change = pin!(change);
+    let outgoing = transport.outgoing();
+    let reads = reader.is_some() && outgoing.lock().is_reading();
+    let mut change = pin!(wait_until(&outgoing.state, |state| {
+        if let Some(lost) = &state.lost {
+            Some(Event::Lost(lost.clone()))
+        } else if state.paused != paused {
+            Some(Event::Paused(state.paused))
+        } else if reader.is_some() && state.is_reading() != reads {
+            Some(Event::Reading)
+        } else {
+            None
+        }
+    }));
     let mut read = pin!(async move {
-        match read {
-            Some(read) => read.await,
+        match reader.filter(|_| reads) {
+            Some(reader) => reader.read(PIECE).await,
             None => std::future::pending().await,
         }
     });
@@ -274,5 +364,7 @@ struct Aborting<'a>(&'a Transport);
 impl Drop for Aborting<'_> {
     fn drop(&mut self) {
         self.0.abort();
+        // It may hold the transport, which holds it.
+        drop(self.0.outgoing().take_protocol());
     }
 }

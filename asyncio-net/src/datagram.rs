@@ -5,21 +5,21 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{IntoFuture, poll_fn};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use asyncio_core::{Exception, FutureExt, Result, ValueError, create_task};
-use socket2::{Domain, Protocol as Kind, Socket, Type};
-use tokio::io::{Interest, ReadBuf};
-use tokio::net::UdpSocket;
+use tokio::io::ReadBuf;
 
+use crate::addresses::{DatagramAddress, Options};
 use crate::protocols::DatagramProtocol;
 use crate::streams::runtime;
 use crate::waiters::lock;
 
-/// Opens a socket for datagrams, and has a protocol called with what comes
-/// (`loop.create_datagram_endpoint`).
+/// Opens a socket for datagrams over UDP, and has a protocol called with what comes
+/// (`loop.create_datagram_endpoint`); over Unix sockets that is
+/// [`create_unix_datagram_endpoint`](crate::create_unix_datagram_endpoint).
 ///
 /// ```
 /// use asyncio_core::{Future, Result, get_running_loop, run};
@@ -60,44 +60,74 @@ use crate::waiters::lock;
 /// # Errors
 ///
 /// [`std::io::Error`] when the socket cannot be opened or bound; [`ValueError`] when the addresses are
-/// of two families.
+/// of two families, or there is one beside a socket.
 pub fn create_datagram_endpoint<F, P>(protocol_factory: F) -> CreateDatagramEndpoint<F>
 where
     F: FnOnce() -> P,
     P: DatagramProtocol,
 {
-    CreateDatagramEndpoint {
-        factory: protocol_factory,
-        local: None,
-        remote: None,
-        reuse_port: false,
-        allow_broadcast: false,
-    }
+    CreateDatagramEndpoint::new(protocol_factory)
 }
 
 /// The keyword arguments of [`create_datagram_endpoint`]; awaiting it opens the socket.
 #[must_use = "futures do nothing until they are awaited"]
-pub struct CreateDatagramEndpoint<F> {
+pub struct CreateDatagramEndpoint<F, A: DatagramAddress = SocketAddr> {
     factory: F,
-    local: Option<SocketAddr>,
-    remote: Option<SocketAddr>,
+    local: Option<A>,
+    remote: Option<A>,
+    socket: Option<A::Given>,
     reuse_port: bool,
     allow_broadcast: bool,
 }
 
-impl<F> CreateDatagramEndpoint<F> {
+impl<F, A: DatagramAddress> CreateDatagramEndpoint<F, A> {
+    pub(crate) const fn new(factory: F) -> Self {
+        Self {
+            factory,
+            local: None,
+            remote: None,
+            socket: None,
+            reuse_port: false,
+            allow_broadcast: false,
+        }
+    }
+
     /// The address to be sent to at.
-    pub const fn local_addr(mut self, address: SocketAddr) -> Self {
+    pub fn local_addr(mut self, address: A) -> Self {
         self.local = Some(address);
         self
     }
 
     /// The only address to send to and to hear from.
-    pub const fn remote_addr(mut self, address: SocketAddr) -> Self {
+    pub fn remote_addr(mut self, address: A) -> Self {
         self.remote = Some(address);
         self
     }
 
+    /// Takes this socket instead, which is bound already, and perhaps connected.
+    pub fn sock(mut self, socket: A::Given) -> Self {
+        self.socket = Some(socket);
+        self
+    }
+
+    fn open(&mut self) -> Result<(A::Socket, Option<A>)> {
+        runtime()?;
+        let options = Options {
+            reuse_port: self.reuse_port,
+            allow_broadcast: self.allow_broadcast,
+        };
+        let (local, remote) = (self.local.as_ref(), self.remote.as_ref());
+        match self.socket.take() {
+            Some(_) if local.is_some() || remote.is_some() => {
+                Err(ValueError::new("a socket is given, and an address as well").into())
+            }
+            Some(socket) => A::wrap(socket),
+            None => Ok((A::open(local, remote, &options)?, self.remote.take())),
+        }
+    }
+}
+
+impl<F> CreateDatagramEndpoint<F> {
     /// Whether others may bind to the same address; false by default.
     pub const fn reuse_port(mut self, on: bool) -> Self {
         self.reuse_port = on;
@@ -109,56 +139,26 @@ impl<F> CreateDatagramEndpoint<F> {
         self.allow_broadcast = on;
         self
     }
-
-    fn socket(&self) -> Result<UdpSocket> {
-        runtime()?;
-        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let family = self.local.or(self.remote).unwrap_or(any);
-        if let (Some(local), Some(remote)) = (self.local, self.remote)
-            && local.is_ipv4() != remote.is_ipv4()
-        {
-            return Err(ValueError::new("the addresses are of two families").into());
-        }
-        let socket = Socket::new(Domain::for_address(family), Type::DGRAM, Some(Kind::UDP))?;
-        socket.set_nonblocking(true)?;
-        #[cfg(unix)]
-        if self.reuse_port {
-            socket.set_reuse_port(true)?;
-        }
-        if self.allow_broadcast {
-            socket.set_broadcast(true)?;
-        }
-        if let Some(local) = self.local {
-            socket.bind(&local.into())?;
-        }
-        if let Some(remote) = self.remote {
-            socket.connect(&remote.into())?;
-        }
-        Ok(UdpSocket::from_std(socket.into())?)
-    }
 }
 
-impl<F, P> IntoFuture for CreateDatagramEndpoint<F>
+impl<F, P, A> IntoFuture for CreateDatagramEndpoint<F, A>
 where
     F: FnOnce() -> P,
-    P: DatagramProtocol,
+    P: DatagramProtocol<A>,
+    A: DatagramAddress,
 {
-    type Output = Result<DatagramTransport>;
+    type Output = Result<DatagramTransport<A>>;
     type IntoFuture = std::future::Ready<Self::Output>;
 
-    fn into_future(self) -> Self::IntoFuture {
+    fn into_future(mut self) -> Self::IntoFuture {
         // Nothing of it takes a wait: addresses are given as such.
-        std::future::ready(self.socket().map(|socket| {
-            let mut protocol = (self.factory)();
+        std::future::ready(self.open().map(|(socket, remote)| {
+            let mut protocol: Box<dyn DatagramProtocol<A>> = Box::new((self.factory)());
             let transport = DatagramTransport {
                 shared: Arc::new(Shared {
                     socket,
-                    remote: self.remote,
-                    state: Mutex::new(State {
-                        high: HIGH,
-                        low: HIGH / 4,
-                        ..State::default()
-                    }),
+                    remote,
+                    state: Mutex::default(),
                 }),
             };
             protocol.connection_made(&transport);
@@ -171,21 +171,27 @@ where
 /// A socket for datagrams that a [`DatagramProtocol`] is called for (`asyncio.DatagramTransport`).
 ///
 /// A clone is the same transport. The socket lives without any, until it is closed.
-#[derive(Clone)]
-pub struct DatagramTransport {
-    shared: Arc<Shared>,
+pub struct DatagramTransport<A: DatagramAddress = SocketAddr> {
+    shared: Arc<Shared<A>>,
 }
 
-struct Shared {
-    socket: UdpSocket,
-    remote: Option<SocketAddr>,
-    state: Mutex<State>,
+impl<A: DatagramAddress> Clone for DatagramTransport<A> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
 }
 
-#[derive(Default)]
-struct State {
+struct Shared<A: DatagramAddress> {
+    socket: A::Socket,
+    remote: Option<A>,
+    state: Mutex<State<A>>,
+}
+
+struct State<A: DatagramAddress> {
     /// What the socket did not take.
-    queue: VecDeque<(Vec<u8>, Option<SocketAddr>)>,
+    queue: VecDeque<(Vec<u8>, Option<A>)>,
     size: usize,
     high: usize,
     low: usize,
@@ -193,7 +199,27 @@ struct State {
     errors: Vec<io::Error>,
     closing: bool,
     aborted: bool,
+    /// Everything was told.
+    over: bool,
+    next_protocol: Option<Box<dyn DatagramProtocol<A>>>,
     caller: Option<Waker>,
+}
+
+impl<A: DatagramAddress> Default for State<A> {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            size: 0,
+            high: HIGH,
+            low: HIGH / 4,
+            errors: Vec::new(),
+            closing: false,
+            aborted: false,
+            over: false,
+            next_protocol: None,
+            caller: None,
+        }
+    }
 }
 
 /// As in Python.
@@ -202,24 +228,24 @@ const HIGH: usize = 1 << 16;
 /// What each datagram that waits costs beside its bytes, as in Python.
 const HEAD: usize = 8;
 
-impl DatagramTransport {
+impl<A: DatagramAddress> DatagramTransport<A> {
     /// Sends a datagram, without waiting, to this address, or to the one that the socket is connected
     /// to (`DatagramTransport.sendto`). What the socket does not take at once is kept. Once it is closed
     /// it is dropped.
-    pub fn sendto(&self, data: &[u8], address: Option<SocketAddr>) {
+    pub fn sendto(&self, data: &[u8], address: Option<A>) {
         let mut state = lock(&self.shared.state);
         if state.closing {
             return;
         }
-        if let (Some(remote), Some(address)) = (self.shared.remote, address)
+        if let (Some(remote), Some(address)) = (&self.shared.remote, &address)
             && remote != address
         {
-            let message = format!("the address is none, or {remote}");
+            let message = format!("the address is none, or {remote:?}");
             state.fail(io::Error::new(io::ErrorKind::InvalidInput, message));
             return;
         }
         if state.queue.is_empty() {
-            match self.shared.try_send(data, address) {
+            match self.shared.try_send(data, address.as_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return state.fail(error),
                 Ok(_) => return,
@@ -243,6 +269,7 @@ impl DatagramTransport {
         state.closing = true;
         state.aborted = true;
         state.queue.clear();
+        state.size = 0;
         state.wake();
     }
 
@@ -258,20 +285,33 @@ impl DatagramTransport {
         lock(&self.shared.state).size
     }
 
-    /// This side's address.
+    /// This side's address, where it has one.
     #[must_use]
-    pub fn sockname(&self) -> Option<SocketAddr> {
-        self.shared.socket.local_addr().ok()
+    pub fn sockname(&self) -> Option<A> {
+        A::local(&self.shared.socket)
     }
 
     /// The address that the socket is connected to.
     #[must_use]
-    pub fn peername(&self) -> Option<SocketAddr> {
-        self.shared.remote
+    pub fn peername(&self) -> Option<A> {
+        self.shared.remote.clone()
+    }
+
+    /// Has another protocol called from now on (`BaseTransport.set_protocol`); see
+    /// [`Transport::set_protocol`](crate::Transport::set_protocol).
+    pub fn set_protocol(&self, protocol: impl DatagramProtocol<A>) {
+        let mut protocol: Option<Box<dyn DatagramProtocol<A>>> = Some(Box::new(protocol));
+        {
+            let mut state = lock(&self.shared.state);
+            if !state.over {
+                std::mem::swap(&mut state.next_protocol, &mut protocol);
+            }
+        }
+        drop(protocol);
     }
 }
 
-impl State {
+impl<A: DatagramAddress> State<A> {
     fn fail(&mut self, error: io::Error) {
         self.errors.push(error);
         self.wake();
@@ -285,12 +325,13 @@ impl State {
     }
 }
 
-impl Shared {
-    fn try_send(&self, data: &[u8], address: Option<SocketAddr>) -> io::Result<usize> {
-        match address.filter(|_| self.remote.is_none()) {
-            Some(address) => self.socket.try_send_to(data, address),
-            None => self.socket.try_send(data),
-        }
+impl<A: DatagramAddress> Shared<A> {
+    fn try_send(&self, data: &[u8], address: Option<&A>) -> io::Result<usize> {
+        A::try_send(
+            &self.socket,
+            data,
+            address.filter(|_| self.remote.is_none()),
+        )
     }
 
     /// Sends what is kept; what one has failed with.
@@ -300,10 +341,10 @@ impl Shared {
             let Some((data, address)) = state.queue.front() else {
                 return Poll::Ready(None);
             };
-            if self.socket.poll_send_ready(cx).is_pending() {
+            if A::poll_send_ready(&self.socket, cx).is_pending() {
                 return Poll::Pending;
             }
-            let sent = self.try_send(data, *address);
+            let sent = self.try_send(data, address.as_ref());
             if let Err(error) = &sent
                 && error.kind() == io::ErrorKind::WouldBlock
             {
@@ -320,29 +361,38 @@ impl Shared {
 }
 
 /// What happened to a socket.
-enum Event {
-    Datagram(usize, SocketAddr),
+enum Event<A> {
+    Datagram(usize, A),
     Error(io::Error),
     Paused(bool),
     Closed,
 }
 
 /// Calls a protocol until its socket is closed.
-async fn call<P: DatagramProtocol>(mut protocol: P, transport: DatagramTransport) -> Result<()> {
+async fn call<A: DatagramAddress>(
+    mut protocol: Box<dyn DatagramProtocol<A>>,
+    transport: DatagramTransport<A>,
+) -> Result<()> {
+    let ending = Ending(&transport);
     let shared = &transport.shared;
     let mut buffer = vec![0; 1 << 16];
     let mut paused = false;
     // The operating system tells of what a datagram has met on its way as neither readable nor writable.
-    let mut broken = Box::pin(shared.error());
+    let mut broken = Box::pin(A::error(&shared.socket));
     loop {
         let event = poll_fn(|cx| {
             if let Poll::Ready(error) = broken.as_mut().poll(cx) {
-                broken.set(shared.error());
+                broken.set(A::error(&shared.socket));
                 return Poll::Ready(Event::Error(error));
             }
             shared.poll_event(cx, &mut buffer, paused)
         });
-        match event.cancellable().await {
+        let event = event.cancellable().await;
+        let next = lock(&shared.state).next_protocol.take();
+        if let Some(next) = next {
+            protocol = next;
+        }
+        match event {
             Ok(Event::Datagram(count, address)) => {
                 protocol.datagram_received(&transport, &buffer[..count], address);
             }
@@ -356,11 +406,12 @@ async fn call<P: DatagramProtocol>(mut protocol: P, transport: DatagramTransport
                 }
             }
             Ok(Event::Closed) => {
+                drop(ending);
                 protocol.connection_lost(None);
                 return Ok(());
             }
             Err(cancelled) => {
-                transport.abort();
+                drop(ending);
                 protocol.connection_lost(None);
                 return Err(cancelled.into());
             }
@@ -368,26 +419,24 @@ async fn call<P: DatagramProtocol>(mut protocol: P, transport: DatagramTransport
     }
 }
 
-impl Shared {
-    /// Waits for an error of the socket.
-    async fn error(&self) -> io::Error {
-        loop {
-            if let Err(error) = self.socket.ready(Interest::ERROR).await {
-                return error;
-            }
-            let told = self.socket.try_io(Interest::ERROR, || {
-                let error = self.socket.take_error()?;
-                error.ok_or_else(|| io::ErrorKind::WouldBlock.into())
-            });
-            match told {
-                Ok(error) => return error,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return error,
-            }
-        }
-    }
+/// Closes the socket when its task ends, however it does.
+struct Ending<'a, A: DatagramAddress>(&'a DatagramTransport<A>);
 
-    fn poll_event(&self, cx: &mut Context<'_>, buffer: &mut [u8], paused: bool) -> Poll<Event> {
+impl<A: DatagramAddress> Drop for Ending<'_, A> {
+    fn drop(&mut self) {
+        self.0.abort();
+        let protocol = {
+            let mut state = lock(&self.0.shared.state);
+            state.over = true;
+            // It may hold the transport, which holds it.
+            state.next_protocol.take()
+        };
+        drop(protocol);
+    }
+}
+
+impl<A: DatagramAddress> Shared<A> {
+    fn poll_event(&self, cx: &mut Context<'_>, buffer: &mut [u8], paused: bool) -> Poll<Event<A>> {
         // First, so that no wake is missed.
         let waker = cx.waker().clone();
         let former = lock(&self.state).caller.replace(waker);
@@ -411,7 +460,7 @@ impl Shared {
             }
         }
         let mut read = ReadBuf::new(buffer);
-        match self.socket.poll_recv_from(cx, &mut read) {
+        match A::poll_receive(&self.socket, cx, &mut read) {
             Poll::Ready(Ok(address)) => Poll::Ready(Event::Datagram(read.filled().len(), address)),
             Poll::Ready(Err(error)) => Poll::Ready(Event::Error(error)),
             Poll::Pending => Poll::Pending,
@@ -419,7 +468,7 @@ impl Shared {
     }
 }
 
-impl<F> fmt::Debug for CreateDatagramEndpoint<F> {
+impl<F, A: DatagramAddress> fmt::Debug for CreateDatagramEndpoint<F, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateDatagramEndpoint")
             .field("local", &self.local)
@@ -428,7 +477,7 @@ impl<F> fmt::Debug for CreateDatagramEndpoint<F> {
     }
 }
 
-impl fmt::Debug for DatagramTransport {
+impl<A: DatagramAddress> fmt::Debug for DatagramTransport<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatagramTransport")
             .field("sockname", &self.sockname())

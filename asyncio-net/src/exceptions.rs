@@ -72,6 +72,25 @@ impl LimitOverrunError {
 #[non_exhaustive]
 pub struct TlsTruncated;
 
+/// The operating system does not send this file over this connection, and to copy it was not wanted
+/// (`asyncio.SendfileNotAvailableError`).
+///
+/// # asyncio
+///
+/// No kind of `RuntimeError`.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system cannot send this file over this connection")]
+pub struct SendfileNotAvailableError {
+    source: Option<io::Error>,
+}
+
+impl SendfileNotAvailableError {
+    #[cfg(unix)]
+    pub(crate) const fn new(source: Option<io::Error>) -> Self {
+        Self { source }
+    }
+}
+
 /// There was no agreement on TLS: a certificate that is not trusted, no version in common, a peer that
 /// does not speak TLS (`ssl.SSLError`).
 #[cfg(feature = "tls")]

@@ -53,13 +53,13 @@
 //! | CPython's module | here | to come |
 //! | --- | --- | --- |
 //! | `asyncio.streams` | [`open_connection`], [`start_server`], [`open_unix_connection`], [`start_unix_server`], [`StreamReader`], [`StreamWriter`] | |
-//! | `asyncio.exceptions` | [`IncompleteReadError`], [`LimitOverrunError`] | `SendfileNotAvailableError` |
-//! | `asyncio.base_events` | [`Server`], [`getaddrinfo`], [`create_connection`], [`create_server`], [`create_unix_server`], [`connect_accepted_socket`], [`create_datagram_endpoint`], [`StreamWriter::sendfile`] | `getnameinfo` |
-//! | `asyncio.transports`, `asyncio.protocols` | [`Transport`], [`Protocol`], [`BufferedProtocol`], [`DatagramTransport`], [`DatagramProtocol`], [`ExtraInfo`] | `set_protocol`, `SubprocessProtocol` |
+//! | `asyncio.exceptions` | [`IncompleteReadError`], [`LimitOverrunError`], [`SendfileNotAvailableError`] | |
+//! | `asyncio.base_events` | [`Server`], [`getaddrinfo`], [`create_connection`], [`create_server`], [`create_unix_server`], [`connect_accepted_socket`], [`create_datagram_endpoint`], [`create_unix_datagram_endpoint`], [`getnameinfo`], [`StreamWriter::sendfile`] | |
+//! | `asyncio.transports`, `asyncio.protocols`, `asyncio.trsock` | [`Transport`], [`Protocol`], [`BufferedProtocol`], [`DatagramTransport`], [`DatagramProtocol`], [`ExtraInfo`], [`TransportSocket`], [`SubprocessTransport`], [`SubprocessProtocol`] | |
 //! | `asyncio.selector_events` | [`AsyncSocket`], [`add_reader`], [`add_writer`] | |
 //! | `asyncio.unix_events` | [`connect_read_pipe`], [`connect_write_pipe`] | |
 //! | `asyncio.sslproto`, `ssl` | with `tls`: `TlsClient`, `TlsServer`, `StreamWriter::start_tls`, `TlsError`; [`TlsTruncated`] | |
-//! | `asyncio.subprocess` | [`create_subprocess_exec`], [`create_subprocess_shell`], [`Process`] | |
+//! | `asyncio.subprocess` | [`create_subprocess_exec`], [`create_subprocess_shell`], [`Process`], [`subprocess_exec`], [`subprocess_shell`] | |
 //! | none: httpx, aiohttp | | the HTTP client and server |
 //!
 //! # What it does not do
@@ -76,7 +76,10 @@
 //!
 //! - `tls`, on by default: TLS by rustls with ring.
 
+mod addresses;
 mod base_events;
+#[cfg(unix)]
+mod base_subprocess;
 mod connections;
 mod datagram;
 mod exceptions;
@@ -94,31 +97,45 @@ mod streams;
 #[cfg(unix)]
 pub mod subprocess;
 mod transports;
+mod trsock;
 #[cfg(unix)]
 mod unix_events;
 mod waiters;
 
-pub use base_events::getaddrinfo;
+pub use addresses::DatagramAddress;
+pub use base_events::{getaddrinfo, getnameinfo};
+#[cfg(unix)]
+pub use base_subprocess::{SubprocessTransport, subprocess_exec, subprocess_shell};
 #[cfg(unix)]
 pub use connections::create_unix_server;
-pub use connections::{Calls, connect_accepted_socket, create_connection, create_server};
+pub use connections::{
+    Calls, ConnectAcceptedSocket, connect_accepted_socket, create_connection, create_server,
+};
 pub use datagram::{CreateDatagramEndpoint, DatagramTransport, create_datagram_endpoint};
 #[cfg(feature = "tls")]
 pub use exceptions::TlsError;
-pub use exceptions::{ConnectError, IncompleteReadError, LimitOverrunError, TlsTruncated};
+pub use exceptions::{
+    ConnectError, IncompleteReadError, LimitOverrunError, SendfileNotAvailableError, TlsTruncated,
+};
+#[cfg(unix)]
+pub use protocols::SubprocessProtocol;
 pub use protocols::{Buffered, BufferedProtocol, DatagramProtocol, Protocol};
 #[cfg(unix)]
 pub use selector_events::{AsyncSocket, Watch, add_reader, add_writer};
+#[cfg(unix)]
+pub use sendfile::Sendfile;
 pub use server::{Server, ShutdownReport};
 #[cfg(feature = "tls")]
 pub use ssl::{TlsClient, TlsClientBuilder, TlsInfo, TlsServer};
 pub use streams::{
-    Lines, OpenConnection, StartServer, StreamReader, StreamWriter, open_connection, start_server,
+    Lines, OpenConnection, StartLocalServer, StartServer, StreamReader, StreamWriter,
+    open_connection, start_server,
 };
 #[cfg(unix)]
 pub use streams::{open_unix_connection, start_unix_server};
 #[cfg(unix)]
 pub use subprocess::{Process, create_subprocess_exec, create_subprocess_shell};
 pub use transports::{ExtraInfo, Transport};
+pub use trsock::TransportSocket;
 #[cfg(unix)]
-pub use unix_events::{connect_read_pipe, connect_write_pipe};
+pub use unix_events::{connect_read_pipe, connect_write_pipe, create_unix_datagram_endpoint};

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 
 use asyncio_core::{Exception, RuntimeError};
 
+use crate::addresses::DatagramAddress;
+#[cfg(unix)]
+use crate::base_subprocess::SubprocessTransport;
 use crate::datagram::DatagramTransport;
 use crate::transports::Transport;
 
@@ -163,22 +166,67 @@ impl<P> fmt::Debug for Buffered<P> {
     }
 }
 
+/// What is called when something happens to a child process (`asyncio.SubprocessProtocol`); see
+/// [`subprocess_exec`](crate::subprocess_exec) for an example.
+///
+/// # asyncio
+///
+/// The transport is given to the calls that want it.
+#[cfg(unix)]
+pub trait SubprocessProtocol: Send + 'static {
+    /// The child was started. Called first, once.
+    fn connection_made(&mut self, transport: &SubprocessTransport) {
+        let _ = transport;
+    }
+
+    /// The child has written this, to its output (1) or its output of errors (2).
+    fn pipe_data_received(&mut self, transport: &SubprocessTransport, fd: i32, data: &[u8]) {
+        let _ = (transport, fd, data);
+    }
+
+    /// This pipe (0, 1 or 2) is closed, or lost by this error. Called once for each.
+    fn pipe_connection_lost(
+        &mut self,
+        transport: &SubprocessTransport,
+        fd: i32,
+        exception: Option<Exception>,
+    ) {
+        let _ = (transport, fd, exception);
+    }
+
+    /// The child has ended. Its pipes may be open, where it has started others.
+    fn process_exited(&mut self, transport: &SubprocessTransport) {
+        let _ = transport;
+    }
+
+    /// The child has ended and all pipes are closed. Called last, once.
+    fn connection_lost(&mut self, exception: Option<Exception>) {
+        let _ = exception;
+    }
+
+    /// More is kept for the child's input than the high-water mark.
+    fn pause_writing(&mut self) {}
+
+    /// Less is kept for the child's input than the low-water mark.
+    fn resume_writing(&mut self) {}
+}
+
+/// The protocol that does nothing.
+#[cfg(unix)]
+impl SubprocessProtocol for () {}
+
 /// What is called when something happens to a socket for datagrams (`asyncio.DatagramProtocol`).
 ///
-/// See [`create_datagram_endpoint`](crate::create_datagram_endpoint) for an example.
-pub trait DatagramProtocol: Send + 'static {
+/// Of a socket for UDP it is a `DatagramProtocol`, of a Unix socket a `DatagramProtocol<PathBuf>`. See
+/// [`create_datagram_endpoint`](crate::create_datagram_endpoint) for an example.
+pub trait DatagramProtocol<A: DatagramAddress = SocketAddr>: Send + 'static {
     /// The socket is there. Called first, once.
-    fn connection_made(&mut self, transport: &DatagramTransport) {
+    fn connection_made(&mut self, transport: &DatagramTransport<A>) {
         let _ = transport;
     }
 
     /// A datagram has come, from this address.
-    fn datagram_received(
-        &mut self,
-        transport: &DatagramTransport,
-        data: &[u8],
-        address: SocketAddr,
-    ) {
+    fn datagram_received(&mut self, transport: &DatagramTransport<A>, data: &[u8], address: A) {
         let _ = (transport, data, address);
     }
 
@@ -200,4 +248,4 @@ pub trait DatagramProtocol: Send + 'static {
 }
 
 /// The protocol that does nothing.
-impl DatagramProtocol for () {}
+impl<A: DatagramAddress> DatagramProtocol<A> for () {}

@@ -2,6 +2,7 @@
 //! (`asyncio/selector_events.py`).
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -156,6 +157,20 @@ impl AsyncSocket {
             data = &data[sent..];
         }
         Ok(())
+    }
+
+    /// Has the operating system send a piece of a file; how much it took.
+    pub(crate) async fn sendfile_once(
+        &self,
+        file: &File,
+        mut offset: u64,
+        count: usize,
+    ) -> Result<usize> {
+        let sending = self.io.async_io(Interest::WRITABLE, || {
+            let sent = rustix::fs::sendfile(&self.io, file, Some(&mut offset), count)?;
+            Ok(sent)
+        });
+        Ok(sending.cancellable().await??)
     }
 
     /// Sends a datagram to this address (`loop.sock_sendto`).

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use asyncio_core::{FutureExt, Result, RuntimeError, ValueError};
 use rustls_pki_types::ServerName;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -60,6 +61,7 @@ async fn client(duplex: Duplex, tls: &TlsClient, name: &str) -> Result<TlsEnd> {
 }
 
 async fn server(duplex: Duplex, tls: &TlsServer) -> Result<TlsEnd> {
+    tls.settings().check()?;
     let handshake = TlsAcceptor::from(Arc::clone(tls.config())).accept(duplex);
     let stream = in_time(tls.settings().handshake_timeout, handshake).await?;
     Ok(TlsEnd::of(TlsStream::Server(stream), tls.settings()))
@@ -169,8 +171,8 @@ impl Upgrade {
         writer.flush().await?;
         let outgoing = writer.outgoing();
         let ends = outgoing.reader.as_ref().and_then(|reader| {
-            let source = reader.take_source()?;
-            Some((reader.take_buffered(), source.end))
+            let end = reader.take_source()?.take_end()?;
+            Some((reader.take_buffered(), end))
         });
         let this = Self {
             outgoing: Some(Arc::clone(outgoing)),
@@ -202,10 +204,8 @@ impl Upgrade {
         if let Some(outgoing) = self.outgoing.take() {
             outgoing.put_end(WriteEnd::Tls(end.clone()));
             if let Some(reader) = &outgoing.reader {
-                reader.set_source(Source {
-                    end: ReadEnd::Tls(end),
-                    outgoing: Arc::downgrade(&outgoing),
-                });
+                let source = Source::new(ReadEnd::Tls(end), Arc::downgrade(&outgoing));
+                reader.set_source(source);
             }
         }
         Ok(())
@@ -241,6 +241,15 @@ impl TlsEnd {
         let stream = lock(&self.shared.stream);
         let (_, session) = stream.get_ref();
         TlsInfo::of(session)
+    }
+
+    /// Looks at the socket below.
+    pub(crate) fn with_socket<R>(
+        &self,
+        look: impl FnOnce(SockRef<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let stream = lock(&self.shared.stream);
+        stream.get_ref().0.write.with_socket(look)
     }
 
     fn with<R>(&self, poll: impl FnOnce(Pin<&mut TlsStream<Duplex>>) -> R) -> R {

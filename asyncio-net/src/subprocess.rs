@@ -90,15 +90,7 @@ impl<F: Into<OwnedFd>> From<F> for Stdio {
 /// [`std::io::Error`] when it cannot be started, of the kind [`NotFound`](io::ErrorKind::NotFound)
 /// when there is no such program.
 pub fn create_subprocess_exec(program: impl AsRef<OsStr>) -> Command {
-    Command {
-        command: tokio::process::Command::new(program.as_ref()),
-        stdin: Stdio(Kind::Inherit),
-        stdout: Stdio(Kind::Inherit),
-        stderr: Stdio(Kind::Inherit),
-        limit: DEFAULT_LIMIT,
-        own_group: false,
-        kill_on_drop: true,
-    }
+    Command::new((), program, || Stdio(Kind::Inherit))
 }
 
 /// Starts a command line by the shell (`asyncio.create_subprocess_shell`).
@@ -124,10 +116,12 @@ pub fn create_subprocess_shell(command: impl AsRef<OsStr>) -> Command {
     create_subprocess_exec("/bin/sh").arg("-c").arg(command)
 }
 
-/// The keyword arguments of [`create_subprocess_exec`]; awaiting it starts the process.
-#[derive(Debug)]
+/// The keyword arguments of [`create_subprocess_exec`] and of
+/// [`subprocess_exec`](crate::subprocess_exec), which has a factory of protocols; awaiting it starts the
+/// process.
 #[must_use = "futures do nothing until they are awaited"]
-pub struct Command {
+pub struct Command<F = ()> {
+    factory: F,
     command: tokio::process::Command,
     stdin: Stdio,
     stdout: Stdio,
@@ -137,7 +131,20 @@ pub struct Command {
     kill_on_drop: bool,
 }
 
-impl Command {
+impl<F> Command<F> {
+    pub(crate) fn new(factory: F, program: impl AsRef<OsStr>, stdio: fn() -> Stdio) -> Self {
+        Self {
+            factory,
+            command: tokio::process::Command::new(program.as_ref()),
+            stdin: stdio(),
+            stdout: stdio(),
+            stderr: stdio(),
+            limit: DEFAULT_LIMIT,
+            own_group: false,
+            kill_on_drop: true,
+        }
+    }
+
     /// Adds an argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
@@ -216,7 +223,7 @@ impl Command {
         self
     }
 
-    fn spawn(mut self) -> Result<Process> {
+    pub(crate) fn spawn(mut self) -> Result<Spawned<F>> {
         let runtime = runtime()?;
         if self.limit == 0 {
             return Err(ValueError::new("the limit cannot be zero").into());
@@ -264,39 +271,52 @@ impl Command {
         });
         // It ends with the child, which is so reaped whoever waits for it.
         drop(runtime.spawn(reap(Arc::clone(&shared))));
-        Ok(Process {
+        Ok(Spawned {
+            factory: self.factory,
             shared,
+            ends,
+            limit: self.limit,
             kill_on_drop: self.kill_on_drop,
-            stdin: ends.stdin.map(write_pipe).transpose()?,
-            stdout: ends
-                .stdout
-                .map(|fd| read_pipe(fd, self.limit))
-                .transpose()?,
-            stderr: ends
-                .stderr
-                .map(|fd| read_pipe(fd, self.limit))
-                .transpose()?,
-            collected: Mutex::default(),
         })
     }
 }
 
-impl IntoFuture for Command {
+impl IntoFuture for Command<()> {
     type Output = Result<Process>;
     type IntoFuture = std::future::Ready<Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
         // Starting takes no wait, as in Python.
-        ready(self.spawn())
+        ready(self.spawn().and_then(Process::of))
     }
+}
+
+impl<F> fmt::Debug for Command<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("command", &self.command)
+            .field("stdin", &self.stdin)
+            .field("stdout", &self.stdout)
+            .field("stderr", &self.stderr)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A child that was started.
+pub(crate) struct Spawned<F> {
+    pub(crate) factory: F,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) ends: Ends,
+    pub(crate) limit: usize,
+    pub(crate) kill_on_drop: bool,
 }
 
 /// Our ends of the pipes.
 #[derive(Default)]
-struct Ends {
-    stdin: Option<OwnedFd>,
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
+pub(crate) struct Ends {
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
 }
 
 impl Kind {
@@ -376,7 +396,7 @@ impl Output {
 #[non_exhaustive]
 pub struct ProcessLookupError;
 
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     pid: Pid,
     own_group: bool,
@@ -395,17 +415,34 @@ impl HasWaiters for State {
 }
 
 impl Process {
+    fn of(spawned: Spawned<()>) -> Result<Self> {
+        // Made first, so that the child is killed when a pipe cannot be waited for.
+        let mut this = Self {
+            shared: spawned.shared,
+            kill_on_drop: spawned.kill_on_drop,
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            collected: Mutex::default(),
+        };
+        let (ends, limit) = (spawned.ends, spawned.limit);
+        this.stdin = ends.stdin.map(write_pipe).transpose()?;
+        let read = |end: Option<OwnedFd>| end.map(|fd| read_pipe(fd, limit)).transpose();
+        (this.stdout, this.stderr) = (read(ends.stdout)?, read(ends.stderr)?);
+        Ok(this)
+    }
+
     /// The process's number (`Process.pid`).
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.shared.pid.as_raw_nonzero().get().cast_unsigned()
+        self.shared.pid()
     }
 
     /// What the process has ended with (`Process.returncode`): a negative number for a signal; `None`
     /// while it is not known to have ended.
     #[must_use]
     pub fn returncode(&self) -> Option<i32> {
-        lock(&self.shared.state).returncode
+        self.shared.returncode()
     }
 
     /// The pipe to its input, where there is one (`Process.stdin`).
@@ -443,7 +480,7 @@ impl Process {
     ///
     /// It does not wait for the end of the pipes, which what the child has started may hold open.
     pub async fn wait(&self) -> Result<i32> {
-        Ok(wait_until(&self.shared.state, |state| state.returncode).await?)
+        self.shared.wait().await
     }
 
     /// Writes this to the child's input and closes it, reads its output to the end, and waits for it
@@ -518,9 +555,7 @@ impl Process {
     /// [`ProcessLookupError`] when the process has ended; [`ValueError`] when there is no such signal;
     /// [`std::io::Error`] when the operating system refuses.
     pub fn send_signal(&self, signal: i32) -> Result<()> {
-        let signal = Signal::from_named_raw(signal)
-            .ok_or_else(|| ValueError::new(format!("{signal} is no signal")))?;
-        self.shared.signal(signal, false)
+        self.shared.send_signal(signal)
     }
 
     /// Asks the process to end, by SIGTERM (`Process.terminate`).
@@ -562,15 +597,43 @@ impl Process {
     ///
     /// [`ValueError`] when it leads no group; otherwise as of [`send_signal`](Self::send_signal).
     pub fn kill_group(&self) -> Result<()> {
-        if !self.shared.own_group {
-            return Err(ValueError::new("the process leads no group of its own").into());
-        }
-        self.shared.signal(Signal::KILL, true)
+        self.shared.kill_group()
     }
 }
 
 impl Shared {
-    fn signal(&self, signal: Signal, group: bool) -> Result<()> {
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    pub(crate) fn returncode(&self) -> Option<i32> {
+        lock(&self.state).returncode
+    }
+
+    pub(crate) async fn wait(&self) -> Result<i32> {
+        Ok(wait_until(&self.state, |state| state.returncode).await?)
+    }
+
+    pub(crate) fn send_signal(&self, signal: i32) -> Result<()> {
+        let signal = Signal::from_named_raw(signal)
+            .ok_or_else(|| ValueError::new(format!("{signal} is no signal")))?;
+        self.signal(signal, false)
+    }
+
+    pub(crate) fn kill_group(&self) -> Result<()> {
+        if !self.own_group {
+            return Err(ValueError::new("the process leads no group of its own").into());
+        }
+        self.signal(Signal::KILL, true)
+    }
+
+    /// Kills it, with its group if it has one, unless it has ended.
+    pub(crate) fn end(&self) {
+        // It may have ended, which is as well.
+        let _ = self.signal(Signal::KILL, self.own_group);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal, group: bool) -> Result<()> {
         // While this is locked the process is not reaped, so that its number is no other's.
         let mut state = lock(&self.state);
         if state.returncode.is_none() && !group {
@@ -628,8 +691,7 @@ async fn reap(shared: Arc<Shared>) {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.kill_on_drop {
-            // It may have ended, which is as well.
-            let _ = self.shared.signal(Signal::KILL, self.shared.own_group);
+            self.shared.end();
         }
     }
 }

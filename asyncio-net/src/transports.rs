@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use asyncio_core::{Exception, Result, ValueError};
 
+use crate::protocols::Protocol;
 #[cfg(feature = "tls")]
-use crate::ssl::TlsInfo;
-#[cfg(feature = "tls")]
-use crate::streams::WriteEnd;
-use crate::streams::{Outgoing, StreamWriter};
+use crate::ssl::{TlsClient, TlsInfo, TlsServer};
+use crate::streams::{Outgoing, StreamWriter, WriteEnd};
+use crate::trsock::TransportSocket;
 
 /// A connection that a [`Protocol`](crate::Protocol) is called for (`asyncio.Transport`).
 ///
@@ -130,6 +130,112 @@ impl Transport {
     pub fn get_extra_info(&self) -> ExtraInfo {
         self.writer.get_extra_info()
     }
+
+    /// Has another protocol called from now on (`BaseTransport.set_protocol`). The former is dropped,
+    /// the new one is not told of what was before. Once the connection is lost it does nothing.
+    ///
+    /// ```
+    /// use asyncio_core::{Result, run};
+    /// use asyncio_net::{Protocol, Transport, create_server, open_connection};
+    ///
+    /// struct Greeting;
+    /// struct Echo;
+    ///
+    /// impl Protocol for Greeting {
+    ///     fn data_received(&mut self, transport: &Transport, _hello: &[u8]) {
+    ///         transport.set_protocol(Echo);
+    ///         transport.write(b"welcome");
+    ///     }
+    /// }
+    ///
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, transport: &Transport, data: &[u8]) {
+    ///         transport.write(data);
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<()> {
+    /// run(async {
+    ///     let server = create_server(|| Greeting, "127.0.0.1", 0).await?;
+    ///     let (reader, writer) = open_connection("127.0.0.1", server.port()).await?;
+    ///     writer.write(b"hello");
+    ///     assert_eq!(reader.readexactly(7).await?, b"welcome");
+    ///     writer.write(b"and back");
+    ///     assert_eq!(reader.readexactly(8).await?, b"and back");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # asyncio
+    ///
+    /// There is no `get_protocol`: a protocol is borrowed by its connection alone, so that its calls need
+    /// no lock. What is to be seen from outside it shares by an `Arc` of its own.
+    pub fn set_protocol(&self, protocol: impl Protocol) {
+        self.outgoing().set_protocol(Box::new(protocol));
+    }
+
+    /// Speaks TLS from here on, as the client (`loop.start_tls`); the protocol is given nothing until
+    /// that is done. See [`StreamWriter::start_tls`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`StreamWriter::start_tls`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is lost.
+    ///
+    /// # asyncio
+    ///
+    /// The transport stays the same, and so does the protocol, unless another is set.
+    #[cfg(feature = "tls")]
+    pub async fn start_tls(&self, tls: &TlsClient, server_hostname: &str) -> Result<()> {
+        let _resting = Resting::new(self);
+        self.writer.start_tls(tls, server_hostname).await
+    }
+
+    /// Speaks TLS from here on, as the server; see [`start_tls`](Self::start_tls). Where the client may
+    /// begin at once, pause reading in the call that starts the task: what the protocol was given is not
+    /// TLS's any more.
+    ///
+    /// # Errors
+    ///
+    /// As of [`StreamWriter::start_tls`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection is lost.
+    #[cfg(feature = "tls")]
+    pub async fn start_tls_server(&self, tls: &TlsServer) -> Result<()> {
+        let _resting = Resting::new(self);
+        self.writer.start_tls_server(tls).await
+    }
+}
+
+/// Has nothing read while it lives.
+#[cfg(feature = "tls")]
+struct Resting<'a> {
+    transport: &'a Transport,
+    before: bool,
+}
+
+#[cfg(feature = "tls")]
+impl<'a> Resting<'a> {
+    fn new(transport: &'a Transport) -> Self {
+        let before = transport.is_reading();
+        transport.pause_reading();
+        Self { transport, before }
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        if self.before {
+            self.transport.resume_reading();
+        }
+    }
 }
 
 impl fmt::Debug for Transport {
@@ -190,6 +296,14 @@ impl ExtraInfo {
             _ => None,
         });
         end.flatten().map(|end| end.info())
+    }
+
+    /// The socket itself (`socket`), to ask and to set its options. Over TLS it is the one below; a pipe
+    /// has none.
+    #[must_use]
+    pub fn socket(&self) -> Option<TransportSocket> {
+        let is_socket = self.outgoing.with_end(WriteEnd::is_socket)?;
+        is_socket.then(|| TransportSocket::of(Arc::clone(&self.outgoing)))
     }
 
     /// The path of the other side's Unix socket (`peername`), where it has one.

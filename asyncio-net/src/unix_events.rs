@@ -8,12 +8,16 @@ use std::sync::Weak;
 
 use asyncio_core::{FutureExt, Result, ValueError};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::{SocketAddr, pipe};
 
 use crate::base_events::Channel;
+use crate::datagram::CreateDatagramEndpoint;
+use crate::protocols::DatagramProtocol;
 use crate::streams::{
-    DEFAULT_LIMIT, Outgoing, ReadEnd, Source, StreamReader, StreamWriter, WriteEnd, runtime,
+    DEFAULT_LIMIT, Outgoing, ReadEnd, Source, StreamReader, StreamWriter, WriteEnd, connect,
+    runtime,
 };
 use crate::transports::Addresses;
 
@@ -58,16 +62,70 @@ pub fn connect_write_pipe(pipe: impl Into<OwnedFd>) -> Result<StreamWriter> {
     write_pipe(pipe.into())
 }
 
+/// Opens a Unix socket for datagrams, and has a protocol called with what comes
+/// (`loop.create_datagram_endpoint` with `family=AF_UNIX`). A path that begins with a zero byte is an
+/// abstract name; a socket without one has an empty path.
+///
+/// ```
+/// use asyncio_core::{Result, run};
+/// use asyncio_net::{DatagramProtocol, DatagramTransport, create_unix_datagram_endpoint};
+/// use std::path::PathBuf;
+///
+/// struct Echo;
+///
+/// impl DatagramProtocol<PathBuf> for Echo {
+///     fn datagram_received(&mut self, transport: &DatagramTransport<PathBuf>, data: &[u8], from: PathBuf) {
+///         transport.sendto(data, Some(from));
+///     }
+/// }
+///
+/// # fn main() -> Result<()> {
+/// run(async {
+///     let name = |what: &str| PathBuf::from(format!("\0asyncio-net-doc-{what}-{}", std::process::id()));
+///     let echo = create_unix_datagram_endpoint(|| Echo).local_addr(name("echo")).await?;
+///     # let (heard, client) = (asyncio_sync::Queue::new(0), name("client"));
+///     # struct Client(asyncio_sync::Queue<Vec<u8>>);
+///     # impl DatagramProtocol<PathBuf> for Client {
+///     #     fn datagram_received(&mut self, _: &DatagramTransport<PathBuf>, data: &[u8], _: PathBuf) {
+///     #         let _ = self.0.put_nowait(data.to_vec());
+///     #     }
+///     # }
+///     # let theirs = heard.clone();
+///     let client = create_unix_datagram_endpoint(|| Client(theirs))
+///         .local_addr(client)
+///         .remote_addr(name("echo"))
+///         .await?;
+///     client.sendto(b"hello", None);
+///     assert_eq!(heard.get().await?, b"hello");
+///     Ok(())
+/// })
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`std::io::Error`] when the socket cannot be opened or bound.
+///
+/// # asyncio
+///
+/// A function of its own, since its addresses are of another type.
+pub fn create_unix_datagram_endpoint<F, P>(
+    protocol_factory: F,
+) -> CreateDatagramEndpoint<F, PathBuf>
+where
+    F: FnOnce() -> P,
+    P: DatagramProtocol<PathBuf>,
+{
+    CreateDatagramEndpoint::new(protocol_factory)
+}
+
 pub(crate) fn read_pipe(fd: OwnedFd, limit: usize) -> Result<StreamReader> {
     runtime()?;
     prepare(&fd)?;
     // What it is was looked at; tokio's own check takes pipes only.
     let end = ReadEnd::Pipe(pipe::Receiver::from_owned_fd_unchecked(fd)?);
     let reader = StreamReader::with_limit(limit)?;
-    reader.set_source(Source {
-        end,
-        outgoing: Weak::new(),
-    });
+    reader.set_source(Source::new(end, Weak::new()));
     Ok(reader)
 }
 
@@ -80,6 +138,31 @@ pub(crate) fn write_pipe(fd: OwnedFd) -> Result<StreamWriter> {
         None,
         Addresses::default(),
     )?))
+}
+
+/// The end of a pipe to read from, for a protocol.
+pub(crate) fn read_transport(fd: OwnedFd, limit: usize) -> Result<(StreamReader, StreamWriter)> {
+    runtime()?;
+    prepare(&fd)?;
+    let end = ReadEnd::Pipe(pipe::Receiver::from_owned_fd_unchecked(fd)?);
+    connect(end, WriteEnd::ReadOnly, Addresses::default(), limit)
+}
+
+/// Whether the other end of a pipe that is written to has been closed.
+pub(crate) struct Gone(pipe::Sender);
+
+impl Gone {
+    /// Looks at this end by a number of its own. While this is there the pipe is open.
+    pub(crate) fn watch(fd: &OwnedFd) -> Result<Self> {
+        prepare(fd)?;
+        let fd = fd.try_clone()?;
+        Ok(Self(pipe::Sender::from_owned_fd_unchecked(fd)?))
+    }
+
+    pub(crate) async fn wait(&self) {
+        // Whatever is told here of the pipe is that nobody reads it.
+        let _ = self.0.ready(Interest::ERROR).await;
+    }
 }
 
 /// Has it wait for nobody, where it can be waited for: the operating system says of a file that it is

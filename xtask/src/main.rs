@@ -7,13 +7,14 @@ macro_rules! say {
     };
 }
 
+mod api;
 mod bench;
 mod conformance;
 mod interp;
-mod parity;
 mod parse;
 mod program;
 mod pytext;
+mod soak;
 mod suite;
 mod trace;
 mod workers;
@@ -32,7 +33,8 @@ cargo xtask COMMAND
   conformance    compare traces with those of CPython's asyncio
   workers        run generated programs on tokio's multi-thread runtime
   bench          ours beside what a user would pick instead
-  parity         write, or check, the table of asyncio's names
+  api            write, or check, the table of asyncio's names
+  soak           random operations, and an account of what must not be lost
   test           everything a change must pass
 
 `cargo xtask COMMAND --help` tells more.";
@@ -49,7 +51,8 @@ fn main() -> ExitCode {
         Some("conformance") => conformance::main(args),
         Some("workers") => workers::main(args),
         Some("bench") => bench::main(args),
-        Some("parity") => parity::main(args),
+        Some("api") => api::main(args),
+        Some("soak") => soak::main(args),
         Some("test") => suite::main(args),
         Some("help" | "--help" | "-h") => {
             say!("{USAGE}");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use crate::{Failure, parity};
+use crate::{Failure, api};
 
 const USAGE: &str = "\
 cargo xtask test [STAGE…]
@@ -43,9 +43,7 @@ const STAGES: [Stage; 9] = [
     ("loom", || models::loom(&root())),
     ("valgrind", || models::valgrind(&root())),
     ("doc", doc),
-    ("tidy", || {
-        Ok(tidy::check(&root())? & parity::check(&root())?)
-    }),
+    ("tidy", || Ok(tidy::check(&root())? & api::check(&root())?)),
     ("conformance", conformance),
     ("budget", budget),
 ];

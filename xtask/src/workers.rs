@@ -4,6 +4,7 @@
 //! panic, leak, or leave somebody asleep who waits for what is there; and a program whose final states
 //! do not depend on the order ([`judge::Same`]) must have those of CPython.
 
+mod again;
 mod judge;
 mod lanes;
 mod report;
@@ -27,6 +28,9 @@ cargo xtask workers [OPTIONS]
   --workers N,N   how many workers the runtimes have (default 2,4)
   --python PATH   the CPython to compare with (default: a 3.13 on PATH or of pyenv)
   --offline       only the recorded programs
+  --file PATH     instead of all these, the programs of a file, one on a line (- for standard input);
+                  tells what happened in a run that ended otherwise than it must
+  --times N       run each program of a file so many times (default 100)
 
 Exit status: 0 all is well, 1 a fault, 2 the programs could not be run.";
 
@@ -42,6 +46,8 @@ struct Options {
     workers: Vec<usize>,
     python: Option<PathBuf>,
     offline: bool,
+    file: Option<PathBuf>,
+    times: usize,
 }
 
 /// Runs the command.
@@ -55,6 +61,14 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fai
         say!("{USAGE}");
         return Ok(ExitCode::SUCCESS);
     };
+    if let Some(file) = &options.file {
+        let bad = again::again(file, options.times, &options.workers)?;
+        return Ok(if bad == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
     run(&options)
 }
 
@@ -120,6 +134,8 @@ impl Options {
             workers: vec![2, 4],
             python: None,
             offline: false,
+            file: None,
+            times: lanes::REPEATED,
         };
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next()? {
@@ -142,6 +158,8 @@ impl Options {
                     }
                 }
                 Long("python") => options.python = Some(parser.value()?.into()),
+                Long("file") => options.file = Some(parser.value()?.into()),
+                Long("times") => options.times = parser.value()?.parse()?,
                 Long("offline") => options.offline = true,
                 Long("help") | Short('h') => return Ok(None),
                 other => return Err(other.unexpected().into()),

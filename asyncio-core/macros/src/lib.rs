@@ -14,14 +14,29 @@ use settings::Settings;
 /// Runs an `async fn main` on an event loop.
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand("main", arguments, item)
+    expand("main", CORE, arguments, item)
 }
 
 /// Runs an `async fn` on an event loop as a test.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand("test", arguments, item)
+    expand("test", CORE, arguments, item)
 }
+
+/// [`macro@main`] for programs that know asyncio-compat alone.
+#[proc_macro_attribute]
+pub fn compat_main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand("main", COMPAT, arguments, item)
+}
+
+/// [`macro@test`] for programs that know asyncio-compat alone.
+#[proc_macro_attribute]
+pub fn compat_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand("test", COMPAT, arguments, item)
+}
+
+const CORE: &str = "::asyncio_core";
+const COMPAT: &str = "::asyncio_compat";
 
 /// What is wrong, and where.
 struct Mistake {
@@ -51,8 +66,8 @@ impl Mistake {
     }
 }
 
-fn expand(attribute: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let parsed = Settings::parse(attribute, arguments)
+fn expand(attribute: &str, place: &str, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let parsed = Settings::parse(attribute, place, arguments)
         .and_then(|settings| Ok((settings, Function::parse(attribute, item.clone())?)));
     match parsed {
         Ok((settings, function)) => write(attribute, &settings, function),

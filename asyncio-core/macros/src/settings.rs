@@ -20,13 +20,18 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn parse(attribute: &str, arguments: TokenStream) -> Result<Self, Mistake> {
+    /// Reads them; `place` is where asyncio-core is found unless they say so.
+    pub(crate) fn parse(
+        attribute: &str,
+        place: &str,
+        arguments: TokenStream,
+    ) -> Result<Self, Mistake> {
         let mut settings = Self {
             debug: NONE.to_owned(),
             virtual_clock: "false".to_owned(),
             seed: NONE.to_owned(),
             worker_threads: None,
-            place: "::asyncio_core".to_owned(),
+            place: place.to_owned(),
         };
         let arguments: Vec<TokenTree> = arguments.into_iter().collect();
         let mut known: Vec<(String, Span)> = Vec::new();
@@ -75,9 +80,9 @@ impl Settings {
 
     /// Looks for settings that do not go together.
     fn agree(&mut self, flavor: Option<Flavor>, known: &[(String, Span)]) -> Result<(), Mistake> {
-        let place = |name: &str| known.iter().find(|(known, _)| known == name);
+        let span_of = |name: &str| known.iter().find(|(known, _)| known == name);
         if matches!(flavor, Some(Flavor::Loop)) && self.worker_threads.is_some() {
-            let span = place("worker_threads").map_or_else(Span::call_site, |(_, span)| *span);
+            let span = span_of("worker_threads").map_or_else(Span::call_site, |(_, span)| *span);
             let text = "an event loop has one thread: for many say `flavor = \"multi_thread\"`";
             return Err(Mistake::new(span, text));
         }
@@ -94,7 +99,7 @@ impl Settings {
         }
         clashes.push(("seed", "on many threads the order is nobody's"));
         for (name, why) in clashes {
-            if let Some((_, span)) = place(name) {
+            if let Some((_, span)) = span_of(name) {
                 let text = format!("{why}: leave out either `{name}` or the threads");
                 return Err(Mistake::new(*span, text));
             }

@@ -8,7 +8,7 @@ use super::header::{Failure, MUST_CANCEL, REQUESTED, RUNNING, SCHEDULED, UNRETRI
 use super::outcome::fail;
 use super::refs::{CellRef, TaskRef};
 use super::step::schedule;
-use super::waits::State;
+use super::waits::{ASKED, State};
 use crate::exceptions::Message;
 use crate::loop_cell::Mail;
 
@@ -301,7 +301,7 @@ fn cancel_slots(task: &TaskRef, message: &Message) -> Slots {
         extra.message.clone_from(message);
         if let Some(target) = slot.target() {
             if target.is_reachable() {
-                slot.asked.set(true);
+                slot.mark(ASKED);
                 slots.targets.push(target);
                 return;
             }

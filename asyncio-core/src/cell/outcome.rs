@@ -96,13 +96,14 @@ pub(super) fn finish(cell: &CellRef, flags: u32) -> Callbacks {
 /// Schedules callbacks, in order.
 #[inline]
 pub(super) fn dispatch_all(cell: &CellRef, callbacks: Callbacks) {
-    // By far the most common: one task awaits this one.
+    // By far the most common: one task awaits this one, ours or, where there is no loop, tokio's.
     match callbacks {
         // There is nothing to drop; said so, because finding out takes longer than the rest.
         none @ Callbacks::None => std::mem::forget(none),
         Callbacks::One(Callback::Task { task, slot }) => {
             wake_slot(&task, slot);
         }
+        Callbacks::One(Callback::Waker(waker)) if cell.is_driven() => waker.wake(),
         callbacks => dispatch_each(cell, callbacks),
     }
 }

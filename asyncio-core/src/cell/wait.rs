@@ -216,10 +216,14 @@ impl CellWait {
                 // Called and gone.
                 self.state = Registration::None;
             }
-            self.give_up(cell);
+            if self.is_waiting() {
+                self.give_up(cell);
+            }
             return Poll::Ready(Waited::Done);
         }
-        self.give_up(cell);
+        if self.is_waiting() {
+            self.give_up(cell);
+        }
         let callback = Callback::Waker(cx.waker().clone());
         let callback = if cell.is_reachable() {
             callback

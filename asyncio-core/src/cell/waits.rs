@@ -63,19 +63,24 @@ pub(crate) enum State {
 pub(crate) struct Slot {
     generation: Cell<u32>,
     pub(crate) state: Cell<State>,
-    /// Somebody has ended the wait, whatever the task is to raise here.
-    woken: Cell<bool>,
-    /// The step under way, or one before it, raises the CancelledError of a cancelled wait.
-    pub(super) raised: Cell<bool>,
-    /// The wait has something in an [`Extra`].
-    has_extra: Cell<bool>,
-    /// A request to cancel has gone on to the awaited future.
-    pub(super) asked: Cell<bool>,
+    /// What there is to know beside the state; in one byte, because every idle task pays for it.
+    marks: Cell<u8>,
     /// The awaited future.
     target: Cell<Option<CellRef>>,
     /// The token of our callback there, once it is known.
     token: Cell<Token>,
 }
+
+/// Somebody has ended the wait, whatever the task is to raise here.
+const WOKEN: u8 = 1;
+/// The step under way, or one before it, raises the CancelledError of a cancelled wait.
+pub(super) const RAISED: u8 = 1 << 1;
+/// The wait has something in an [`Extra`].
+const HAS_EXTRA: u8 = 1 << 2;
+/// A request to cancel has gone on to the awaited future.
+pub(super) const ASKED: u8 = 1 << 3;
+/// There is no awaited future.
+const BARE: u8 = 1 << 4;
 
 /// What few waits have.
 #[derive(Default)]
@@ -146,7 +151,7 @@ impl TaskHeader {
     pub(crate) fn end_bare(&self, id: SlotId) -> bool {
         let first = &self.first;
         let plain =
-            id.index() == 0 && first.generation.get() == id.generation() && !first.has_extra.get();
+            id.index() == 0 && first.generation.get() == id.generation() && !first.has(HAS_EXTRA);
         if plain {
             first.end();
         }
@@ -171,9 +176,9 @@ impl TaskHeader {
             });
             let index = at + 1;
             let slot = &more.others[at as usize];
-            slot.has_extra.set(waker.is_some());
             let id = slot.begin(index, target, NO_TOKEN);
             if waker.is_some() {
+                slot.mark(HAS_EXTRA);
                 more.extra(index).waker = waker;
             }
             id
@@ -193,12 +198,12 @@ impl TaskHeader {
 
     /// Whether somebody has ended the wait, whatever the task is to raise there.
     pub(super) fn was_woken(&self, id: SlotId) -> bool {
-        self.with_slot(id, |slot| slot.woken.get()) == Some(true)
+        self.with_slot(id, |slot| slot.has(WOKEN)) == Some(true)
     }
 
     /// Whether the wait was cancelled, and no step has begun since then.
     pub(super) fn was_just_cancelled(&self, id: SlotId) -> bool {
-        let just = |slot: &Slot| slot.state.get() == State::Cancelled && !slot.raised.get();
+        let just = |slot: &Slot| slot.state.get() == State::Cancelled && !slot.has(RAISED);
         self.with_slot(id, just) == Some(true)
     }
 
@@ -208,7 +213,7 @@ impl TaskHeader {
         let first = &self.first;
         let plain = id.is_first(first.generation.get())
             && first.state.get() == State::Pending
-            && !first.has_extra.get();
+            && !first.has(HAS_EXTRA);
         if plain {
             first.wake();
         }
@@ -238,14 +243,12 @@ impl TaskHeader {
 
     /// Whether there is a place for who polls a wait.
     fn has_place(&self, id: SlotId) -> bool {
-        self.with_slot(id, |slot| slot.has_extra.get()) == Some(true)
+        self.with_slot(id, |slot| slot.has(HAS_EXTRA)) == Some(true)
     }
 
     /// Has another than before woken for a wait, and hands back who was.
     pub(super) fn place_waker(&self, id: SlotId, waker: &mut Option<Waker>) {
-        let is_under_way = self
-            .with_slot(id, |slot| slot.has_extra.set(true))
-            .is_some();
+        let is_under_way = self.with_slot(id, |slot| slot.mark(HAS_EXTRA)).is_some();
         if is_under_way {
             self.rest_or_new();
             self.with_extra(id, |extra| std::mem::swap(&mut extra.waker, waker));
@@ -269,7 +272,7 @@ impl TaskHeader {
         let first = &self.first;
         let plain = id.is_first(first.generation.get())
             && first.state.get() == State::Woken
-            && !first.has_extra.get();
+            && !first.has(HAS_EXTRA);
         if plain {
             first.end();
         }
@@ -278,12 +281,10 @@ impl TaskHeader {
 
     /// Ends the wait in the task's head, if it is one for no future and has been woken: which it was. Who
     /// waits finds its slot free, and so that it was woken.
+    #[inline]
     pub(super) fn end_if_woken(&self) -> SlotId {
         let id = SlotId::new(0, self.first.generation.get());
-        let target = self.first.target.take();
-        let has_target = target.is_some();
-        self.first.target.set(target);
-        if !has_target && self.end_woken(id) {
+        if self.first.has(BARE) && self.end_woken(id) {
             id
         } else {
             SlotId::NONE
@@ -295,12 +296,12 @@ impl TaskHeader {
     pub(super) fn end_wait(&self, id: SlotId) -> Ended {
         let mut ended = Ended::default();
         let has_extra = self.with_slot(id, |slot| {
-            ended.asked = slot.asked.get() && slot.state.get() == State::Pending;
-            ended.woken = slot.woken.get();
+            ended.asked = slot.has(ASKED) && slot.state.get() == State::Pending;
+            ended.woken = slot.has(WOKEN);
             slot.end();
             ended.target = slot.target.take();
             ended.token = slot.token.get();
-            slot.has_extra.replace(false)
+            slot.has(HAS_EXTRA)
         });
         // Who waits and finds the slot of his wait free was woken, and it was ended for that.
         ended.woken |= has_extra.is_none();
@@ -322,7 +323,10 @@ impl TaskHeader {
         let mut show = |slot: &Slot, extra: &mut Extra| {
             function(slot, extra);
             let needed = extra.waker.is_some() || extra.message.is_some();
-            slot.has_extra.set(needed);
+            slot.unmark(HAS_EXTRA);
+            if needed {
+                slot.mark(HAS_EXTRA);
+            }
             needed
         };
         if self.first.state.get() != State::Free {
@@ -372,9 +376,7 @@ impl Slot {
     #[inline(always)]
     fn begin(&self, index: u32, target: Option<CellRef>, token: Token) -> SlotId {
         self.state.set(State::Pending);
-        self.woken.set(false);
-        self.raised.set(false);
-        self.asked.set(false);
+        self.marks.set(if target.is_none() { BARE } else { 0 });
         let none = self.target.replace(target);
         debug_assert!(none.is_none(), "a wait that is over has left its future");
         // There is nothing to drop; said so, because finding out takes longer than the rest.
@@ -386,7 +388,7 @@ impl Slot {
     #[inline(always)]
     fn wake(&self) {
         self.state.set(State::Woken);
-        self.woken.set(true);
+        self.mark(WOKEN);
     }
 
     #[inline(always)]
@@ -398,6 +400,20 @@ impl Slot {
     #[inline]
     fn is(&self, id: SlotId) -> bool {
         self.generation.get() == id.generation() && self.state.get() != State::Free
+    }
+
+    #[inline(always)]
+    fn has(&self, mark: u8) -> bool {
+        self.marks.get() & mark != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn mark(&self, mark: u8) {
+        self.marks.set(self.marks.get() | mark);
+    }
+
+    fn unmark(&self, mark: u8) {
+        self.marks.set(self.marks.get() & !mark);
     }
 
     /// The awaited future.

@@ -646,8 +646,9 @@ impl TaskBuilder {
     {
         current::with(|frame| match frame.and_then(Frame::core) {
             Some(core) => self.start_on(core, future, is_send),
+            None if is_send && is_in_tokio_task() => self.start_driven(None, future),
             None => match runtime(is_send) {
-                Ok(runtime) => self.start_driven(runtime.as_ref(), future),
+                Ok(runtime) => self.start_driven(Some(&runtime), future),
                 Err(error) => Task::of(Typed::failed(error.into())),
             },
         })
@@ -723,13 +724,17 @@ pub(super) enum Numbering<'a> {
     None,
 }
 
-/// The tokio runtime to spawn on where no loop of ours runs; `None` for the one whose task this is.
-fn runtime(is_send: bool) -> Result<Option<Runtime>, RuntimeError> {
-    // A handle of the runtime is counted by all its threads, so none is taken where it can be helped.
-    let runtime = match tokio::task::try_id() {
-        Some(_) if !workers::is_here() => None,
-        _ => Some(Runtime::try_current().map_err(|_| no_loop())?),
-    };
+/// Whether this runs in a task of a tokio runtime that is none of ours. `tokio::spawn` finds that runtime
+/// by itself then: a handle of it is counted by all its threads, so none is taken where it can be helped.
+#[inline]
+fn is_in_tokio_task() -> bool {
+    tokio::task::try_id().is_some() && !workers::is_here()
+}
+
+/// The tokio runtime to spawn on where neither a loop of ours runs nor a task of somebody else's runtime.
+#[inline(never)]
+fn runtime(is_send: bool) -> Result<Runtime, RuntimeError> {
+    let runtime = Runtime::try_current().map_err(|_| no_loop())?;
     if !is_send {
         return Err(RuntimeError::new(
             "a local task needs an event loop: a tokio runtime may move it to another thread",

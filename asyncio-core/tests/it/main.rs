@@ -21,6 +21,7 @@ mod exceptions;
 mod foreign;
 mod futures;
 mod gather;
+mod giving_way;
 mod group_models;
 mod limits;
 mod mistakes;

@@ -115,7 +115,7 @@ impl<'a, Q: Query, A: Args> CursorBuilder<'a, Q, A> {
         let columns = limited(limit, async {
             let mut operation = link.begin().await?;
             let statement = statements.of(&mut operation, &query).await?;
-            operation.about(&statement.query);
+            operation.about(&statement.query, statement.is_named());
             let wire = operation.wire()?;
             statements.write_closing(wire)?;
             statement.write_bind(wire, &args, &portal)?;

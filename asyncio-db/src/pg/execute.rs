@@ -9,7 +9,7 @@ use super::args::Args;
 use super::link::Link;
 use super::operation::Operation;
 use super::prepared::Query;
-use super::protocol::{IDLE, Incoming};
+use super::protocol::Incoming;
 use super::record::{Columns, Record};
 use super::statement::Statements;
 use super::tag::CommandTag;
@@ -78,7 +78,7 @@ pub(crate) async fn script(link: &mut Link, text: &str) -> Result<CommandTag> {
 ///
 /// As of [`script`].
 pub(crate) async fn tag_of(operation: &mut Operation<'_>, text: &str) -> Result<CommandTag> {
-    operation.about(&text.into());
+    operation.about(&text.into(), false);
     operation.wire()?.query(text)?;
     let mut tag = CommandTag::default();
     operation
@@ -105,14 +105,11 @@ pub(crate) async fn query(
     most_rows: i32,
 ) -> Result<Outcome> {
     let mut operation = link.begin().await?;
-    let before = operation.before();
     let mut left = TRIES;
     loop {
         left -= 1;
         match once(&mut operation, statements, query, args, most_rows).await {
-            // In a transaction, which has failed by now, it is for the program to begin again.
-            Err(error)
-                if statements.is_outdated(&error, query.text()) && before == IDLE && left > 0 => {}
+            Err(_) if operation.may_be_tried_again() && left > 0 => {}
             outcome => return outcome,
         }
     }
@@ -130,7 +127,7 @@ async fn once(
     most_rows: i32,
 ) -> Result<Outcome> {
     let statement = statements.of(operation, query).await?;
-    operation.about(&statement.query);
+    operation.about(&statement.query, statement.is_named());
     let wire = operation.wire()?;
     statements.write_closing(wire)?;
     statement.write_execute(wire, args, "", most_rows)?;

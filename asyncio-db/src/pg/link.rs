@@ -15,6 +15,8 @@ use super::operation::Operation;
 use super::protocol::{Backend, IDLE, Session, Wire};
 use super::recovery::{self, Handover, Interrupt, Orders, Undo};
 use super::target::Target;
+use crate::exc;
+use crate::exceptions::PgError;
 
 /// A connection's hold on its session.
 #[derive(Debug)]
@@ -25,6 +27,17 @@ pub(crate) struct Link {
     status: u8,
     /// So many operations have begun.
     operations: u64,
+    /// What the server has said of statements that were prepared.
+    outdated: Option<Outdated>,
+}
+
+/// Why statements that were prepared are of no use any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outdated {
+    /// They were planned for tables that have changed since.
+    Plans,
+    /// The server does not know their names, or knows them as those of others.
+    Names,
 }
 
 /// What does not change about a session.
@@ -34,9 +47,34 @@ pub(crate) struct Shared {
     pub(crate) address: Address,
     pub(crate) encrypted: bool,
     pub(crate) backend: Backend,
+    pub(crate) version: ServerVersion,
     pub(crate) runtime: Handle,
     pub(crate) cancel_timeout: Duration,
     pub(crate) notices: Arc<Notices>,
+}
+
+/// Which version of PostgreSQL a server is (`asyncpg.types.ServerVersion`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct ServerVersion {
+    /// The version proper: 17 of 17.2.
+    pub major: u32,
+    /// The number of its correction: 2 of 17.2.
+    pub minor: u32,
+}
+
+impl ServerVersion {
+    fn of(wire: &Wire) -> Self {
+        let told = wire.parameters().get("server_version");
+        let mut numbers = told
+            .map_or("", String::as_str)
+            .split(|it: char| !it.is_ascii_digit())
+            .map(|number| number.parse().unwrap_or(0));
+        Self {
+            major: numbers.next().unwrap_or(0),
+            minor: numbers.next().unwrap_or(0),
+        }
+    }
 }
 
 /// Where the session is: in one place only, so that nobody else can use it meanwhile.
@@ -61,6 +99,7 @@ impl Link {
                 address: session.address,
                 encrypted: session.encrypted,
                 backend: session.wire.backend(),
+                version: ServerVersion::of(&session.wire),
                 runtime,
                 cancel_timeout,
                 notices,
@@ -68,6 +107,7 @@ impl Link {
             status: session.wire.status(),
             place: Place::Here(Box::new(session.wire)),
             operations: 0,
+            outdated: None,
         }
     }
 
@@ -201,6 +241,24 @@ impl Link {
             wire.terminate();
         }
         self.status = IDLE;
+    }
+
+    /// Looks whether an error says that statements are outdated.
+    pub(super) fn note(&mut self, error: &PgError) {
+        if error.is::<exc::InvalidCachedStatementError>() {
+            self.outdated = Some(Outdated::Plans);
+        } else if matches!(error.sqlstate(), "26000" | "42P05") {
+            self.outdated = Some(Outdated::Names);
+        }
+    }
+
+    /// Why statements are outdated, if they are; said once.
+    pub(super) const fn take_outdated(&mut self) -> Option<Outdated> {
+        self.outdated.take()
+    }
+
+    pub(super) const fn is_outdated(&self) -> bool {
+        self.outdated.is_some()
     }
 
     /// So many operations have begun.

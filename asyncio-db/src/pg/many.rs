@@ -11,9 +11,10 @@ use super::errors::InterfaceError;
 use super::execute::Outcome;
 use super::operation::{Operation, Sorted};
 use super::prepared::Query;
+use super::protocol::{Incoming, Wire};
 use super::record::{Columns, Record};
 use super::recovery;
-use super::statement::Statement;
+use super::statement::Statements;
 use super::tag::CommandTag;
 
 /// So much is gathered before it has to be written.
@@ -73,12 +74,16 @@ impl Connection {
     ) -> Result<()> {
         let mut operation = self.link.begin().await?;
         let statement = self.statements.of(&mut operation, query).await?;
-        operation.about(&statement.query);
+        operation.about(&statement.query, statement.is_named());
         self.statements.write_closing(operation.wire()?)?;
         let mut outcome = Outcome::of(&statement.columns);
+        // Prepared anew, which takes no time of its own: were it outdated, it could not be tried again, for
+        // the arguments would be gone.
+        statement.write_parse(operation.wire()?)?;
         let mut group = Group::begin(&mut operation);
         for row in rows {
-            if !group.add(&statement, &row)? {
+            let added = |wire: &mut Wire| statement.write_again(wire, &row);
+            if !group.add(added)? {
                 group
                     .room(|incoming| {
                         outcome.hear(incoming)?;
@@ -127,10 +132,10 @@ impl<'o, 'c> Group<'o, 'c> {
     }
 
     /// Adds one. False when it is time to have some written.
-    fn add(&mut self, statement: &Statement, args: &(impl Args + ?Sized)) -> Result<bool> {
+    fn add(&mut self, write: impl FnOnce(&mut Wire) -> Result<()>) -> Result<bool> {
         let before = self.operation.before();
         let wire = self.operation.wire()?;
-        if let Err(error) = statement.write_execute(wire, args, "", 0) {
+        if let Err(error) = write(wire) {
             self.failed.get_or_insert(error);
             recovery::abandon_group(wire, before)?;
         }
@@ -138,10 +143,7 @@ impl<'o, 'c> Group<'o, 'c> {
     }
 
     /// Waits until there is room for more, and hears what comes meanwhile.
-    async fn room(
-        &mut self,
-        mut hear: impl FnMut(super::protocol::Incoming) -> Result<()>,
-    ) -> Result<()> {
+    async fn room(&mut self, mut hear: impl FnMut(Incoming) -> Result<()>) -> Result<()> {
         while let Some(incoming) = self.operation.incoming_or_room(LEFT).await? {
             match self.operation.sort(incoming)? {
                 // All that follows is passed over, up to the end of the group.
@@ -156,7 +158,7 @@ impl<'o, 'c> Group<'o, 'c> {
         Ok(())
     }
 
-    async fn end(self, hear: impl FnMut(super::protocol::Incoming) -> Result<()>) -> Result<()> {
+    async fn end(self, hear: impl FnMut(Incoming) -> Result<()>) -> Result<()> {
         self.operation.wire()?.sync();
         let ended = self.operation.until_ready(hear).await;
         match (self.failed, ended) {
@@ -255,18 +257,34 @@ async fn run(
         return Ok(PipelineResults::default());
     }
     let mut operation = connection.link.begin().await?;
+    match run_once(&mut operation, &mut connection.statements, queries).await {
+        Err(_) if operation.may_be_tried_again() => {
+            run_once(&mut operation, &mut connection.statements, queries).await
+        }
+        results => results,
+    }
+}
+
+async fn run_once(
+    operation: &mut Operation<'_>,
+    cache: &mut Statements,
+    queries: &[(String, Box<dyn Args + Send + Sync + '_>)],
+) -> Result<PipelineResults> {
     let mut statements = Vec::with_capacity(queries.len());
     for (query, _) in queries {
-        statements.push(connection.statements.get(&mut operation, query).await?);
+        statements.push(cache.get(operation, query).await?);
     }
-    connection.statements.write_closing(operation.wire()?)?;
+    if let Some(statement) = statements.last() {
+        operation.about(&statement.query, statement.is_named());
+    }
+    cache.write_closing(operation.wire()?)?;
     let columns = statements
         .iter()
         .map(|statement| Arc::clone(&statement.columns));
     let mut answers = Answers::new(columns.collect());
-    let mut group = Group::begin(&mut operation);
+    let mut group = Group::begin(operation);
     for (statement, (_, args)) in statements.iter().zip(queries) {
-        if !group.add(statement, &**args)? {
+        if !group.add(|wire| statement.write_execute(wire, &**args, "", 0))? {
             group.room(|incoming| answers.hear(incoming)).await?;
         }
         if group.failed.is_some() {
@@ -294,7 +312,7 @@ impl Answers {
         }
     }
 
-    fn hear(&mut self, incoming: super::protocol::Incoming) -> Result<()> {
+    fn hear(&mut self, incoming: Incoming) -> Result<()> {
         let ends = Outcome::is_ended_by(&incoming);
         if let Some(current) = &mut self.current {
             current.hear(incoming)?;

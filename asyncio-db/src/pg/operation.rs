@@ -7,7 +7,7 @@ use asyncio_core::{FutureExt, Result};
 use postgres_protocol::message::backend::Message;
 
 use super::errors;
-use super::link::Link;
+use super::link::{Link, Outdated};
 use super::protocol::{IDLE, Incoming, Wire};
 use super::recovery::{Interrupt, Orders, Undo};
 use crate::exceptions::PgError;
@@ -25,6 +25,7 @@ pub(crate) struct Operation<'a> {
     undo: Vec<Undo>,
     /// The query that it is about.
     about: Option<Arc<str>>,
+    named: bool,
 }
 
 impl<'a> Operation<'a> {
@@ -37,12 +38,14 @@ impl<'a> Operation<'a> {
             atomic: false,
             undo: Vec::new(),
             about: None,
+            named: false,
         })
     }
 
-    /// Errors are about this query from here on.
-    pub(crate) fn about(&mut self, query: &Arc<str>) {
+    /// Errors are about this query from here on, which the server knows by a name or is about to.
+    pub(crate) fn about(&mut self, query: &Arc<str>, named: bool) {
         self.about = Some(Arc::clone(query));
+        self.named = named;
     }
 
     pub(crate) fn wire(&mut self) -> Result<&mut Wire> {
@@ -56,6 +59,17 @@ impl<'a> Operation<'a> {
 
     pub(crate) const fn is_in_transaction(&self) -> bool {
         self.before != IDLE
+    }
+
+    /// Why statements that were prepared are outdated, if they are; said once.
+    pub(crate) const fn take_outdated(&mut self) -> Option<Outdated> {
+        self.link.take_outdated()
+    }
+
+    /// Whether what went wrong may go well when it is tried once more: statements were outdated, and there
+    /// is no transaction that has failed for that.
+    pub(crate) const fn may_be_tried_again(&self) -> bool {
+        self.link.is_outdated() && !self.is_in_transaction()
     }
 
     /// It is too late to stop it from here on.
@@ -136,6 +150,9 @@ impl<'a> Operation<'a> {
             }
             Incoming::Message(Message::ErrorResponse(body)) => Sorted::Failed({
                 let error = errors::server_error(body.fields());
+                if self.named {
+                    self.link.note(&error);
+                }
                 match &self.about {
                     Some(query) => error.with_query(query),
                     None => error,

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use asyncio_core::{Cancellable, Exception, FutureExt, Result};
 use futures_core::Stream;
+use postgres_protocol::message::backend::Message;
 
 use super::args::Args;
 use super::connection::{Connection, limited};
@@ -14,6 +15,7 @@ use super::operation::{Operation, Sorted};
 use super::prepared::Query;
 use super::protocol::{Incoming, RowRun};
 use super::record::{Columns, Record};
+use super::statement::Statements;
 
 impl Connection {
     /// Executes a query and returns its rows as they come, in as much memory as they need on their way.
@@ -54,20 +56,48 @@ impl Connection {
         let (link, statements) = (&mut self.link, &mut self.statements);
         limited(limit, async {
             let mut operation = link.begin().await?;
-            let statement = statements.of(&mut operation, &query).await?;
-            operation.about(&statement.query);
-            let wire = operation.wire()?;
-            statements.write_closing(wire)?;
-            statement.write_execute(wire, &args, "", 0)?;
-            wire.sync();
+            let columns = match begin(&mut operation, statements, &query, &args).await {
+                Err(_) if operation.may_be_tried_again() => {
+                    begin(&mut operation, statements, &query, &args).await?
+                }
+                begun => begun?,
+            };
             Ok(RowStream {
-                columns: Arc::clone(&statement.columns),
+                columns,
                 run: None,
                 failed: None,
                 state: State::Idle(operation),
             })
         })
         .await
+    }
+}
+
+/// Has a query executed, up to where its rows begin.
+async fn begin(
+    operation: &mut Operation<'_>,
+    statements: &mut Statements,
+    query: &impl Query,
+    args: &impl Args,
+) -> Result<Arc<Columns>> {
+    let statement = statements.of(operation, query).await?;
+    operation.about(&statement.query, statement.is_named());
+    let wire = operation.wire()?;
+    statements.write_closing(wire)?;
+    statement.write_execute(wire, args, "", 0)?;
+    wire.sync();
+    loop {
+        let incoming = operation.incoming().await?;
+        match operation.sort(incoming)? {
+            Sorted::Something(Incoming::Message(Message::BindComplete)) => {
+                return Ok(Arc::clone(&statement.columns));
+            }
+            Sorted::Failed(error) => {
+                operation.until_ready(|_| Ok(())).await?;
+                return Err(error.into());
+            }
+            Sorted::Something(_) | Sorted::Nothing | Sorted::Ready => {}
+        }
     }
 }
 

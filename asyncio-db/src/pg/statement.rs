@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use asyncio_core::{Exception, Result};
+use asyncio_core::Result;
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
@@ -15,13 +15,12 @@ use postgres_types::{Format, Oid, Type};
 use super::args::Args;
 use super::errors::InterfaceError;
 use super::introspection::{self, Types};
+use super::link::Outdated;
 use super::operation::Operation;
 use super::prepared::Query;
 use super::protocol::{Incoming, Wire};
 use super::record::{Attribute, Columns};
 use super::recovery::Undo;
-use crate::exc;
-use crate::exceptions::PgError;
 
 /// A statement that the server knows, or knows how to prepare again.
 #[derive(Debug)]
@@ -141,6 +140,7 @@ impl Statements {
         operation: &mut Operation<'_>,
         query: &str,
     ) -> Result<Arc<Statement>> {
+        self.keep_up(operation);
         if let Some(statement) = self.find(query) {
             return Ok(statement);
         }
@@ -208,7 +208,7 @@ impl Statements {
         name: String,
     ) -> Result<Statement> {
         let query: Arc<str> = query.into();
-        operation.about(&query);
+        operation.about(&query, !name.is_empty());
         let wire = operation.wire()?;
         self.write_closing(wire)?;
         wire.extended(|out| frontend::parse(&name, &query, [], out))?;
@@ -329,36 +329,30 @@ impl Statements {
         Ok(())
     }
 
-    /// Whether what went wrong is that a kept statement is of no use any more; it is kept no more then.
-    pub(crate) fn is_outdated(&mut self, error: &Exception, query: &str) -> bool {
-        let Some(error) = error.downcast_ref::<PgError>() else {
-            return false;
-        };
-        // The plan was made for a table that has changed since.
-        if error.is::<exc::InvalidCachedStatementError>() {
-            // So may have others.
-            self.forget_all();
-            return true;
-        }
-        match error.sqlstate() {
-            // The server does not know the name, or knows it as that of another statement.
-            "26000" | "42P05" if self.limits.names != StatementNames::Unnamed => {
+    /// Forgets what the server has said to be outdated.
+    fn keep_up(&mut self, operation: &mut Operation<'_>) {
+        match operation.take_outdated() {
+            None => {}
+            // Where one has changed, so may have others.
+            Some(Outdated::Plans) => self.forget_all(),
+            Some(Outdated::Names) => {
                 if self.limits.names == StatementNames::Auto {
                     // A pooler has given us another server than before.
                     self.limits.names = StatementNames::Unnamed;
-                    // There, the names may be somebody else's.
-                    self.all.clear();
-                    self.closing.clear();
                 }
-                self.all.remove(query);
-                true
+                // There, the names may be somebody else's.
+                self.all.clear();
+                self.closing.clear();
             }
-            _ => false,
         }
     }
 }
 
 impl Statement {
+    pub(crate) const fn is_named(&self) -> bool {
+        !self.name.is_empty()
+    }
+
     /// Has it executed with these arguments, as far as the end of a group of messages; not that end.
     ///
     /// # Errors
@@ -376,6 +370,34 @@ impl Statement {
         wire.extended(|out| frontend::execute(portal, most_rows, out))
     }
 
+    /// Has it prepared without a name, for [`write_again`](Self::write_again).
+    ///
+    /// # Errors
+    ///
+    /// None: it was prepared before.
+    pub(crate) fn write_parse(&self, wire: &mut Wire) -> Result<()> {
+        let params = self.params.iter().map(Type::oid);
+        wire.extended(|out| frontend::parse("", &self.query, params, out))
+    }
+
+    /// Has it executed as it was prepared without a name just before.
+    ///
+    /// # Errors
+    ///
+    /// As of [`write_execute`](Self::write_execute).
+    pub(crate) fn write_again(&self, wire: &mut Wire, args: &impl Args) -> Result<()> {
+        self.check(args)?;
+        wire.extended(|out| {
+            let before = out.len();
+            let written = self.write(args, "", "", out);
+            if written.is_err() {
+                out.truncate(before);
+            }
+            written?;
+            Ok::<_, asyncio_core::Exception>(frontend::execute("", 0, out)?)
+        })
+    }
+
     /// As [`write_execute`](Self::write_execute), and nothing is executed yet.
     ///
     /// # Errors
@@ -387,6 +409,21 @@ impl Statement {
         args: &(impl Args + ?Sized),
         portal: &str,
     ) -> Result<()> {
+        self.check(args)?;
+        if self.name.is_empty() {
+            self.write_parse(wire)?;
+        }
+        wire.extended(|out| {
+            let before = out.len();
+            let written = self.write(args, portal, &self.name, out);
+            if written.is_err() {
+                out.truncate(before);
+            }
+            written
+        })
+    }
+
+    fn check(&self, args: &(impl Args + ?Sized)) -> Result<()> {
         if args.len() != self.params.len() {
             let message = format!(
                 "the server expects {} arguments for this query, {} were given",
@@ -395,21 +432,16 @@ impl Statement {
             );
             return Err(InterfaceError::new(message).into());
         }
-        wire.extended(|out| {
-            let before = out.len();
-            let written = self.write(args, portal, out);
-            if written.is_err() {
-                out.truncate(before);
-            }
-            written
-        })
+        Ok(())
     }
 
-    fn write(&self, args: &(impl Args + ?Sized), portal: &str, out: &mut BytesMut) -> Result<()> {
-        if self.name.is_empty() {
-            let params = self.params.iter().map(Type::oid);
-            frontend::parse("", &self.query, params, out)?;
-        }
+    fn write(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> Result<()> {
         let params = self.params.iter().enumerate();
         let formats = params.clone().map(|(index, type_)| {
             let format = args.get(index).map(|arg| arg.encode_format(type_));
@@ -420,7 +452,7 @@ impl Statement {
         let mut failed = None;
         let bound = frontend::bind(
             portal,
-            &self.name,
+            name,
             formats,
             params,
             |(index, type_), out| {

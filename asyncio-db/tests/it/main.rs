@@ -1,5 +1,6 @@
 //! Tests against a PostgreSQL server.
 
+mod auto_traits;
 mod cancellation;
 mod connect;
 mod execute;

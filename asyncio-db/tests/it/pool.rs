@@ -472,3 +472,50 @@ fn a_pool_outlives_its_server() -> Result<()> {
         pool.close().await
     })
 }
+
+#[test]
+fn opening_and_closing_can_be_cancelled_at_any_point() -> Result<()> {
+    everywhere(|server| async move {
+        let mut observer = server
+            .connect()
+            .server_setting("application_name", "observer")
+            .await?;
+        let query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'of a pool'";
+        for how in ALL {
+            for point in 0.. {
+                let connecting = server
+                    .connect()
+                    .server_setting("application_name", "of a pool");
+                let opening: Boxed<'_, ()> = Box::pin(async {
+                    let pool = create_pool(connecting).min_size(2).max_size(3).await?;
+                    let lent = pool.acquire().await?;
+                    let back = async {
+                        sleep(0.002).await?;
+                        drop(lent);
+                        Ok(())
+                    };
+                    let (closed, back): (Result<()>, Result<()>) =
+                        futures::join!(pool.close(), back);
+                    closed.and(back)
+                });
+                let ended = end_at(point, how, opening).await;
+                for attempt in 0.. {
+                    let left: Option<i64> = observer.fetchval(query, ()).await?;
+                    if left == Some(0) {
+                        break;
+                    }
+                    assert!(
+                        attempt < 400,
+                        "{left:?} sessions are left, {how:?} at {point}"
+                    );
+                    sleep(0.005).await?;
+                }
+                if let Ended::Whole(result) = ended {
+                    result?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    })
+}

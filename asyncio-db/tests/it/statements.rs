@@ -93,7 +93,20 @@ fn a_table_that_has_changed_is_no_error() -> Result<()> {
                 .execute(&format!("ALTER TABLE changing ADD b{columns} int"), ())
                 .await?;
         }
+        for columns in 5..8 {
+            let mut rows = connection.stream(query, ()).await?;
+            assert_eq!(rows.next().await?.map(|row| row.len()), Some(columns));
+            drop(rows);
+            let more = format!("ALTER TABLE changing ADD b{columns} int");
+            other.execute(&more, ()).await?;
+            let mut pipeline = connection.pipeline();
+            let all = pipeline.fetch(query, ());
+            assert_eq!(pipeline.run().await?.take(all)?[0].len(), columns + 1);
+        }
         // In a transaction it is for the program to begin again.
+        other
+            .execute("ALTER TABLE changing ADD last int", ())
+            .await?;
         let mut transaction = connection.transaction().await?;
         let error = transaction
             .fetch(query, ())
@@ -104,7 +117,7 @@ fn a_table_that_has_changed_is_no_error() -> Result<()> {
             "{error:?}"
         );
         transaction.rollback().await?;
-        assert_eq!(connection.fetch(query, ()).await?[0].len(), 5);
+        assert_eq!(connection.fetch(query, ()).await?[0].len(), 9);
         Ok(())
     })
 }
@@ -118,6 +131,16 @@ fn a_server_that_has_forgotten_is_no_error() -> Result<()> {
                 let same: Option<i32> = connection.fetchval("SELECT $1::int", (n,)).await?;
                 assert_eq!(same, Some(n));
                 // What a pooler does when it lends another server.
+                connection.execute("DEALLOCATE ALL", ()).await?;
+                connection
+                    .executemany("SELECT $1::int", [(1,), (2,)])
+                    .await?;
+                let rows = connection.stream("SELECT $1::int", (n,)).await?;
+                drop(rows);
+                connection.execute("DEALLOCATE ALL", ()).await?;
+                let mut pipeline = connection.pipeline();
+                pipeline.fetch("SELECT $1::int", (n,));
+                pipeline.run().await?;
                 connection.execute("DEALLOCATE ALL", ()).await?;
             }
             connection.fetchval::<i32>("SELECT $1::int", (7,)).await?;

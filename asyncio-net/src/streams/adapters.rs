@@ -78,8 +78,9 @@ impl fmt::Debug for Lines {
     }
 }
 
-/// What reads by this trait and what reads by the methods takes the same bytes. tokio's `BufReader`
-/// around a reader is an `AsyncBufRead`.
+/// What reads by this trait and what reads by the methods takes the same bytes. That is why a reader is
+/// no [`AsyncBufRead`](tokio::io::AsyncBufRead), which lends bytes out of the buffer: they are any
+/// clone's to take meanwhile. tokio's `BufReader` around a reader is one, with a buffer of its own.
 ///
 /// ```
 /// use asyncio_core::{Result, run};

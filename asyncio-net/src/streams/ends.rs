@@ -2,17 +2,19 @@
 
 #[cfg(unix)]
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 #[cfg(unix)]
 use tokio::net::UnixStream;
 #[cfg(unix)]
 use tokio::net::unix::{self, pipe};
 use tokio::net::{TcpStream, tcp};
+use tokio::runtime::Handle;
 
 #[cfg(feature = "tls")]
 use crate::sslproto::TlsEnd;
@@ -35,6 +37,9 @@ pub(crate) enum WriteEnd {
     Unix(unix::OwnedWriteHalf),
     #[cfg(unix)]
     Pipe(pipe::Sender),
+    /// Of a pipe that is read from.
+    #[cfg(unix)]
+    ReadOnly,
     #[cfg(feature = "tls")]
     Tls(TlsEnd),
 }
@@ -45,6 +50,9 @@ pub(super) const HIGH_WATER: usize = 1 << 16;
 /// As in Python: over TLS more is kept, for records are put together from it.
 #[cfg(feature = "tls")]
 const HIGH_WATER_TLS: usize = 1 << 19;
+
+/// So much that came and was not read is dropped before a close. Python may have as much read ahead.
+const DISCARDED: usize = 1 << 18;
 
 /// As in Python.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,6 +77,55 @@ impl ReadEnd {
     }
 }
 
+impl ReadEnd {
+    /// Lets go of the last of a connection's ends; see [`WriteEnd::let_go`].
+    pub(super) fn let_go(self) {
+        match self {
+            Self::Tcp(end) => {
+                let stream: &TcpStream = end.as_ref();
+                let _ = discard(stream.into());
+            }
+            #[cfg(unix)]
+            Self::Unix(end) => {
+                let stream: &UnixStream = end.as_ref();
+                let _ = discard(stream.into());
+            }
+            #[cfg(unix)]
+            Self::Pipe(_) => {}
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => hear_out(end, Handle::try_current().ok().as_ref()),
+        }
+    }
+}
+
+/// Drops what came and was not read. A socket that is closed with something unread in it is a reset for
+/// the other side, which may take away what that has not read itself.
+fn discard(socket: SockRef<'_>) -> io::Result<()> {
+    let mut piece = [0; 1 << 12];
+    let mut left = DISCARDED;
+    while left > 0 {
+        let read = (&*socket).read(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        left = left.saturating_sub(read);
+    }
+    Ok(())
+}
+
+/// Over TLS the other side always says something, its own end at least: it is heard until then, for as
+/// long as a close may take.
+#[cfg(feature = "tls")]
+fn hear_out(mut end: TlsEnd, runtime: Option<&Handle>) {
+    let Some(runtime) = runtime else { return };
+    let timeout = end.shutdown_timeout();
+    let hearing = async move {
+        let mut piece = vec![0; 1 << 12];
+        while let Ok(1..) = end.read(&mut piece).await {}
+    };
+    drop(runtime.spawn(tokio::time::timeout(timeout, hearing)));
+}
+
 impl AsyncRead for ReadEnd {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -91,6 +148,8 @@ impl WriteEnd {
     /// Whether the write side can be closed alone.
     pub(crate) const fn can_write_eof(&self) -> bool {
         match self {
+            #[cfg(unix)]
+            Self::ReadOnly => false,
             #[cfg(feature = "tls")]
             Self::Tls(_) => false,
             _ => true,
@@ -100,7 +159,7 @@ impl WriteEnd {
     pub(crate) const fn is_pipe(&self) -> bool {
         match self {
             #[cfg(unix)]
-            Self::Pipe(_) => true,
+            Self::Pipe(_) | Self::ReadOnly => true,
             _ => false,
         }
     }
@@ -110,7 +169,7 @@ impl WriteEnd {
         match self {
             Self::Tcp(_) => false,
             #[cfg(unix)]
-            Self::Unix(_) | Self::Pipe(_) => false,
+            Self::Unix(_) | Self::Pipe(_) | Self::ReadOnly => false,
             #[cfg(feature = "tls")]
             Self::Tls(_) => true,
         }
@@ -141,6 +200,33 @@ impl WriteEnd {
             Self::Tls(end) => end.shutdown_timeout(),
             _ => SHUTDOWN_TIMEOUT,
         }
+    }
+
+    /// Looks at the socket, where it is one; over TLS at the one below.
+    pub(crate) fn with_socket<R>(
+        &self,
+        look: impl FnOnce(SockRef<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
+        match self {
+            Self::Tcp(end) => {
+                let stream: &TcpStream = end.as_ref();
+                look(stream.into())
+            }
+            #[cfg(unix)]
+            Self::Unix(end) => {
+                let stream: &UnixStream = end.as_ref();
+                look(stream.into())
+            }
+            #[cfg(unix)]
+            Self::Pipe(_) | Self::ReadOnly => Err(io::ErrorKind::Unsupported.into()),
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => end.with_socket(look),
+        }
+    }
+
+    /// Whether there is a socket below.
+    pub(crate) fn is_socket(&self) -> bool {
+        !self.is_pipe()
     }
 
     #[cfg(unix)]
@@ -191,6 +277,19 @@ impl WriteEnd {
         }
     }
 
+    /// Lets go of it once the other side has been told of the end: nothing of what it still says may
+    /// make a reset of that.
+    pub(crate) fn let_go(self, runtime: Option<&Handle>) {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => hear_out(end, runtime),
+            other => {
+                let _ = other.with_socket(discard);
+                other.forget();
+            }
+        }
+    }
+
     /// Lets go of it without shutting anything down: its other half is let go of as well.
     pub(crate) fn forget(self) {
         match self {
@@ -203,13 +302,15 @@ impl WriteEnd {
 }
 
 macro_rules! each {
-    ($this:expr, $end:ident => $call:expr) => {
+    ($this:expr, $end:ident => $call:expr, else $otherwise:expr) => {
         match $this {
             Self::Tcp($end) => $call,
             #[cfg(unix)]
             Self::Unix($end) => $call,
             #[cfg(unix)]
             Self::Pipe($end) => $call,
+            #[cfg(unix)]
+            Self::ReadOnly => $otherwise,
             #[cfg(feature = "tls")]
             Self::Tls($end) => $call,
         }
@@ -222,15 +323,16 @@ impl AsyncWrite for WriteEnd {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), end => Pin::new(end).poll_write(cx, data))
+        let refused = || Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        each!(self.get_mut(), end => Pin::new(end).poll_write(cx, data), else refused())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), end => Pin::new(end).poll_flush(cx))
+        each!(self.get_mut(), end => Pin::new(end).poll_flush(cx), else Poll::Ready(Ok(())))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self.get_mut(), end => Pin::new(end).poll_shutdown(cx))
+        each!(self.get_mut(), end => Pin::new(end).poll_shutdown(cx), else Poll::Ready(Ok(())))
     }
 
     fn poll_write_vectored(
@@ -238,10 +340,15 @@ impl AsyncWrite for WriteEnd {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self.get_mut(), end => Pin::new(end).poll_write_vectored(cx, pieces))
+        let refused = || Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        each!(
+            self.get_mut(),
+            end => Pin::new(end).poll_write_vectored(cx, pieces),
+            else refused()
+        )
     }
 
     fn is_write_vectored(&self) -> bool {
-        each!(self, end => end.is_write_vectored())
+        each!(self, end => end.is_write_vectored(), else false)
     }
 }

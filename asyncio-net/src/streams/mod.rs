@@ -22,6 +22,6 @@ pub(crate) use reader::DEFAULT_LIMIT;
 pub use reader::StreamReader;
 #[cfg(unix)]
 pub use serve::start_unix_server;
-pub use serve::{StartServer, start_server};
+pub use serve::{StartLocalServer, StartServer, start_server};
 pub(crate) use source::Source;
 pub use writer::StreamWriter;

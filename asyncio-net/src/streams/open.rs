@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use asyncio_core::{FutureExt, Result, TimeoutError};
@@ -119,6 +120,10 @@ enum Target {
         host: String,
         port: u16,
     },
+    /// One that is connected.
+    Socket(Arc<std::net::TcpStream>),
+    #[cfg(unix)]
+    UnixSocket(Arc<std::os::unix::net::UnixStream>),
     #[cfg(unix)]
     Unix(PathBuf),
 }
@@ -140,6 +145,19 @@ impl OpenConnection {
     /// The limit of the [`StreamReader`], 64 KiB by default.
     pub const fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Takes this socket instead, which is connected already.
+    pub fn sock(mut self, socket: std::net::TcpStream) -> Self {
+        self.target = Target::Socket(Arc::new(socket));
+        self
+    }
+
+    /// Takes this Unix socket instead, which is connected already.
+    #[cfg(unix)]
+    pub fn unix_sock(mut self, socket: std::os::unix::net::UnixStream) -> Self {
+        self.target = Target::UnixSocket(Arc::new(socket));
         self
     }
 
@@ -198,15 +216,28 @@ impl OpenConnection {
             }
             #[cfg(unix)]
             Target::Unix(path) => crate::unix_events::connect_unix(path).await?,
+            Target::Socket(socket) => {
+                super::runtime()?;
+                let socket = socket.try_clone()?;
+                socket.set_nonblocking(true)?;
+                Channel::tcp(tokio::net::TcpStream::from_std(socket)?, None)
+            }
+            #[cfg(unix)]
+            Target::UnixSocket(socket) => {
+                super::runtime()?;
+                let socket = socket.try_clone()?;
+                socket.set_nonblocking(true)?;
+                let stream = tokio::net::UnixStream::from_std(socket)?;
+                crate::unix_events::unix_channel(stream)
+            }
         };
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             let name = match (&self.server_hostname, &self.target) {
                 (Some(name), _) => name,
                 (None, Target::Tcp { host, .. }) => host,
-                #[cfg(unix)]
-                (None, Target::Unix(_)) => {
-                    let message = "server_hostname is needed for TLS over a Unix socket";
+                _ => {
+                    let message = "server_hostname is needed for TLS without the name of a host";
                     return Err(asyncio_core::ValueError::new(message).into());
                 }
             };

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,6 +20,7 @@ use super::reader::StreamReader;
 use super::source::Source;
 use super::writer::StreamWriter;
 use crate::exceptions::{connection_lost, io_error, io_exception};
+use crate::protocols::Protocol;
 use crate::server::Attachment;
 use crate::transports::{Addresses, ExtraInfo};
 use crate::waiters::{HasWaiters, Waiters, Woken, lock};
@@ -50,6 +52,10 @@ pub(crate) struct State {
     pub(crate) flush_wanted: bool,
     /// Somebody wants to know when it is paused.
     pub(crate) pause_wanted: bool,
+    /// The protocol to be called from now on, in a box of its own because most connections have none.
+    next_protocol: Option<Box<Box<dyn Protocol>>>,
+    /// Closed when all was written: the other side is to have it.
+    in_order: bool,
     /// A file is being sent, by the operating system: nobody else may write.
     pub(crate) sending: bool,
     /// A protocol wants no data for now.
@@ -87,10 +93,7 @@ pub(crate) fn connect(
 ) -> Result<(StreamReader, StreamWriter)> {
     let reader = StreamReader::with_limit(limit)?;
     let outgoing = Outgoing::new(write, Some(reader.clone()), addresses)?;
-    reader.set_source(Source {
-        end: read,
-        outgoing: Arc::downgrade(&outgoing),
-    });
+    reader.set_source(Source::new(read, Arc::downgrade(&outgoing)));
     Ok((reader, StreamWriter::of(outgoing)))
 }
 
@@ -120,6 +123,8 @@ impl Outgoing {
                 flusher: None,
                 flush_wanted: false,
                 pause_wanted: false,
+                next_protocol: None,
+                in_order: false,
                 sending: false,
                 reading_paused: false,
                 lost: None,
@@ -156,7 +161,6 @@ impl Outgoing {
     }
 
     /// Looks at the end, while there is one.
-    #[cfg(feature = "tls")]
     pub(crate) fn with_end<R>(&self, look: impl FnOnce(&WriteEnd) -> R) -> Option<R> {
         self.lock().end.as_ref().map(look)
     }
@@ -169,6 +173,7 @@ impl Outgoing {
 
     fn finish(&self, loss: Option<Loss>) {
         let Some(loss) = loss else { return };
+        let more_may_come = self.more_may_come();
         if let Some(reader) = &self.reader {
             drop(reader.take_source());
             match loss.exception {
@@ -181,10 +186,21 @@ impl Outgoing {
             }
         }
         if let Some(end) = loss.end {
-            end.forget();
+            if more_may_come && self.lock().in_order {
+                end.let_go(Some(&self.runtime));
+            } else {
+                end.forget();
+            }
         }
         loss.woken.wake();
         drop(loss.attachment);
+    }
+
+    /// Whether the other side has not ended, as far as is known.
+    fn more_may_come(&self) -> bool {
+        self.reader
+            .as_ref()
+            .is_some_and(|reader| !reader.has_ended())
     }
 
     fn spawn_flusher(self: &Arc<Self>) {
@@ -204,10 +220,26 @@ impl Outgoing {
         woken.wake();
     }
 
+    /// Has another protocol called from now on, if the connection is not lost.
+    pub(crate) fn set_protocol(&self, protocol: Box<dyn Protocol>) {
+        let mut protocol = Some(Box::new(protocol));
+        {
+            let mut state = self.lock();
+            if state.lost.is_none() {
+                std::mem::swap(&mut state.next_protocol, &mut protocol);
+            }
+        }
+        drop(protocol);
+    }
+
+    pub(crate) fn take_protocol(&self) -> Option<Box<dyn Protocol>> {
+        self.lock().next_protocol.take().map(|protocol| *protocol)
+    }
+
     /// Has the operating system send a piece of a file; how much it took.
     #[cfg(unix)]
     pub(crate) async fn sendfile(&self, file: &File, offset: u64, count: usize) -> Result<usize> {
-        let sending = std::future::poll_fn(|cx| {
+        let sending = poll_fn(|cx| {
             let state = self.lock();
             if let Some(lost) = &state.lost {
                 return Poll::Ready(Err(lost.clone().unwrap_or_else(connection_lost)));
@@ -218,11 +250,7 @@ impl Outgoing {
             end.poll_sendfile(cx, file, offset, count)
                 .map_err(io_exception)
         });
-        let sent = sending.cancellable().await?;
-        if let Err(error) = &sent {
-            self.lose(Some(error.clone()));
-        }
-        sent
+        sending.cancellable().await?
     }
 
     /// By tokio's trait: whether the state is as wanted.
@@ -282,7 +310,7 @@ impl Drop for Outgoing {
             drop(
                 self.runtime
                     .spawn(tokio::time::timeout(timeout, async move {
-                        std::future::poll_fn(|cx| Pin::new(&mut end).poll_shutdown(cx)).await
+                        poll_fn(|cx| Pin::new(&mut end).poll_shutdown(cx)).await
                     })),
             );
         }
@@ -504,6 +532,7 @@ impl State {
                     Poll::Pending
                 }
             } else if self.closing {
+                self.in_order = true;
                 return Advance::Lost(self.lose(None));
             } else {
                 end.poll_flush(cx)

@@ -4,14 +4,17 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 #[cfg(feature = "tls")]
 use std::time::Duration;
 
-use asyncio_core::{Result, ValueError};
+use asyncio_core::{EventLoop, Result, Task, ValueError, create_local_task, get_running_loop};
+use asyncio_sync::Queue;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::outgoing::connect;
@@ -80,8 +83,8 @@ use crate::sslproto;
 ///
 /// # Errors
 ///
-/// [`std::io::Error`] when the host has no address or it cannot be bound to;
-/// [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled.
+/// [`std::io::Error`] when the host has no address or it cannot be bound to; [`ValueError`] when the limit
+/// or a timeout of TLS is zero; [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled.
 ///
 /// # Cancel safety
 ///
@@ -92,13 +95,13 @@ use crate::sslproto;
 /// The function is always a coroutine. A connection whose writer was dropped is closed.
 pub fn start_server<H, F>(handler: H, host: impl Into<String>, port: u16) -> StartServer<H>
 where
-    H: Fn(StreamReader, StreamWriter) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<()>> + Send + 'static,
+    H: Fn(StreamReader, StreamWriter) -> F,
+    F: Future<Output = Result<()>>,
 {
     StartServer::new(
         handler,
         Source::Tcp {
-            host: host.into(),
+            hosts: vec![host.into()],
             port,
         },
     )
@@ -115,8 +118,8 @@ where
 #[cfg(unix)]
 pub fn start_unix_server<H, F>(handler: H, path: impl AsRef<Path>) -> StartServer<H>
 where
-    H: Fn(StreamReader, StreamWriter) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<()>> + Send + 'static,
+    H: Fn(StreamReader, StreamWriter) -> F,
+    F: Future<Output = Result<()>>,
 {
     StartServer::new(handler, Source::Unix(path.as_ref().to_owned()))
 }
@@ -147,7 +150,7 @@ pub(crate) struct ListenOptions {
 #[derive(Debug)]
 enum Source {
     Tcp {
-        host: String,
+        hosts: Vec<String>,
         port: u16,
     },
     Socket(std::net::TcpListener),
@@ -177,9 +180,34 @@ impl<H> StartServer<H> {
         }
     }
 
+    fn parts(self) -> Result<(Handling<H>, ListenOptions)> {
+        if self.limit == 0 {
+            return Err(ValueError::new("the limit cannot be zero").into());
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.settings().check()?;
+        }
+        let handling = Handling {
+            handler: self.handler,
+            limit: self.limit,
+            #[cfg(feature = "tls")]
+            tls: self.tls,
+        };
+        Ok((handling, self.listen))
+    }
+
     /// The limit of the [`StreamReader`]s, 64 KiB by default.
     pub const fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Accepts at the addresses of this host as well (`host=[…]`). With port 0 each has a port of its own.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        if let Source::Tcp { hosts, .. } = &mut self.listen.source {
+            hosts.push(host.into());
+        }
         self
     }
 
@@ -240,6 +268,47 @@ impl<H> StartServer<H> {
         self
     }
 
+    /// Has the function called on this loop and nowhere else, so that what it uses need not be `Send`.
+    /// Without this it has to be, for a server may run on the threads of a tokio runtime.
+    ///
+    /// ```
+    /// use asyncio_core::{Result, run};
+    /// use asyncio_net::{StreamReader, StreamWriter, open_connection, start_server};
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    ///
+    /// # fn main() -> Result<()> {
+    /// run(async {
+    ///     let count = Rc::new(Cell::new(0));
+    ///     let counted = Rc::clone(&count);
+    ///     let handler = move |_: StreamReader, writer: StreamWriter| {
+    ///         let count = Rc::clone(&counted);
+    ///         async move {
+    ///             count.set(count.get() + 1);
+    ///             writer.write(format!("{}", count.get()).as_bytes());
+    ///             writer.drain().await
+    ///         }
+    ///     };
+    ///     let server = start_server(handler, "127.0.0.1", 0).local().await?;
+    ///     let (reader, _writer) = open_connection("127.0.0.1", server.port()).await?;
+    ///     assert_eq!(reader.read(-1).await?, b"1");
+    ///     assert_eq!(count.get(), 1);
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RuntimeError`](asyncio_core::RuntimeError) on a tokio runtime.
+    ///
+    /// # asyncio
+    ///
+    /// A task of the loop, which `all_tasks` shows, starts those of the connections.
+    pub const fn local(self) -> StartLocalServer<H> {
+        StartLocalServer(self)
+    }
+
     /// Speaks TLS.
     ///
     /// See [`TlsServer`] for an example.
@@ -267,22 +336,64 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            if self.limit == 0 {
-                return Err(ValueError::new("the limit cannot be zero").into());
-            }
-            let handling = Arc::new(Handling {
-                handler: self.handler,
-                limit: self.limit,
-                #[cfg(feature = "tls")]
-                tls: self.tls,
-            });
-            self.listen
+            let (handling, listen) = self.parts()?;
+            let handling = Arc::new(handling);
+            listen
                 .serve(Box::new(move |place, channel, attachment| {
                     let handled = handle(Arc::clone(&handling), channel, attachment);
                     start(place, handled);
                 }))
                 .await
         })
+    }
+}
+
+/// What [`StartServer::local`] returns; awaiting it starts the server.
+#[derive(Debug)]
+#[must_use = "futures do nothing until they are awaited"]
+pub struct StartLocalServer<H>(StartServer<H>);
+
+impl<H, F> IntoFuture for StartLocalServer<H>
+where
+    H: Fn(StreamReader, StreamWriter) -> F + 'static,
+    F: Future<Output = Result<()>> + 'static,
+{
+    type Output = Result<Server>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Server>>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let event_loop = get_running_loop()?;
+            let (handling, listen) = self.0.parts()?;
+            let handling = Rc::new(handling);
+            // What accepts may not touch the function: it is any thread's. So it passes connections on.
+            let accepted = Accepted(Queue::new(0));
+            let connections = accepted.0.clone();
+            let server = listen.serve(Box::new(move |_, channel, attachment| {
+                // It has no limit, and is shut down with this function only.
+                let _ = accepted.0.put_nowait((channel, attachment));
+            }));
+            let server = server.await?;
+            drop(create_local_task(async move {
+                // Until the server is gone, or the loop ends.
+                while let Ok((channel, attachment)) = connections.get().await {
+                    let handled = handle(Rc::clone(&handling), channel, attachment);
+                    let task = create_local_task(handled);
+                    report(&task, event_loop.clone());
+                }
+                Ok(())
+            }));
+            Ok(server)
+        })
+    }
+}
+
+/// Connections that were accepted and have no task yet.
+struct Accepted(Queue<(Channel, Attachment)>);
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        self.0.shutdown(false);
     }
 }
 
@@ -296,13 +407,13 @@ struct Handling<H> {
 
 /// Runs the handler of a connection.
 async fn handle<H, F>(
-    handling: Arc<Handling<H>>,
+    handling: impl Deref<Target = Handling<H>>,
     channel: Channel,
     attachment: Attachment,
 ) -> Result<()>
 where
-    H: Fn(StreamReader, StreamWriter) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<()>> + Send + 'static,
+    H: Fn(StreamReader, StreamWriter) -> F,
+    F: Future<Output = Result<()>>,
 {
     #[cfg(feature = "tls")]
     let channel = match &handling.tls {
@@ -332,16 +443,19 @@ where
 /// Starts the task of a connection, whose error is reported.
 fn start(place: &Place, handled: impl Future<Output = Result<()>> + Send + 'static) {
     let task = place.create_task(handled);
-    if let Place::Loop(event_loop) = place {
-        let event_loop = event_loop.clone();
-        task.add_done_callback(move |task| {
-            if let Ok(Some(exception)) = task.exception() {
-                let message = "Unhandled exception in client_connected_cb";
-                Place::Loop(event_loop).report(message, exception);
-            }
-        });
-    }
     // On a tokio runtime the task reports its exception itself, for nobody asks for it.
+    if let Place::Loop(event_loop) = place {
+        report(&task, event_loop.clone());
+    }
+}
+
+fn report(task: &Task<()>, event_loop: EventLoop) {
+    task.add_done_callback(move |task| {
+        if let Ok(Some(exception)) = task.exception() {
+            let message = "Unhandled exception in client_connected_cb";
+            Place::Loop(event_loop).report(message, exception);
+        }
+    });
 }
 
 impl ListenOptions {
@@ -362,33 +476,8 @@ impl ListenOptions {
     }
 
     async fn bind(self) -> Result<Vec<Bound>> {
-        let addresses = match &self.source {
-            Source::Tcp { host, port } if host.is_empty() => vec![
-                SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port)),
-                SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)),
-            ],
-            Source::Tcp { host, port } => getaddrinfo(host, *port).await?,
-            Source::Socket(_) => Vec::new(),
-            #[cfg(unix)]
-            Source::Unix(_) | Source::UnixSocket(_) => Vec::new(),
-        };
         match self.source {
-            Source::Tcp { ref host, .. } => {
-                let mut bound = Vec::new();
-                for address in &addresses {
-                    match self.bind_tcp(*address) {
-                        Ok(socket) => bound.push(Bound::Tcp(socket)),
-                        // A machine without the other family.
-                        Err(error) if host.is_empty() && is_unsupported(&error) => {}
-                        Err(error) => return Err(attempt_to_bind(*address, &error).into()),
-                    }
-                }
-                if bound.is_empty() {
-                    let message = "could not bind on any address";
-                    return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message).into());
-                }
-                Ok(bound)
-            }
+            Source::Tcp { ref hosts, port } => self.bind_hosts(hosts, port).await,
             Source::Socket(socket) => {
                 socket.set_nonblocking(true)?;
                 Ok(vec![Bound::Tcp(socket.into())])
@@ -407,6 +496,40 @@ impl ListenOptions {
                 Ok(vec![Bound::Unix(socket.into())])
             }
         }
+    }
+
+    /// Binds to each address of these hosts once.
+    async fn bind_hosts(&self, hosts: &[String], port: u16) -> Result<Vec<Bound>> {
+        // With whether it stands for all addresses.
+        let mut addresses: Vec<(SocketAddr, bool)> = Vec::new();
+        for host in hosts {
+            let found = match host.as_str() {
+                "" => vec![
+                    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+                    SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+                ],
+                host => getaddrinfo(host, port).await?,
+            };
+            for address in found {
+                if !addresses.iter().any(|(known, _)| *known == address) {
+                    addresses.push((address, host.is_empty()));
+                }
+            }
+        }
+        let mut bound = Vec::new();
+        for (address, all) in addresses {
+            match self.bind_tcp(address) {
+                Ok(socket) => bound.push(Bound::Tcp(socket)),
+                // A machine without the other family.
+                Err(error) if all && is_unsupported(&error) => {}
+                Err(error) => return Err(attempt_to_bind(address, &error).into()),
+            }
+        }
+        if bound.is_empty() {
+            let message = "could not bind on any address";
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message).into());
+        }
+        Ok(bound)
     }
 
     fn bind_tcp(&self, address: SocketAddr) -> io::Result<Socket> {

@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use asyncio_net::subprocess::{Command, Output, ProcessLookupError, Stdio};
 use asyncio_net::{
     AsyncSocket, Buffered, ConnectError, DatagramTransport, ExtraInfo, IncompleteReadError,
-    LimitOverrunError, Lines, OpenConnection, Process, Server, ShutdownReport, StreamReader,
-    StreamWriter, TlsTruncated, Transport, Watch,
+    LimitOverrunError, Lines, OpenConnection, Process, Sendfile, SendfileNotAvailableError, Server,
+    ShutdownReport, StreamReader, StreamWriter, SubprocessTransport, TlsTruncated, Transport,
+    TransportSocket, Watch,
 };
 
 /// Compiles for types that may go anywhere.
@@ -19,7 +20,9 @@ fn every_public_type_may_go_to_other_threads() {
     goes_anywhere(PhantomData::<(ExtraInfo, Buffered<()>, AsyncSocket, Watch)>);
     goes_anywhere(PhantomData::<(Process, Output, Command, Stdio)>);
     goes_anywhere(PhantomData::<(ConnectError, IncompleteReadError, LimitOverrunError)>);
-    goes_anywhere(PhantomData::<(TlsTruncated, ProcessLookupError)>);
+    goes_anywhere(PhantomData::<(TlsTruncated, ProcessLookupError, SendfileNotAvailableError)>);
+    goes_anywhere(PhantomData::<(SubprocessTransport, TransportSocket, Sendfile<'static>)>);
+    goes_anywhere(PhantomData::<DatagramTransport<std::path::PathBuf>>);
     #[cfg(feature = "tls")]
     goes_anywhere(
         PhantomData::<(

@@ -3,8 +3,11 @@
 //! A test that ports one of CPython's names it in its doc comment, as `test_streams.StreamTests.test_read`.
 
 mod auto_traits;
+mod connecting;
 #[cfg(feature = "tls")]
 mod peers;
+mod pipes;
+mod ported;
 mod reader;
 mod reader_model;
 mod reliability;
@@ -12,7 +15,10 @@ mod server;
 mod sockets;
 mod streams;
 mod subprocess;
+mod subprocess_protocol;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_transports;
 mod transports;

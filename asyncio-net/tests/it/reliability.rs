@@ -239,6 +239,47 @@ fn a_reset_is_never_taken_for_the_end() -> Result<()> {
     })
 }
 
+/// Whoever answers without having read all that was sent is heard: closing a socket with something unread
+/// in it would be a reset. Python's streams have read it ahead.
+#[test]
+fn an_answer_arrives_though_not_all_was_read() -> Result<()> {
+    everywhere(|| async {
+        for how in 0..3 {
+            let unread = asyncio_sync::Event::new();
+            let sent = unread.clone();
+            let server = start_server(
+                move |reader: StreamReader, writer: StreamWriter| {
+                    let sent = sent.clone();
+                    async move {
+                        assert_eq!(reader.readexactly(5).await?, b"begin");
+                        sent.wait().await?;
+                        writer.write(&[b'x'; 1000]);
+                        match how {
+                            0 => writer.close(),
+                            1 => drop(reader),
+                            _ => drop(writer),
+                        }
+                        Ok(())
+                    }
+                },
+                "127.0.0.1",
+                0,
+            )
+            .await?;
+            let (reader, writer) = open_connection("127.0.0.1", server.port()).await?;
+            writer.write(b"begin");
+            sleep(0.01).await?;
+            writer.write(&[0; 100_000]);
+            writer.flush().await?;
+            sleep(0.01).await?;
+            unread.set();
+            assert_eq!(reader.read(-1).await?, [b'x'; 1000]);
+            assert!(reader.exception().is_none());
+        }
+        Ok(())
+    })
+}
+
 /// R2, in small: many connections are open at once, and all of them answer.
 #[test]
 fn many_connections_at_once() -> Result<()> {

@@ -255,6 +255,7 @@ fn the_file_of_another_is_left_alone() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_create_server_dual_stack`
 #[test]
 fn an_empty_host_is_every_address() -> Result<()> {
     everywhere(|| async {
@@ -275,6 +276,7 @@ fn an_empty_host_is_every_address() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_create_server_addr_in_use`
 #[test]
 fn a_port_that_is_taken_cannot_be_bound() -> Result<()> {
     everywhere(|| async {
@@ -322,7 +324,8 @@ fn no_more_connections_than_wanted() -> Result<()> {
     })
 }
 
-/// `test_streams.StreamTests.test_start_server`: the handler runs on the server's loop.
+/// `test_streams.StreamTests.test_start_server`, `test_events.TestServer.test_get_loop`: the handler runs
+/// on the server's loop.
 #[test]
 fn handlers_are_tasks_of_the_loop() -> Result<()> {
     run(async {
@@ -342,6 +345,69 @@ fn handlers_are_tasks_of_the_loop() -> Result<()> {
         assert!(server.get_loop().is_some());
         // The server itself is none of the program's tasks.
         assert_eq!(asyncio_core::all_tasks().len(), 1);
+        Ok(())
+    })
+}
+
+/// What a handler uses need not be `Send` when it stays on its loop.
+#[test]
+fn a_local_handler_shares_what_it_uses_with_its_loop() -> Result<()> {
+    run(async {
+        let messages = Rc::new(RefCell::new(Vec::new()));
+        let heard = Rc::clone(&messages);
+        get_running_loop()?.set_exception_handler(Some(Box::new(move |_, context| {
+            heard.borrow_mut().push(context.message().to_owned());
+        })))?;
+        let lines = Rc::new(RefCell::new(Vec::new()));
+        let noting = Rc::clone(&lines);
+        let handler = move |reader: StreamReader, writer: StreamWriter| {
+            let lines = Rc::clone(&noting);
+            async move {
+                let line = reader.readline().await?;
+                if line == b"fail\n" {
+                    return Err(RuntimeError::new("as asked").into());
+                }
+                lines.borrow_mut().push(line);
+                writer.write(b"noted");
+                writer.drain().await
+            }
+        };
+        let path = socket_path();
+        let tcp = start_server(handler.clone(), "127.0.0.1", 0)
+            .local()
+            .await?;
+        let unix = start_unix_server(handler, &path).local().await?;
+        for over_unix in [false, true] {
+            let (reader, writer) = if over_unix {
+                open_unix_connection(&path).await?
+            } else {
+                open_connection("127.0.0.1", tcp.port()).await?
+            };
+            writer.write(b"line\n");
+            assert_eq!(reader.read(-1).await?, b"noted");
+        }
+        assert_eq!(*lines.borrow(), [b"line\n", b"line\n"]);
+        let (reader, writer) = open_connection("127.0.0.1", tcp.port()).await?;
+        writer.write(b"fail\n");
+        assert_eq!(reader.read(-1).await?, b"");
+        until(|| !messages.borrow().is_empty()).await?;
+        assert_eq!(
+            *messages.borrow(),
+            ["Unhandled exception in client_connected_cb"]
+        );
+        for server in [tcp, unix] {
+            server.close();
+            server.wait_closed().await?;
+        }
+        // With the servers the tasks that pass connections on are gone, and what the function held.
+        until(|| asyncio_core::all_tasks().len() == 1).await?;
+        until(|| Rc::strong_count(&lines) == 1).await
+    })?;
+    crate::support::on_tokio(async {
+        let nowhere = start_server(async |_, _| Ok(()), "127.0.0.1", 0).local();
+        // Its future may not leave this thread either.
+        let ended = std::thread::spawn(|| futures::executor::block_on(async { nowhere.await }));
+        error_of::<RuntimeError>(ended.join().expect("no panic").map(drop));
         Ok(())
     })
 }

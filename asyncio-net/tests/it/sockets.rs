@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use asyncio_core::{Result, RuntimeError, TimeoutError, create_task, run, sleep, timeout};
 use asyncio_net::{
-    AsyncSocket, StreamReader, StreamWriter, add_reader, add_writer, create_server,
-    open_connection, start_server,
+    AsyncSocket, SendfileNotAvailableError, StreamReader, StreamWriter, add_reader, add_writer,
+    create_server, open_connection, start_server,
 };
 
 use crate::support::{error_of, everywhere, kind, pattern, until};
@@ -255,8 +255,8 @@ fn a_file_is_sent_between_what_is_written() -> Result<()> {
                 let (reader, writer) = sink(tls).await?;
                 writer.write(&u32::try_from(expected.len())?.to_le_bytes());
                 writer.write(b"before");
-                let sending =
-                    writer.sendfile(file.open()?, offset as u64, count.map(|it| it as u64));
+                let sending = writer.sendfile(file.open()?).offset(offset as u64);
+                let sending = sending.count(count.map(|it| it as u64));
                 assert_eq!(sending.await?, (end - offset) as u64);
                 writer.write(b"after");
                 writer.drain().await?;
@@ -287,12 +287,20 @@ fn nobody_writes_into_a_file_that_is_sent() -> Result<()> {
         let server = create_server(|| Silent, "127.0.0.1", 0).await?;
         let (_reader, writer) = open_connection("127.0.0.1", server.port()).await?;
         let (theirs, sent) = (writer.clone(), file.open()?);
-        let sending = create_task(async move { theirs.sendfile(sent, 0, None).await });
+        let sending = create_task(async move { theirs.sendfile(sent).await });
         sleep(0.02).await?;
-        writer.write(b"in between");
-        error_of::<RuntimeError>(writer.drain().await);
-        error_of::<RuntimeError>(writer.sendfile(file.open()?, 0, None).await);
-        server.abort_clients();
+        // The second one takes nothing away from the first.
+        for _ in 0..2 {
+            writer.write(b"in between");
+            error_of::<RuntimeError>(writer.drain().await);
+            error_of::<RuntimeError>(writer.sendfile(file.open()?).await);
+        }
+        // It may not have accepted yet.
+        until(|| {
+            server.abort_clients();
+            sending.done()
+        })
+        .await?;
         let error = sending.await.expect_err("the peer has gone");
         let kind = error
             .downcast_ref::<std::io::Error>()
@@ -302,7 +310,157 @@ fn nobody_writes_into_a_file_that_is_sent() -> Result<()> {
             Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
         ));
         writer.close();
-        error_of::<RuntimeError>(writer.sendfile(file.open()?, 0, None).await);
+        error_of::<RuntimeError>(writer.sendfile(file.open()?).await);
+        Ok(())
+    })
+}
+
+/// What arrives at a socket until the end.
+async fn all_of(socket: &AsyncSocket) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        let piece = socket.sock_recv(1 << 16).await?;
+        if piece.is_empty() {
+            return Ok(all);
+        }
+        all.extend(piece);
+    }
+}
+
+/// `test_sendfile.SockSendfileMixin.test_sock_sendfile_success`,
+/// `test_sendfile.SockSendfileMixin.test_sock_sendfile_with_offset_and_count`,
+/// `test_sendfile.SockSendfileMixin.test_sock_sendfile_zero_size`,
+/// `test_sendfile.SockSendfileMixin.test_sock_sendfile_mix_with_regular_send`
+#[test]
+fn a_file_is_sent_by_a_socket() -> Result<()> {
+    everywhere(|| async {
+        let data = pattern(3 << 20);
+        let (file, empty) = (Temporary::new(&data)?, Temporary::new(b"")?);
+        let (client, server) = pair().await?;
+        let received = create_task(async move { all_of(&server).await });
+        client.sock_sendall(b"before").await?;
+        assert_eq!(client.sock_sendfile(empty.open()?).await?, 0);
+        assert_eq!(client.sock_sendfile(file.open()?).await?, 3 << 20);
+        client.sock_sendall(b"between").await?;
+        let part = client.sock_sendfile(file.open()?).offset(1000).count(2000);
+        assert_eq!(part.fallback(false).await?, 2000);
+        let beyond = client.sock_sendfile(file.open()?).offset(4 << 20);
+        assert_eq!(beyond.await?, 0);
+        client.sock_sendall(b"after").await?;
+        drop(client);
+        let expected = [
+            b"before",
+            &data[..],
+            b"between",
+            &data[1000..3000],
+            b"after",
+        ]
+        .concat();
+        assert!(received.await? == expected);
+        Ok(())
+    })
+}
+
+/// `test_sendfile.SendfileMixin.test_sendfile_force_fallback`,
+/// `test_sendfile.SendfileMixin.test_sendfile_force_unsupported_native`: of what `/proc` shows, the
+/// operating system sends nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_cannot_be_sent_is_copied_unless_that_is_not_wanted() -> Result<()> {
+    everywhere(|| async {
+        let odd_file = || -> Result<File> { Ok(File::open("/proc/self/cmdline")?) };
+        let mut content = Vec::new();
+        odd_file()?.read_to_end(&mut content)?;
+        let (client, server) = pair().await?;
+        let refused = client.sock_sendfile(odd_file()?).fallback(false).await;
+        error_of::<SendfileNotAvailableError>(refused);
+        let sent = client.sock_sendfile(odd_file()?).await?;
+        assert_eq!(sent, content.len() as u64);
+        assert_eq!(server.sock_recv(1 << 16).await?, content);
+        let (reader, writer) = sink(false).await?;
+        writer.write(&u32::try_from(content.len() + 1)?.to_le_bytes());
+        let refused = writer.sendfile(odd_file()?).fallback(false).await;
+        error_of::<SendfileNotAvailableError>(refused);
+        writer.sendfile(odd_file()?).await?;
+        writer.write(b"!");
+        assert_eq!(reader.read(-1).await?, [&content[..], b"!"].concat());
+        Ok(())
+    })
+}
+
+/// `test_sendfile.SendfileMixin.test_sendfile_no_fallback_for_fallback_transport`
+#[cfg(feature = "tls")]
+#[test]
+fn over_tls_a_file_is_copied_or_not_sent() -> Result<()> {
+    everywhere(|| async {
+        let file = Temporary::new(b"content")?;
+        let (reader, writer) = sink(true).await?;
+        let refused = writer.sendfile(file.open()?).fallback(false).await;
+        error_of::<SendfileNotAvailableError>(refused);
+        writer.write(&7_u32.to_le_bytes());
+        assert_eq!(writer.sendfile(file.open()?).await?, 7);
+        assert_eq!(reader.read(-1).await?, b"content");
+        Ok(())
+    })
+}
+
+/// `test_sendfile.SendfileMixin.test_sendfile_close_peer_after_receiving`,
+/// `test_sendfile.SendfileMixin.test_sendfile_ssl_close_peer_after_receiving`,
+/// `test_sendfile.SendfileMixin.test_sendfile_fallback_close_peer_in_the_middle_of_receiving`
+#[test]
+fn a_peer_may_go_after_a_file_and_not_in_the_middle() -> Result<()> {
+    const SIZE: usize = 8 << 20;
+    async fn up_to(count: usize, reader: StreamReader) -> Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let read = reader.read(left.min(1 << 16).cast_signed()).await?.len();
+            assert!(read > 0);
+            left -= read;
+        }
+        Ok(())
+    }
+    everywhere(|| async {
+        let file = Temporary::new(&pattern(SIZE))?;
+        for tls in [false, cfg!(feature = "tls")] {
+            for count in [SIZE, SIZE / 8] {
+                let starting = start_server(
+                    move |reader, writer: StreamWriter| async move {
+                        up_to(count, reader).await?;
+                        writer.abort();
+                        Ok(())
+                    },
+                    "127.0.0.1",
+                    0,
+                );
+                #[cfg(feature = "tls")]
+                let identity = crate::support::Identity::new();
+                #[cfg(feature = "tls")]
+                let starting = if tls {
+                    starting.ssl(identity.server()?)
+                } else {
+                    starting
+                };
+                let server = starting.await?;
+                let connecting = open_connection("localhost", server.port());
+                #[cfg(feature = "tls")]
+                let connecting = if tls {
+                    connecting.ssl(identity.client()?)
+                } else {
+                    connecting
+                };
+                let (_reader, writer) = connecting.await?;
+                let sent = writer.sendfile(file.open()?).await;
+                if count == SIZE {
+                    assert_eq!(sent?, SIZE as u64);
+                } else {
+                    let gone = kind(sent);
+                    assert!(
+                        matches!(gone, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+                        "{gone:?} {tls}"
+                    );
+                }
+            }
+        }
         Ok(())
     })
 }

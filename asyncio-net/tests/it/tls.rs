@@ -33,7 +33,8 @@ async fn tls_echo(identity: &Identity) -> Result<Server> {
 }
 
 /// `test_streams.StreamTests.test_open_connection_no_loop_ssl`,
-/// `test_ssl.TestSSL.test_create_connection_ssl_1` and `test_create_server_ssl_1`
+/// `test_ssl.TestSSL.test_create_connection_ssl_1`,
+/// `test_ssl.TestSSL.test_create_server_ssl_1`
 #[test]
 fn a_connection_over_tls_carries_bytes_both_ways() -> Result<()> {
     everywhere(|| async {
@@ -138,7 +139,11 @@ fn nothing_is_smuggled_in_before_tls() -> Result<()> {
     })
 }
 
-/// `test_ssl.TestSSL.test_create_server_ssl_verify_failed` and its family in `test_events`
+/// `test_events.EventLoopTestsMixin.test_create_server_ssl_verify_failed`,
+/// `test_events.EventLoopTestsMixin.test_create_unix_server_ssl_verify_failed`,
+/// `test_events.EventLoopTestsMixin.test_create_server_ssl_match_failed`,
+/// `test_ssl.TestSSL.test_create_connection_ssl_failed_certificate`,
+/// `test_sslproto.BaseStartTLS.test_create_connection_ssl_failed_certificate`
 #[test]
 fn a_certificate_has_to_be_trusted_and_for_the_right_name() -> Result<()> {
     everywhere(|| async {
@@ -235,7 +240,9 @@ fn a_protocol_is_chosen() -> Result<()> {
 }
 
 /// `test_ssl.TestSSL.test_create_connection_ssl_slow_handshake`,
-/// `test_ssl.TestSSL.test_create_server_ssl_slow_handshake` and their `test_sslproto` twins
+/// `test_ssl.TestSSL.test_ssl_handshake_timeout`,
+/// `test_sslproto.BaseStartTLS.test_handshake_timeout`,
+/// `test_sslproto.BaseStartTLS.test_create_connection_ssl_slow_handshake`
 #[test]
 fn a_handshake_has_to_be_done_in_time() -> Result<()> {
     everywhere(|| async {
@@ -260,7 +267,7 @@ fn a_handshake_has_to_be_done_in_time() -> Result<()> {
     })
 }
 
-/// `test_ssl.TestSSL.test_shutdown_timeout` and its family
+/// `ssl_shutdown_timeout`, which CPython has no test of.
 #[test]
 fn a_close_has_to_be_done_in_time() -> Result<()> {
     everywhere(|| async {

@@ -1,4 +1,4 @@
-//! Runs every program, on as many lanes as there are processors.
+//! Runs every program, on several lanes for each processor.
 
 use std::io::{BufRead, BufReader};
 use std::num::NonZero;
@@ -21,6 +21,8 @@ use crate::interp::Outcome;
 
 /// So many programs run at the same time.
 const BATCH: usize = 512;
+/// So many lanes has each processor: programs mostly wait for their timers.
+const LANES: usize = 3;
 /// How long a batch may take. It takes a second; where one of its programs has to be run in thousands
 /// of orders, some more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
@@ -103,8 +105,8 @@ pub(super) fn run(
     let queue = Mutex::new(queue);
     let (verdicts, finished) = channel();
     let outcome = thread::scope(|scope| {
-        let lanes = thread::available_parallelism().map_or(1, NonZero::get);
-        for _ in 0..lanes {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..processors * LANES {
             let (queue, verdicts) = (&queue, verdicts.clone());
             scope.spawn(move || lane(queue, &verdicts, python, &options.workers));
         }
@@ -247,7 +249,7 @@ impl Lane {
 
     fn judge(&mut self, batch: Batch) -> Result<Judged, Failure> {
         let programs: Vec<&Json> = batch.cases.iter().map(|(program, _)| program).collect();
-        self.runner.send(&programs, false)?;
+        self.runner.send(&programs, Wish::Verdicts)?;
         let mut theirs = Vec::new();
         for (program, recorded) in &batch.cases {
             theirs.push(match (recorded, &mut self.oracle) {
@@ -337,6 +339,16 @@ pub(super) struct Runner {
     workers: Json,
 }
 
+/// What is wanted of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Verdicts,
+    /// No more than the first fault.
+    OneFault,
+    /// Verdicts, and what happened.
+    Stories,
+}
+
 /// What it says of a batch.
 pub(super) struct Said {
     pub(super) answers: Vec<Json>,
@@ -363,9 +375,20 @@ impl Runner {
         })
     }
 
-    fn send(&mut self, programs: &[&Json], only_one: bool) -> Result<(), Failure> {
-        let batch = json!({"programs": programs, "workers": self.workers, "only_one": only_one});
+    fn send(&mut self, programs: &[&Json], wish: Wish) -> Result<(), Failure> {
+        let batch = json!({
+            "programs": programs,
+            "workers": self.workers,
+            "only_one": wish == Wish::OneFault,
+            "told": wish == Wish::Stories,
+        });
         Ok(self.peer.send(&batch.to_string())?)
+    }
+
+    /// Runs programs, and has the stories told of those that end otherwise than they must.
+    pub(super) fn tell(&mut self, programs: &[&Json]) -> Result<Result<Said, String>, Failure> {
+        self.send(programs, Wish::Stories)?;
+        self.receive()
     }
 
     /// What it says, or how it ended.
@@ -390,7 +413,7 @@ impl Runner {
     /// Runs one program often, and gives the first fault.
     pub(super) fn fault_of(&mut self, program: &Json) -> Result<Option<(String, String)>, Failure> {
         let programs = vec![program; REPEATED];
-        self.send(&programs, true)?;
+        self.send(&programs, Wish::OneFault)?;
         let said = match self.receive()? {
             Ok(said) => said,
             Err(manner) => return Ok(Some((manner, String::new()))),
@@ -405,7 +428,7 @@ impl Runner {
 }
 
 /// The faults that an answer tells of.
-fn faults_in(answer: &Json) -> Vec<(String, String)> {
+pub(super) fn faults_in(answer: &Json) -> Vec<(String, String)> {
     let text = |json: &Json| json.as_str().unwrap_or_default().to_owned();
     let faults = answer["faults"].as_array().map_or(&[][..], Vec::as_slice);
     faults

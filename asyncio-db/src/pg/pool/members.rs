@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use asyncio_core::{Exception, Result, RuntimeError, Timeout, TimeoutError};
+use asyncio_core::{Exception, Result, RuntimeError, TimeoutError};
 use asyncio_sync::{Event, OwnedPermit, Semaphore};
 use tokio::runtime::Handle;
 
@@ -19,7 +19,7 @@ use super::builder::{Reset, Settings};
 use super::lease::PooledConnection;
 use super::stats::{PoolClosedError, PoolStats, PoolTimeoutError};
 use crate::pg::connect::{self, ConnectBuilder, Options};
-use crate::pg::connection::Connection;
+use crate::pg::connection::{Connection, limited};
 use crate::pg::introspection::Types;
 use crate::pg::target::Target;
 
@@ -108,11 +108,6 @@ impl Drop for Made {
 
 /// A connection that has not been used for so long is looked at before it is lent: a call to the system.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// As asyncpg: what others could have left behind.
-const RESET: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL";
-/// A server that follows another one knows no channels.
-const RESET_STANDBY: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; RESET ALL";
 
 impl Members {
     pub(super) async fn open(server: ConnectBuilder, settings: Settings) -> Result<Arc<Self>> {
@@ -230,17 +225,22 @@ impl Members {
         let Some(limit) = self.settings.acquire_timeout else {
             return future.await;
         };
-        let timeout = Timeout::new(limit);
-        match timeout.run(future).await {
-            Err(error) if timeout.expired() && error.is::<TimeoutError>() => {
-                Err(PoolTimeoutError {
-                    after: limit,
-                    stats: self.stats(),
-                    last_connect_error: self.state().last_connect_error.clone(),
-                }
-                .into())
+        // What is through has an outcome of its own, be it that another time limit was over.
+        let limited = limited(Some(limit), async {
+            match future.await {
+                Err(error) if error.is_cancelled() => Err(error),
+                outcome => Ok(outcome),
             }
-            outcome => outcome,
+        });
+        match limited.await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is::<TimeoutError>() => Err(PoolTimeoutError {
+                after: limit,
+                stats: self.stats(),
+                last_connect_error: self.state().last_connect_error.clone(),
+            }
+            .into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -370,10 +370,7 @@ impl Members {
 
     fn reset_of(&self, connection: &Connection) -> Option<&str> {
         match &self.settings.reset {
-            Reset::Full if connection.get_setting("in_hot_standby") == Some("on") => {
-                Some(RESET_STANDBY)
-            }
-            Reset::Full => Some(RESET),
+            Reset::Full => Some(connection.reset_script()),
             Reset::Query(script) => Some(script),
             Reset::RollbackOnly => None,
         }

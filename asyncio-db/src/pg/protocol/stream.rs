@@ -116,10 +116,9 @@ impl Channel {
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            // Nothing is kept back.
-            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             #[cfg(unix)]
-            Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }

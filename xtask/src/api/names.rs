@@ -25,6 +25,8 @@ pub(super) enum State {
     },
     /// It applies, and is not there yet.
     Missing,
+    /// It applies, and is left out, for this reason.
+    LeftOut { reason: String },
     /// It does not apply to Rust.
     Absent,
 }
@@ -63,6 +65,7 @@ fn row(line: &str) -> Result<Name, String> {
     }
     let state = match applies.as_str() {
         "yes" if rust.is_empty() && check.is_empty() && differs.is_empty() => State::Missing,
+        "yes" if rust.is_empty() && check.is_empty() => State::LeftOut { reason: differs },
         "yes" => {
             let last = rust.rsplit("::").next().unwrap_or_default();
             if !rust.contains("::") {
@@ -104,12 +107,13 @@ mod tests {
         let start = "asyncio.run\tfunction\t3.7\trunners\tasyncio-core";
         assert!(with(&format!("{start}\tyes")).is_ok());
         assert!(with(&format!("{start}\tna\twhy")).is_ok());
+        assert!(with(&format!("{start}\tyes\t\t\t\twhy it is left out")).is_ok());
         for wrong in [
             format!("{start}\tno\twhy"),
             format!("{start}\tna"),
             format!("{start}\tna\twhy\tasyncio_core::run"),
             format!("{start}\tyes\t\trun"),
-            format!("{start}\tyes\t\t\t\tdiffers"),
+            format!("{start}\tyes\t\t\tasyncio_core::run\tdiffers"),
             format!("{start}\tyes\t\tasyncio_core::run\tasyncio_core::stop"),
             format!("{start}\tyes\t\ta::b\t\t\tmore"),
             format!("{start}\tyes\n{start}\tyes"),

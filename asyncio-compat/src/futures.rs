@@ -1,0 +1,3 @@
+//! Futures (`asyncio.futures`).
+
+pub use asyncio_core::{CallbackId, Future, wrap_future};

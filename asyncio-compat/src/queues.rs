@@ -1,0 +1,5 @@
+//! Queues (`asyncio.queues`).
+
+pub use asyncio_sync::{
+    LifoQueue, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueItems, QueueShutDown, QueueSink,
+};

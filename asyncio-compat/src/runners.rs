@@ -1,0 +1,3 @@
+//! How programs begin (`asyncio.runners`).
+
+pub use asyncio_core::{MultiThreadRunner, MultiThreadRunnerBuilder, Runner, RunnerBuilder, run};

@@ -1,0 +1,3 @@
+//! Attempts that begin one after the other (`asyncio.staggered`).
+
+pub use asyncio_core::{Race, staggered_race};

@@ -1,0 +1,3 @@
+//! Task groups (`asyncio.taskgroups`).
+
+pub use asyncio_core::{TaskGroup, TaskGroupBuilder, TaskGroupCancelled, task_group};

@@ -1,0 +1,3 @@
+//! Functions in threads (`asyncio.threads`).
+
+pub use asyncio_core::to_thread;

@@ -1,0 +1,5 @@
+//! Transports (`asyncio.transports`).
+
+#[cfg(unix)]
+pub use asyncio_net::SubprocessTransport;
+pub use asyncio_net::{DatagramTransport, Transport};
