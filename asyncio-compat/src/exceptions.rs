@@ -5,5 +5,7 @@ pub use asyncio_core::{
     RuntimeError, SystemExit, TimeoutError, ValueError,
 };
 #[cfg(feature = "net")]
-pub use asyncio_net::{ConnectError, IncompleteReadError, LimitOverrunError, TlsTruncated};
+pub use asyncio_net::{
+    ConnectError, IncompleteReadError, LimitOverrunError, SendfileNotAvailableError, TlsTruncated,
+};
 pub use asyncio_sync::BrokenBarrierError;

@@ -41,9 +41,10 @@
 //! | streams, transports, subprocesses | `streams`, `transports`, `protocols`, `subprocess` | `asyncio_net` |
 //! | exceptions | [`exceptions`] | all of them |
 //! | Python's `contextvars` | [`contextvars`] | `asyncio_core` |
+//! | async generators, Python's `contextlib` | [`aiter`], [`contextlib`] | here |
 //!
-//! Every name of a module is at the root as well, as in Python. [`get_event_loop`] and
-//! [`set_event_loop`] live here.
+//! Every name of a module is at the root as well, as in Python. [`get_event_loop`], [`set_event_loop`]
+//! and [`async_generator`] live here.
 //!
 //! # What it does not do
 //!
@@ -58,6 +59,8 @@
 //! - `tls`, on by default: TLS for them, by rustls.
 //! - `process-pool`: `ProcessPoolExecutor`, on Unix.
 
+pub mod aiter;
+pub mod contextlib;
 pub mod contextvars;
 pub mod events;
 pub mod exceptions;
@@ -76,7 +79,10 @@ pub mod threads;
 pub mod timeouts;
 #[cfg(feature = "net")]
 pub mod transports;
+#[cfg(feature = "net")]
+pub mod trsock;
 
+pub use aiter::{AsyncGenerator, GeneratorExit, Yield, async_generator};
 #[doc(inline)]
 pub use asyncio_core::*;
 /// Runs an `async fn main` on an event loop: [`asyncio_core::main`] for programs that know this crate
@@ -90,4 +96,5 @@ pub use asyncio_core_macros::compat_test as test;
 pub use asyncio_net::*;
 #[doc(inline)]
 pub use asyncio_sync::*;
+pub use contextlib::aclosing;
 pub use events::{get_event_loop, set_event_loop};

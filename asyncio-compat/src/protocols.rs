@@ -1,4 +1,5 @@
 //! What a protocol is called for (`asyncio.protocols`).
 
-#[cfg(feature = "net")]
+#[cfg(unix)]
+pub use asyncio_net::SubprocessProtocol;
 pub use asyncio_net::{Buffered, BufferedProtocol, DatagramProtocol, Protocol};

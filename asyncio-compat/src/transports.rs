@@ -1,4 +1,5 @@
 //! Transports (`asyncio.transports`).
 
-#[cfg(feature = "net")]
+#[cfg(unix)]
+pub use asyncio_net::SubprocessTransport;
 pub use asyncio_net::{DatagramTransport, Transport};

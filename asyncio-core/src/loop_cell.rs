@@ -196,7 +196,9 @@ impl LoopCell {
     /// Whether this thread may touch what belongs to the loop.
     #[inline]
     pub(crate) fn is_here(&self) -> bool {
-        self.is_running_here() || self.is_here_though_not_running()
+        // Acquire is not needed for the owner, who alone sets it; other threads learn of the end
+        // under the mailbox's lock.
+        self.is_running_here() || !self.closed.load(Ordering::Relaxed) && self.is_owner()
     }
 
     /// Whether this thread is running the loop.
@@ -204,13 +206,6 @@ impl LoopCell {
     pub(crate) fn is_running_here(&self) -> bool {
         // A frame of the loop is only ever entered on the owner's thread, and left before the end.
         std::ptr::eq(current::loop_cell(), self)
-    }
-
-    #[cold]
-    fn is_here_though_not_running(&self) -> bool {
-        // Acquire is not needed for the owner, who alone sets it; other threads learn of the end
-        // under the mailbox's lock.
-        !self.closed.load(Ordering::Relaxed) && self.owner == current::thread_id()
     }
 
     /// Whether debug mode is on.
@@ -225,6 +220,7 @@ impl LoopCell {
     }
 
     /// Whether this is the thread that made the loop.
+    #[cold]
     pub(crate) fn is_owner(&self) -> bool {
         self.owner == current::thread_id()
     }

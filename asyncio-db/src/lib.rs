@@ -1,6 +1,24 @@
 //! PostgreSQL and SQLite for programs that are cancelled: asyncpg and aiosqlite for Rust.
 //!
-//! **Being built: of this `sqlite` is here.** This page says what the crate is for and what it will hold.
+//! **Being built:** PostgreSQL is in [`pg`] and SQLite in `sqlite`; statements that are built in Rust are to come.
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # fn main() -> asyncio_core::Result<()> {
+//! # let cluster = asyncio_db::testing::PgCluster::create()?;
+//! # let dsn = cluster.dsn();
+//! use asyncio_db::pg::create_pool;
+//!
+//! asyncio_core::run(async move {
+//!     let pool = create_pool(dsn).min_size(1).await?;
+//!     let rows = pool.fetch("SELECT n, n * n AS square FROM generate_series(1, $1) n", (3,)).await?;
+//!     assert_eq!(rows[2].get::<i32>("square")?, 9);
+//!     pool.close().await
+//! })
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
 //!
 //! It takes its names from the Python packages `asyncpg` and `aiosqlite`; none of it is in CPython. The
 //! rule that shapes it: a query that is cancelled leaves its connection fit for the next user, or the
@@ -17,11 +35,11 @@
 //!
 //! # Map
 //!
-//! | Python package | will hold |
-//! | --- | --- |
-//! | `asyncpg` | `postgres`: `connect`, `create_pool`, transactions, cursors, prepared statements, codecs |
-//! | `aiosqlite` | `sqlite`, which is there: `connect`, cursors, rows, transactions, a pool |
-//! | above both | statements built in Rust instead of written as text |
+//! | Python package | here | to come |
+//! | --- | --- | --- |
+//! | `asyncpg` | [`pg`]: [`connect`](pg::connect), [`create_pool`](pg::create_pool), transactions, cursors, prepared statements; [`exc`], its classes of errors | `COPY`, `LISTEN`, codecs |
+//! | `aiosqlite` | `sqlite`: `connect`, `create_pool`, transactions, cursors, rows | |
+//! | above both | | statements built in Rust instead of written as text |
 //!
 //! # What it does not do
 //!
@@ -34,8 +52,12 @@
 //! - `tls`, on by default: sessions that are encrypted, by rustls with ring.
 //! - `testing`: the module `testing`, with throw-away servers and a proxy that makes faults. Unix only.
 
+pub mod exc;
+mod exceptions;
 pub mod pg;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;
+
+pub use exceptions::{ClientConfigurationError, ExceptionExt, PgError};

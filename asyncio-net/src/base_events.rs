@@ -149,6 +149,11 @@ pub(crate) async fn connect_tcp(
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message).into());
         }
     }
+    connect_any(addresses, options).await
+}
+
+/// Connects to the first of several addresses that answers.
+async fn connect_any(addresses: Vec<SocketAddr>, options: &ConnectOptions) -> Result<Channel> {
     let local = options.local_addr;
     if let [address] = addresses[..] {
         let stream = connect_address(address, local).cancellable().await??;
@@ -211,6 +216,38 @@ mod tests {
     fn addresses(hosts: &[&str]) -> Vec<SocketAddr> {
         let parse = |host: &&str| SocketAddr::new(host.parse().expect("an address"), 80);
         hosts.iter().map(parse).collect()
+    }
+
+    /// R11: an address that does not answer takes 250 ms, not the time that the operating system gives it.
+    #[test]
+    fn a_dead_address_takes_a_quarter_of_a_second() -> Result<()> {
+        asyncio_core::run(async {
+            use socket2::{Domain, Socket, Type};
+            let host = |last: u8| SocketAddr::from(([127, 0, 0, last], 0));
+            let dead = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            dead.bind(&host(1).into())?;
+            dead.listen(0)?;
+            let address = dead.local_addr()?;
+            // What the operating system keeps of them is full, so that it answers nobody any more.
+            let mut filling = Vec::new();
+            for _ in 0..4 {
+                let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                client.set_nonblocking(true)?;
+                let _ = client.connect(&address);
+                filling.push(client);
+            }
+            let address = address.as_socket().expect("an address");
+            let alive = std::net::TcpListener::bind(host(2))?;
+            let options = ConnectOptions::default();
+            let begin = std::time::Instant::now();
+            let addresses = vec![address, alive.local_addr()?];
+            let channel = connect_any(addresses, &options).await?;
+            let took = begin.elapsed();
+            assert!(took >= Duration::from_millis(240), "{took:?}");
+            assert!(took < Duration::from_secs(10), "{took:?}");
+            drop(channel);
+            Ok(())
+        })
     }
 
     /// `test_base_events` has it as `_interleave_addrinfos`.

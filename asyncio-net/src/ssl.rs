@@ -94,6 +94,17 @@ impl Default for TlsSettings {
     }
 }
 
+impl TlsSettings {
+    pub(crate) fn check(&self) -> Result<(), ValueError> {
+        if self.handshake_timeout.is_zero() || self.shutdown_timeout.is_zero() {
+            return Err(ValueError::new(
+                "a timeout of TLS has to be more than nothing",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// As in Python.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -196,8 +207,9 @@ impl TlsClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ValueError`] when a certificate or the key cannot be read.
+    /// [`ValueError`] when a certificate or the key cannot be read, or a timeout is zero.
     pub fn build(mut self) -> Result<TlsClient> {
+        self.settings.check()?;
         let provider = Arc::new(ring::default_provider());
         for pem in &self.certificates {
             for certificate in certificates(pem)? {
@@ -299,7 +311,8 @@ impl TlsServer {
         self
     }
 
-    /// How long the handshake may take, 60 seconds by default (`ssl_handshake_timeout`).
+    /// How long the handshake may take, 60 seconds by default (`ssl_handshake_timeout`). Where it is zero,
+    /// and where the time to close is, the server does not start.
     #[must_use]
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.settings.handshake_timeout = timeout;

@@ -61,6 +61,7 @@ async fn client(duplex: Duplex, tls: &TlsClient, name: &str) -> Result<TlsEnd> {
 }
 
 async fn server(duplex: Duplex, tls: &TlsServer) -> Result<TlsEnd> {
+    tls.settings().check()?;
     let handshake = TlsAcceptor::from(Arc::clone(tls.config())).accept(duplex);
     let stream = in_time(tls.settings().handshake_timeout, handshake).await?;
     Ok(TlsEnd::of(TlsStream::Server(stream), tls.settings()))
@@ -170,8 +171,8 @@ impl Upgrade {
         writer.flush().await?;
         let outgoing = writer.outgoing();
         let ends = outgoing.reader.as_ref().and_then(|reader| {
-            let source = reader.take_source()?;
-            Some((reader.take_buffered(), source.end))
+            let end = reader.take_source()?.take_end()?;
+            Some((reader.take_buffered(), end))
         });
         let this = Self {
             outgoing: Some(Arc::clone(outgoing)),
@@ -203,10 +204,8 @@ impl Upgrade {
         if let Some(outgoing) = self.outgoing.take() {
             outgoing.put_end(WriteEnd::Tls(end.clone()));
             if let Some(reader) = &outgoing.reader {
-                reader.set_source(Source {
-                    end: ReadEnd::Tls(end),
-                    outgoing: Arc::downgrade(&outgoing),
-                });
+                let source = Source::new(ReadEnd::Tls(end), Arc::downgrade(&outgoing));
+                reader.set_source(source);
             }
         }
         Ok(())

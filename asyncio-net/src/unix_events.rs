@@ -125,10 +125,7 @@ pub(crate) fn read_pipe(fd: OwnedFd, limit: usize) -> Result<StreamReader> {
     // What it is was looked at; tokio's own check takes pipes only.
     let end = ReadEnd::Pipe(pipe::Receiver::from_owned_fd_unchecked(fd)?);
     let reader = StreamReader::with_limit(limit)?;
-    reader.set_source(Source {
-        end,
-        outgoing: Weak::new(),
-    });
+    reader.set_source(Source::new(end, Weak::new()));
     Ok(reader)
 }
 

@@ -46,16 +46,18 @@ struct Node {
 /// Wakes to be carried out once the primitive's mutex is free.
 #[derive(Debug, Default)]
 #[must_use = "nobody is woken unless the wakes are carried out"]
-pub(crate) struct Wakes {
-    first: Wake,
-    more: Vec<Wake>,
+pub(crate) enum Wakes {
+    #[default]
+    None,
+    One(Wake),
+    Many(Vec<Wake>),
 }
 
-#[derive(Debug, Default)]
-struct Wake {
-    wakeup: Wakeup,
-    /// What is left of it, where the wait has been ended already.
-    untold: Option<Untold>,
+#[derive(Debug)]
+pub(crate) enum Wake {
+    /// The wait has been ended already, and this is left.
+    Untold(Untold),
+    Whole(Wakeup),
 }
 
 /// Nobody's number.
@@ -110,8 +112,17 @@ impl WaitList {
             return None;
         }
         self.free = node.next;
-        node.previous = self.last;
-        node.next = NOBODY;
+        self.link(at);
+        Some(Place(NonZeroU32::MIN.saturating_add(at)))
+    }
+
+    /// Puts a node that is not in line at its end.
+    #[inline]
+    fn link(&mut self, at: u32) {
+        if let Some(node) = self.nodes.get_mut(at as usize) {
+            node.previous = self.last;
+            node.next = NOBODY;
+        }
         match self.nodes.get_mut(self.last as usize) {
             Some(last) => last.next = at,
             None => self.first = at,
@@ -121,7 +132,6 @@ impl WaitList {
             self.waiting = at;
         }
         self.len += 1;
-        Some(Place(NonZeroU32::MIN.saturating_add(at)))
     }
 
     /// Joins the end of the line.
@@ -151,7 +161,10 @@ impl WaitList {
 
     /// Has another wake-up used for a wait that keeps its place; the former one is handed back.
     pub(crate) fn renew(&mut self, place: &Place, wakeup: Wakeup) -> Wakeup {
-        // Whoever looked at the former wake-up may have passed it by.
+        // Whoever looked at the former wake-up may have passed it by, or sent it out of the line.
+        if self.nodes[place.index()].previous == LEFT {
+            self.link(place.0.get() - 1);
+        }
         self.waiting = self.first;
         std::mem::replace(&mut self.nodes[place.index()].wakeup, wakeup)
     }
@@ -187,9 +200,15 @@ impl WaitList {
         false
     }
 
-    /// Wakes everybody who can be woken. The places stay in line.
+    /// Wakes everybody. The places stay in line.
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        while self.wake_next(wakes) {}
+        while let Some(node) = self.nodes.get_mut(self.waiting as usize) {
+            self.waiting = node.next;
+            if !node.wake(wakes) && !node.wakeup.is_none() {
+                // Its task was cancelled; but the wait may have gone to another, which hears of it then.
+                wakes.add(Wake::Whole(std::mem::take(&mut node.wakeup)));
+            }
+        }
     }
 
     /// As [`wake_next`](Self::wake_next), but who is looked at leaves the line.
@@ -256,60 +275,79 @@ impl Node {
 
     #[inline(never)]
     fn wake_later(&mut self, wakes: &mut Wakes) -> bool {
-        let untold = self.wakeup.wake_untold();
-        if untold.is_none() && !self.wakeup.is_pending() {
-            return false;
+        if let Some(untold) = self.wakeup.wake_untold() {
+            wakes.add(Wake::Untold(untold));
+            return true;
         }
-        let wake = wakes.next();
-        std::mem::swap(&mut wake.wakeup, &mut self.wakeup);
-        wake.untold = untold;
-        true
+        let is_pending = self.wakeup.is_pending();
+        if is_pending {
+            wakes.add(Wake::Whole(std::mem::take(&mut self.wakeup)));
+        }
+        is_pending
     }
 }
 
 impl Wakes {
     #[inline]
     const fn is_empty(&self) -> bool {
-        self.first.wakeup.is_none()
+        matches!(self, Self::None)
     }
 
-    /// Room for one more.
-    fn next(&mut self) -> &mut Wake {
-        if self.is_empty() {
-            return &mut self.first;
+    #[inline]
+    fn add(&mut self, wake: Wake) {
+        match self {
+            Self::None => {
+                let none = std::mem::replace(self, Self::One(wake));
+                // There is nothing to drop; said so, because finding out takes longer.
+                std::mem::forget(none);
+            }
+            others => others.add_to(wake),
         }
-        let at = self.more.len();
-        self.more.push(Wake::default());
-        &mut self.more[at]
+    }
+
+    #[cold]
+    fn add_to(&mut self, wake: Wake) {
+        let mut many = match std::mem::take(self) {
+            Self::None => Vec::new(),
+            Self::One(first) => vec![first],
+            Self::Many(many) => many,
+        };
+        many.push(wake);
+        *self = Self::Many(many);
     }
 
     /// Carries the wakes out, first come first served. No lock is held by now.
     ///
     /// Whoever is cancelled or dropped at this very moment finds in the list that it was woken, and
-    /// passes on what it was given.
+    /// passes on what it was given. They stay where they are: words that were just written one by one
+    /// are slow to be read again as a whole.
     #[inline(always)]
-    pub(crate) fn carry_out(self) {
-        if self.is_empty() {
-            // So it is nearly always. There is nothing to drop; said so, because finding out takes longer.
-            std::mem::forget(self);
-        } else {
-            carry_out(&self.first, &self.more);
+    pub(crate) fn carry_out(&mut self) {
+        if !self.is_empty() {
+            self.carry_out_each();
         }
+        // There is nothing to drop; said so, because finding out takes longer.
+        std::mem::forget(std::mem::take(self));
+    }
+
+    #[inline(never)]
+    fn carry_out_each(&mut self) {
+        match self {
+            Self::None => {}
+            Self::One(wake) => wake.carry_out(),
+            Self::Many(wakes) => wakes.iter().for_each(Wake::carry_out),
+        }
+        *self = Self::None;
     }
 }
 
-#[inline(never)]
-fn carry_out(first: &Wake, more: &[Wake]) {
-    first.carry_out();
-    more.iter().for_each(Wake::carry_out);
-}
-
 impl Wake {
+    #[inline]
     fn carry_out(&self) {
-        match &self.untold {
-            Some(untold) => self.wakeup.tell(untold),
+        match self {
+            Self::Untold(untold) => untold.tell(),
             // False where it is over by now, and then the list says that it was woken all the same.
-            None => drop(self.wakeup.wake()),
+            Self::Whole(wakeup) => drop(wakeup.wake()),
         }
     }
 }
@@ -379,23 +417,25 @@ impl<'a, R: Request> Waiting<'a, R> {
     /// What the first poll and every new beginning do.
     #[inline]
     fn start(&mut self, cx: &Context<'_>) -> Poll<R::Output> {
-        let mut wakes = Wakes::default();
         let taken = {
+            let mut wakes = Wakes::default();
             let mut state = self.state.lock();
             let taken = self.request.take_now(&mut state, &mut wakes);
             if taken.is_none() {
                 self.join_plain(&mut state, cx);
             }
+            drop(state);
+            wakes.carry_out();
             taken
         };
-        self.taken_or_joined(taken, wakes, cx)
+        self.taken_or_joined(taken, cx)
     }
 
     /// What a poll does that finds the wait ended.
     #[inline]
     fn end(&mut self, place: Place, cx: &Context<'_>) -> Poll<R::Output> {
-        let mut wakes = Wakes::default();
         let taken = {
+            let mut wakes = Wakes::default();
             let mut state = self.state.lock();
             let list = R::list(&mut state);
             if !list.is_woken(&place) {
@@ -408,9 +448,11 @@ impl<'a, R: Request> Waiting<'a, R> {
             if taken.is_none() {
                 self.join_plain(&mut state, cx);
             }
+            drop(state);
+            wakes.carry_out();
             taken
         };
-        self.taken_or_joined(taken, wakes, cx)
+        self.taken_or_joined(taken, cx)
     }
 
     /// Joins the line, unless that has to be begun where no lock is held.
@@ -421,13 +463,7 @@ impl<'a, R: Request> Waiting<'a, R> {
     }
 
     #[inline]
-    fn taken_or_joined(
-        &mut self,
-        taken: Option<R::Output>,
-        wakes: Wakes,
-        cx: &Context<'_>,
-    ) -> Poll<R::Output> {
-        wakes.carry_out();
+    fn taken_or_joined(&mut self, taken: Option<R::Output>, cx: &Context<'_>) -> Poll<R::Output> {
         match taken {
             Some(output) => Poll::Ready(output),
             None if self.place.is_some() => Poll::Pending,
@@ -484,19 +520,45 @@ impl<'a, R: Request> Waiting<'a, R> {
         // The former wait goes on until the new one is in its place, so that nobody passes it by.
         let mut waiter = Waiter::new();
         let wakeup = waiter.begin(cx);
-        let former = {
+        let mut wakes = Wakes::default();
+        let (former, taken) = {
             let mut state = self.state.lock();
             let list = R::list(&mut state);
             if list.is_woken(&place) {
                 drop(state);
                 return self.end(place, cx);
             }
-            list.renew(&place, wakeup)
+            let former = list.renew(&place, wakeup);
+            // Unless the task where it began was cancelled meanwhile: what was handed out then, and was
+            // taken by nobody, is handed out once more.
+            let end = End {
+                woken: false,
+                dropped: false,
+            };
+            self.request.give_up(&mut state, end, &mut wakes);
+            let taken = self.request.take_now(&mut state, &mut wakes);
+            match taken {
+                Some(output) => {
+                    let unused = R::list(&mut state).leave(place);
+                    (former, Some((output, unused)))
+                }
+                None => {
+                    self.place = Some(place);
+                    (former, None)
+                }
+            }
         };
+        wakes.carry_out();
         drop(former);
         self.waiter = waiter;
-        self.place = Some(place);
-        Poll::Pending
+        match taken {
+            Some((output, unused)) => {
+                drop(unused);
+                self.waiter.give_up();
+                Poll::Ready(output)
+            }
+            None => Poll::Pending,
+        }
     }
 
     #[cold]

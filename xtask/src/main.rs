@@ -14,6 +14,7 @@ mod interp;
 mod parse;
 mod program;
 mod pytext;
+mod soak;
 mod suite;
 mod trace;
 mod workers;
@@ -33,6 +34,7 @@ cargo xtask COMMAND
   workers        run generated programs on tokio's multi-thread runtime
   bench          ours beside what a user would pick instead
   api            write, or check, the table of asyncio's names
+  soak           random operations, and an account of what must not be lost
   test           everything a change must pass
 
 `cargo xtask COMMAND --help` tells more.";
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Some("workers") => workers::main(args),
         Some("bench") => bench::main(args),
         Some("api") => api::main(args),
+        Some("soak") => soak::main(args),
         Some("test") => suite::main(args),
         Some("help" | "--help" | "-h") => {
             say!("{USAGE}");

@@ -15,18 +15,22 @@ use crate::{Failure, api};
 const USAGE: &str = "\
 cargo xtask test [STAGE…]
 
-Runs all stages, or those named: fmt clippy test loom doc tidy conformance budget; and valgrind, which
+Runs all stages, or those named: fmt clippy test loom doc tidy conformance workers budget;
+and valgrind, which
 runs only when it is named";
 
 /// The programs generated for each profile in the conformance stage.
 const FUZZ: &str = "300";
+
+/// The programs generated for the stage on tokio's runtimes, beside those that are recorded.
+const ON_WORKERS: &str = "2000";
 
 /// These need what cargo does not bring, or a long time.
 const ON_REQUEST: [&str; 1] = ["valgrind"];
 
 type Stage = (&'static str, fn() -> Result<bool, Failure>);
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"])),
     ("clippy", || {
         cargo(&[
@@ -45,6 +49,7 @@ const STAGES: [Stage; 9] = [
     ("doc", doc),
     ("tidy", || Ok(tidy::check(&root())? & api::check(&root())?)),
     ("conformance", conformance),
+    ("workers", workers),
     ("budget", budget),
 ];
 
@@ -120,6 +125,11 @@ fn conformance() -> Result<bool, Failure> {
     // Which CPython was found, or that none was, is the first line of its output: the recorded
     // corpus is compared in either case, and CPython is no part of what the tests need.
     ran(Command::new(env::current_exe()?).args(["conformance", "--fuzz", FUZZ]))
+}
+
+fn workers() -> Result<bool, Failure> {
+    // Without a CPython the recorded programs alone.
+    ran(Command::new(env::current_exe()?).args(["workers", "--programs", ON_WORKERS]))
 }
 
 /// The instructions of an operation, counted with optimisation.

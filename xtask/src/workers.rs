@@ -4,6 +4,7 @@
 //! panic, leak, or leave somebody asleep who waits for what is there; and a program whose final states
 //! do not depend on the order ([`judge::Same`]) must have those of CPython.
 
+mod again;
 mod judge;
 mod lanes;
 mod report;
@@ -27,6 +28,16 @@ cargo xtask workers [OPTIONS]
   --workers N,N   how many workers the runtimes have (default 2,4)
   --python PATH   the CPython to compare with (default: a 3.13 on PATH or of pyenv)
   --offline       only the recorded programs
+  --file PATH     instead of all these, the programs of a file, one on a line (- for standard input);
+                  tells what happened in a run that ended otherwise than it must
+  --times N       run each program of a file so many times (default 100)
+
+What the columns of the table mean: endless, CPython does not end them; 16 orders, the final states
+are the same in the 16 orders of the loop that are drawn; any order, and in all others that are drawn
+when a run on a runtime ends otherwise; any time, also whenever timers fire; sees the same, in any
+order no task sees anything else; explained, runs on a runtime that ended otherwise, and the loop ends
+so too in some order; unexplained, the loop ends otherwise too, but in the orders that were drawn
+(4000) not so. Of the programs in column any order no run may end otherwise: that is a fault.
 
 Exit status: 0 all is well, 1 a fault, 2 the programs could not be run.";
 
@@ -42,6 +53,8 @@ struct Options {
     workers: Vec<usize>,
     python: Option<PathBuf>,
     offline: bool,
+    file: Option<PathBuf>,
+    times: usize,
 }
 
 /// Runs the command.
@@ -55,6 +68,14 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fai
         say!("{USAGE}");
         return Ok(ExitCode::SUCCESS);
     };
+    if let Some(file) = &options.file {
+        let bad = again::again(file, options.times, &options.workers)?;
+        return Ok(if bad == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
     run(&options)
 }
 
@@ -84,23 +105,30 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
     let (rows, findings) = lanes::run(options, python.as_ref(), seed)?;
     let faults = report::explain(&rows, &findings, &options.workers)?;
     report::table(&rows);
-    let (ran, independent) = rows.iter().fold((0, 0), |(ran, independent), row| {
-        (ran + row.programs, independent + row.states)
-    });
+    let sum = |count: fn(&lanes::Row) -> usize| rows.iter().map(count).sum::<usize>();
+    let (ran, independent) = (sum(|row| row.programs), sum(|row| row.states));
     if ran == 0 {
         return Err("nothing was run".into());
     }
-    let workers: Vec<String> = options.workers.iter().map(ToString::to_string).collect();
-    say!(
-        "{ran} programs on {} workers in {:.1} s; {:.1} % end the same in any order",
-        workers.join(" and on "),
-        started.elapsed().as_secs_f64(),
-        100.0 * independent as f64 / ran as f64
-    );
     let enough = independent * 100 >= ran * LEAST_INDEPENDENT;
     if !enough {
-        say!("fewer than {LEAST_INDEPENDENT} % are too few to compare");
+        say!("fewer than {LEAST_INDEPENDENT} % that are independent of the order are too few");
     }
+    let workers: Vec<String> = options.workers.iter().map(ToString::to_string).collect();
+    let seconds = started.elapsed().as_secs_f64();
+    let share = |count: usize| 100.0 * count as f64 / ran as f64;
+    say!(
+        "{ran} programs on {} workers in {seconds:.1} s ({:.0} a second): {independent} ({:.1} %) do not depend on the \
+         order and end as with CPython; {} more seemed not to ({:.1} %); {} runs explained by the loop, {} not; \
+         {faults} faults",
+        workers.join(" and on "),
+        ran as f64 / seconds,
+        share(independent),
+        sum(|row| row.first) - independent,
+        share(sum(|row| row.first) - independent),
+        sum(|row| row.explained),
+        sum(|row| row.unexplained.len()),
+    );
     Ok(if faults == 0 && enough {
         ExitCode::SUCCESS
     } else {
@@ -120,6 +148,8 @@ impl Options {
             workers: vec![2, 4],
             python: None,
             offline: false,
+            file: None,
+            times: lanes::REPEATED,
         };
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next()? {
@@ -142,6 +172,8 @@ impl Options {
                     }
                 }
                 Long("python") => options.python = Some(parser.value()?.into()),
+                Long("file") => options.file = Some(parser.value()?.into()),
+                Long("times") => options.times = parser.value()?.parse()?,
                 Long("offline") => options.offline = true,
                 Long("help") | Short('h') => return Ok(None),
                 other => return Err(other.unexpected().into()),

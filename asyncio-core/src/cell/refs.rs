@@ -27,6 +27,9 @@ pub(crate) struct CellRef {
     ptr: NonNull<Header>,
 }
 
+/// How many references a task on a tokio runtime counts at once for waits of its own.
+const STOCK: u32 = 8;
+
 /// A counted reference to a task's cell.
 #[derive(Clone, PartialEq, Eq)]
 #[repr(transparent)]
@@ -187,16 +190,6 @@ impl Deref for CellRef {
 }
 
 impl CellRef {
-    /// Counts two more references at once.
-    #[inline]
-    fn clone_twice(&self) -> [Self; 2] {
-        if self.is_here() {
-            return [self.clone_here(), self.clone_here()];
-        }
-        self.count_elsewhere(2);
-        [Self { ptr: self.ptr }, Self { ptr: self.ptr }]
-    }
-
     #[inline]
     fn count_elsewhere(&self, more: i32) {
         // Relaxed: the reference we have keeps the cell alive meanwhile, and those we make reach another
@@ -268,13 +261,61 @@ impl TaskRef {
         Self(self.0.clone_here())
     }
 
-    /// Two more references, for the price of one where that has to be a locked operation.
+    /// Two more references, in the step of the task itself. Where counting them is a locked operation they
+    /// come from a stock, to which [`put_back`](Self::put_back) gives and which the end of the task empties.
     #[inline]
-    pub(crate) fn clone_twice(&self) -> [Self; 2] {
-        self.0.clone_twice().map(Self)
+    pub(super) fn take_two(&self) -> [Self; 2] {
+        let Some(driver) = self.driver_elsewhere() else {
+            return [self.clone(), self.clone()];
+        };
+        let stock = match driver.stock.get() {
+            enough @ 2.. => enough,
+            few => {
+                self.0.count_elsewhere(STOCK as i32);
+                few + STOCK
+            }
+        };
+        driver.stock.set(stock - 2);
+        [
+            Self(CellRef { ptr: self.0.ptr }),
+            Self(CellRef { ptr: self.0.ptr }),
+        ]
+    }
+
+    /// Gives a reference up, in the step of the task itself.
+    #[inline]
+    pub(super) fn put_back(self) {
+        match self.driver_elsewhere() {
+            // There is a reference for each of the stock, and they are fewer than `count_elsewhere` allows.
+            Some(driver) => {
+                driver.stock.set(driver.stock.get() + 1);
+                std::mem::forget(self);
+            }
+            None => drop(self),
+        }
+    }
+
+    /// Gives up what is left of the stock; when the task ends.
+    #[inline]
+    pub(super) fn empty_stock(&self) {
+        if let Some(driver) = self.driver_elsewhere()
+            && let stock @ 1.. = driver.stock.take()
+        {
+            // Release: whoever gives up the last reference, which is not one of these, because the caller
+            // has another, finds what was done with them done.
+            let stock = i32::try_from(stock).unwrap_or(i32::MAX);
+            self.base.remote_refs.fetch_sub(stock, Ordering::Release);
+        }
+    }
+
+    /// As `driver`, where no loop is the task's home.
+    #[inline]
+    fn driver_elsewhere(&self) -> Option<&Driver> {
+        self.base.is_driven().then(|| self.driver()).flatten()
     }
 
     /// Who polls the task, where its loop does not.
+    #[inline]
     pub(super) fn driver(&self) -> Option<&Driver> {
         let offset = self.0.vtable.driver_offset?;
         // SAFETY: the table's offset is that of the driver in this very layout.
@@ -320,7 +361,7 @@ fn release(ptr: NonNull<Header>, typed: bool) {
     let header = unsafe { ptr.as_ref() };
     // SAFETY: the home outlives its cells.
     let home = unsafe { header.home.as_ref() };
-    if home.is_here() {
+    if home.is_running_here() {
         if header.discount_here() {
             free(ptr, true);
         }
@@ -331,8 +372,16 @@ fn release(ptr: NonNull<Header>, typed: bool) {
 
 #[inline(never)]
 fn release_elsewhere(ptr: NonNull<Header>, header: &Header, home: &LoopCell, typed: bool) {
-    if !home.is_closed() && home.post(Mail::Release(Released(ptr))).is_ok() {
-        return;
+    if !home.is_closed() {
+        if home.is_owner() {
+            if header.discount_here() {
+                free(ptr, true);
+            }
+            return;
+        }
+        if home.post(Mail::Release(Released(ptr))).is_ok() {
+            return;
+        }
     }
     // Nobody is at home any more: `local_refs` no longer changes and every thread counts in
     // `remote_refs`. AcqRel: whoever gives up the last reference sees what the others did before.

@@ -66,12 +66,14 @@ fn schedule_elsewhere(task: &TaskRef) {
 /// Has a task stepped soon that a tokio task or a scope polls; within `access`. Who that is, to be told
 /// when `access` is over: `None` where that has been done already, or where a step is under way, which
 /// sees to it when it ends.
+#[inline]
 fn schedule_driven(task: &TaskRef) -> Option<Poller> {
-    if task.base.has(SCHEDULED | DONE) {
+    let flags = task.base.flags();
+    if flags & (SCHEDULED | DONE) != 0 {
         return None;
     }
-    task.base.set(SCHEDULED);
-    if task.base.has(RUNNING) {
+    task.base.set_flags(flags | SCHEDULED);
+    if flags & RUNNING != 0 {
         return None;
     }
     task.driver()?.poller()
@@ -118,6 +120,7 @@ pub(super) fn wake_slot_here<'a>(frame: &'a Frame, task: &TaskRef, id: SlotId) -
 
 /// As [`wake_slot`], for a wait that a task on a tokio runtime polls by itself; nothing is called. Who
 /// polls that task is still to be told, if anybody; `None` where it is not that, and nothing done.
+#[inline]
 pub(super) fn wake_driven_slot(task: &TaskRef, id: SlotId) -> Option<Option<Poller>> {
     if !task.base.is_driven() {
         return None;
@@ -208,15 +211,15 @@ const fn ready(_: &mut PollContext<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// Keeps the waker of who polls a task for its next wake; within `access`. Whether the wake has come
-/// already, during the step.
+/// Keeps the waker of who polls a task for its next wake; within `access`. The wake may have come already,
+/// during the step.
 ///
 /// That is done after the step and not before, because many tasks have but one.
-fn drive(task: &TaskRef, waker: &Waker) -> bool {
-    task.driver().is_some_and(|driver| {
+#[inline]
+fn drive(task: &TaskRef, waker: &Waker) {
+    if let Some(driver) = task.driver() {
         driver.keep(waker);
-        task.base.has(SCHEDULED)
-    })
+    }
 }
 
 /// Drops the future of a task that the end of its loop or runtime leaves unfinished, and ends it.
@@ -265,45 +268,59 @@ fn run(
     poll: impl FnOnce(&mut PollContext<'_>) -> Poll<()>,
 ) {
     let begin = task.cell().access(|| {
-        task.base.clear(SCHEDULED);
-        if task.base.is_done() {
-            Begin::Stale
-        } else if task.base.has(KILLED) || task.base.has(MUST_CANCEL) && !task.base.has(STARTED) {
-            Begin::NeverRuns(task.take_message())
-        } else {
-            task.base.set(RUNNING | STARTED);
-            let requested = task.base.has(REQUESTED);
-            let ended = if requested {
-                SlotId::NONE
-            } else {
-                task.end_if_woken()
-            };
-            Begin::Run { requested, ended }
+        let flags = task.base.flags();
+        if flags & (DONE | KILLED | MUST_CANCEL | REQUESTED) != 0 {
+            return begin_asked(task);
+        }
+        task.base.set_flags(flags & !SCHEDULED | RUNNING | STARTED);
+        Begin::Run {
+            requested: false,
+            ended: task.end_if_woken(),
         }
     });
-    match begin {
-        None | Some(Begin::Stale) => {}
-        Some(Begin::NeverRuns(message)) => in_frame(core, task, |_| {
-            end_cancelled(core, task, CancelledError::from_message(message));
-        }),
-        Some(Begin::Run { requested, ended }) => in_frame(core, task, |frame| {
-            frame.ended.set(ended);
-            if requested {
-                prepare(task, &frame.delivery);
-            }
-            let mut context = PollContext::from_waker(waker);
-            let polled = frame.polling(waker, || match poll(&mut context) {
-                Poll::Pending => Polled::Pending,
-                // SAFETY: the future is alive because the task is not done, and nobody else polls it: a
-                // step runs from the ready queue, by the one tokio task that drives it, or right after
-                // the task was made.
-                Poll::Ready(()) => unsafe {
-                    (task.base.vtable.poll)(task.cell().ptr(), &mut context)
-                },
+    let Some(Begin::Run { requested, ended }) = begin else {
+        if let Some(Begin::NeverRuns(message)) = begin {
+            in_frame(core, task, |_| {
+                end_cancelled(core, task, CancelledError::from_message(message));
             });
-            polled_to(core, task, frame, driver, polled);
-        }),
+        }
+        return;
+    };
+    in_frame(core, task, |frame| {
+        frame.ended.set(ended);
+        if requested {
+            prepare(task, &frame.delivery);
+        }
+        let mut context = PollContext::from_waker(waker);
+        let polled = frame.polling(waker, || match poll(&mut context) {
+            Poll::Pending => Polled::Pending,
+            // SAFETY: the future is alive because the task is not done, and nobody else polls it: a
+            // step runs from the ready queue, by the one tokio task that drives it, or right after
+            // the task was made.
+            Poll::Ready(()) => unsafe { (task.base.vtable.poll)(task.cell().ptr(), &mut context) },
+        });
+        polled_to(core, task, frame, driver, polled);
+    });
+}
+
+/// Begins a step of a task of which somebody asks something, or which has ended; within `access`.
+#[cold]
+fn begin_asked(task: &TaskRef) -> Begin {
+    task.base.clear(SCHEDULED);
+    if task.base.is_done() {
+        return Begin::Stale;
     }
+    if task.base.has(KILLED) || task.base.has(MUST_CANCEL) && !task.base.has(STARTED) {
+        return Begin::NeverRuns(task.take_message());
+    }
+    task.base.set(RUNNING | STARTED);
+    let requested = task.base.has(REQUESTED);
+    let ended = if requested {
+        SlotId::NONE
+    } else {
+        task.end_if_woken()
+    };
+    Begin::Run { requested, ended }
 }
 
 /// Does what follows from what a step's poll came to. `driver`: who polls the task, where its loop does
@@ -406,18 +423,49 @@ fn prepare(task: &TaskRef, delivery: &Delivery) {
 }
 
 /// Settles, after a step that did not end, what becomes of a request that it left over.
+#[inline]
 fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery, driver: Option<&Waker>) {
+    if delivery.due.get() {
+        return suspended_when_due(core, task, delivery, driver);
+    }
+    let left_over = task.cell().access(|| {
+        let flags = task.base.flags();
+        task.base.set_flags(flags & !(RUNNING | REARMED));
+        if let Some(waker) = driver {
+            drive(task, waker);
+        }
+        let message = (flags & MUST_CANCEL != 0).then(|| task.message());
+        (flags & SCHEDULED != 0, message)
+    });
+    if let Some((woken, message)) = left_over
+        && (woken || message.is_some())
+    {
+        left(task, driver.filter(|_| woken), message);
+    }
+}
+
+/// As `suspended`, where the step had to deliver a request.
+#[cold]
+fn suspended_when_due(
+    core: Option<&Core>,
+    task: &TaskRef,
+    delivery: &Delivery,
+    driver: Option<&Waker>,
+) {
     if delivery.is_stuck_since((0, 0)) {
         // Something foreign is in the way: it is cancelled as Rust does, by dropping it. Here the
         // innermost scope is the task itself.
         end_cancelled(core, task, CancelledError::from_message(delivery.message()));
         return;
     }
-    let left_over = delivery.due.get() && delivery.taken.get() == 0;
+    let left_over = delivery.taken.get() == 0;
     let mut woken = false;
     let message = task.cell().access(|| {
         task.base.clear(RUNNING | REARMED);
-        woken = driver.is_some_and(|driver| drive(task, driver));
+        if let Some(waker) = driver {
+            drive(task, waker);
+            woken = task.base.has(SCHEDULED);
+        }
         if left_over {
             // The foreign future was done after all, and the task went on to wait for something
             // else. A request that was only put off has not met anything foreign yet.
@@ -427,12 +475,17 @@ fn suspended(core: Option<&Core>, task: &TaskRef, delivery: &Delivery, driver: O
         }
         task.base.has(MUST_CANCEL).then(|| task.message())
     });
-    if let Some(driver) = driver
-        && woken
-    {
+    left(task, driver.filter(|_| woken), message.flatten());
+}
+
+/// Does what is left of a step where no lock is held: wakes who is to poll again, and passes a request on
+/// to what the task waits for now.
+#[cold]
+fn left(task: &TaskRef, woken: Option<&Waker>, message: Option<Message>) {
+    if let Some(driver) = woken {
         driver.wake_by_ref();
     }
-    if let Some(Some(message)) = message {
+    if let Some(message) = message {
         match cancel_waits(task, &message) {
             Answer::Accepted => {
                 task.cell().access(|| task.base.clear(MUST_CANCEL));
@@ -461,13 +514,14 @@ fn end(core: Option<&Core>, task: &TaskRef, failure: Failure) {
     fail_task(task, failure);
 }
 
-/// Gives up the loop's own reference to a task that has ended.
+/// Gives up the loop's own reference to a task that has ended, or those that the task has to itself.
 fn disown(core: Option<&Core>, task: &TaskRef) {
-    if let Some(core) = core {
-        let owned = core.tasks.borrow_mut().remove(task);
-        if let Some(owned) = owned {
-            owned.into_cell().drop_here();
-        }
+    let Some(core) = core else {
+        return task.empty_stock();
+    };
+    let owned = core.tasks.borrow_mut().remove(task);
+    if let Some(owned) = owned {
+        owned.into_cell().drop_here();
     }
 }
 
@@ -490,6 +544,13 @@ fn task_waker(task: &TaskRef) -> ManuallyDrop<Waker> {
 pub(crate) fn is_task_waker(waker: &Waker, task: &TaskRef) -> bool {
     is_own_waker(waker, task)
         || (task.base.is_driven() || task.base.has(SCOPED)) && is_driver(waker, task)
+}
+
+/// As [`is_task_waker`], for the task of the innermost frame.
+#[inline]
+pub(super) fn is_waker_of_frame(waker: &Waker, frame: &Frame, task: &TaskRef) -> bool {
+    is_own_waker(waker, task)
+        || (task.base.is_driven() || task.base.has(SCOPED)) && frame.is_polled_with(waker)
 }
 
 /// Whether a waker is the task's own.

@@ -6,7 +6,9 @@ use std::task::{Context as PollContext, Poll, Waker};
 
 use super::driver::Poller;
 use super::refs::TaskRef;
-use super::step::{is_task_waker, tell, wake_driven_slot, wake_slot, wake_slot_here};
+use super::step::{
+    is_task_waker, is_waker_of_frame, tell, wake_driven_slot, wake_slot, wake_slot_here,
+};
 use super::wait::{began, begin, end, end_unawaited, slot_state, take_delivery, watched_state};
 use super::waits::{SlotId, State};
 use crate::current::{self, Frame};
@@ -29,9 +31,13 @@ pub struct Wakeup {
     place: Place,
 }
 
-/// What is left to do of a wake: telling the task, by way of the [`Wakeup`] that was woken.
+/// What is left to do of a wake: telling the task.
 #[must_use = "the task does not find out unless it is told"]
-pub struct Untold(Option<Poller>);
+pub struct Untold {
+    task: TaskRef,
+    /// Whom to tell, if anybody.
+    poller: Option<Poller>,
+}
 
 /// Where it is noted who waits: two words, because it is moved about a lot.
 #[derive(Clone)]
@@ -96,14 +102,14 @@ impl Waiter {
             let Some((frame, task)) = frame.and_then(|frame| Some((frame, frame.task()?))) else {
                 return false;
             };
-            if !is_task_waker(cx.waker(), task) {
+            if !is_waker_of_frame(cx.waker(), frame, task) {
                 return false;
             }
             let Some(id) = task.cell().access(|| task.begin_wait(None, None)) else {
                 return false;
             };
             frame.delivery.begun.set(frame.delivery.begun.get() + 1);
-            let [mine, theirs] = task.clone_twice();
+            let [mine, theirs] = task.take_two();
             self.place.fill(Place::Slot { task: mine, id });
             wakeup.place.fill(Place::Slot { task: theirs, id });
             true
@@ -148,9 +154,16 @@ impl Waiter {
     /// [`CancelledError`] when the task is being cancelled here.
     #[inline]
     pub fn poll(&mut self, cx: &PollContext<'_>) -> Poll<Result<(), CancelledError>> {
-        if let Place::Slot { task, id } = &self.place
-            && (was_ended(task, *id) || task.cell().access(|| task.end_woken(*id)) == Some(true))
-        {
+        let Place::Slot { task, id } = &self.place else {
+            return self.poll_on(cx);
+        };
+        if was_ended(task, *id) {
+            if let Place::Slot { task, .. } = std::mem::take(&mut self.place) {
+                task.put_back();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if task.cell().access(|| task.end_woken(*id)) == Some(true) {
             self.place = Place::none();
             return Poll::Ready(Ok(()));
         }
@@ -276,19 +289,17 @@ impl Wakeup {
     }
 
     /// Ends the wait as far as that calls nothing of anybody else's: where a task on a tokio runtime
-    /// waits by itself. The rest is left for [`tell`](Self::tell). `None` where it is not that, or where
-    /// the wait is over; nothing has been done then.
-    pub fn wake_untold(&self) -> Option<Untold> {
-        match &self.place {
-            Place::Slot { task, id } => wake_driven_slot(task, *id).map(Untold),
+    /// waits by itself. The rest is left for [`Untold::tell`], and this is the wake-up of no wait. `None`
+    /// where it is not that, or where the wait is over; nothing has been done then.
+    #[inline]
+    pub fn wake_untold(&mut self) -> Option<Untold> {
+        let Place::Slot { task, id } = &self.place else {
+            return None;
+        };
+        let poller = wake_driven_slot(task, *id)?;
+        match std::mem::take(&mut self.place) {
+            Place::Slot { task, .. } => Some(Untold { task, poller }),
             Place::Outside(_) => None,
-        }
-    }
-
-    /// Does what is left of a wake, where no lock is held.
-    pub fn tell(&self, untold: &Untold) {
-        if let Place::Slot { task, .. } = &self.place {
-            tell(task, untold.0.as_ref());
         }
     }
 
@@ -317,6 +328,14 @@ impl Wakeup {
             Place::Slot { task, id } => Some((task, *id)),
             Place::Outside(_) => None,
         }
+    }
+}
+
+impl Untold {
+    /// Does what is left of the wake, where no lock is held.
+    #[inline]
+    pub fn tell(&self) {
+        tell(&self.task, self.poller.as_ref());
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) const RAISED: u8 = 1 << 1;
 const HAS_EXTRA: u8 = 1 << 2;
 /// A request to cancel has gone on to the awaited future.
 pub(super) const ASKED: u8 = 1 << 3;
+/// There is no awaited future.
+const BARE: u8 = 1 << 4;
 
 /// What few waits have.
 #[derive(Default)]
@@ -279,12 +281,10 @@ impl TaskHeader {
 
     /// Ends the wait in the task's head, if it is one for no future and has been woken: which it was. Who
     /// waits finds its slot free, and so that it was woken.
+    #[inline]
     pub(super) fn end_if_woken(&self) -> SlotId {
         let id = SlotId::new(0, self.first.generation.get());
-        let target = self.first.target.take();
-        let has_target = target.is_some();
-        self.first.target.set(target);
-        if !has_target && self.end_woken(id) {
+        if self.first.has(BARE) && self.end_woken(id) {
             id
         } else {
             SlotId::NONE
@@ -376,7 +376,7 @@ impl Slot {
     #[inline(always)]
     fn begin(&self, index: u32, target: Option<CellRef>, token: Token) -> SlotId {
         self.state.set(State::Pending);
-        self.marks.set(0);
+        self.marks.set(if target.is_none() { BARE } else { 0 });
         let none = self.target.replace(target);
         debug_assert!(none.is_none(), "a wait that is over has left its future");
         // There is nothing to drop; said so, because finding out takes longer than the rest.

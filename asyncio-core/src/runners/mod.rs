@@ -18,7 +18,7 @@ pub use self::threads::{MultiThreadRunner, MultiThreadRunnerBuilder};
 use self::workers::Workers;
 use crate::contextvars::Context;
 use crate::debug;
-use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop, unrun};
+use crate::events::{EventLoop, ExceptionContext, OwnedEventLoop, get_running_loop, unrun};
 use crate::exceptions::{KeyboardInterrupt, Result, RuntimeError};
 #[cfg(unix)]
 use crate::signals::Watch;
@@ -53,6 +53,7 @@ where
     F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
 {
+    refuse_inside("asyncio.run()").inspect_err(|_| unrun::<T, F>(Location::caller()))?;
     let runner = Runner::new()?;
     let result = runner.run(main);
     let closed = runner.close();
@@ -146,6 +147,7 @@ impl Runner {
         T: 'static,
     {
         let location = Location::caller();
+        refuse_inside("Runner.run()").inspect_err(|_| unrun::<T, F>(location))?;
         let event_loop = self.get_loop()?;
         let core = event_loop
             .may_run()
@@ -291,6 +293,15 @@ impl RunnerBuilder {
             context: crate::contextvars::copy_context(),
         })
     }
+}
+
+/// What CPython says of a second loop on the thread of a running one.
+fn refuse_inside(call: &str) -> Result<(), RuntimeError> {
+    if get_running_loop().is_err() {
+        return Ok(());
+    }
+    let message = format!("{call} cannot be called from a running event loop");
+    Err(RuntimeError::new(message))
 }
 
 /// Cancels the tasks that are left, awaits them and reports their errors

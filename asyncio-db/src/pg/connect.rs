@@ -8,8 +8,8 @@ use std::time::Duration;
 use asyncio_core::{FutureExt, Result, RuntimeError};
 use tokio::runtime::Handle;
 
+use super::config::{Config, IntoConfig};
 use super::connection::{Connection, limited};
-use super::dsn;
 use super::introspection::Types;
 use super::link::Link;
 use super::notices::Notices;
@@ -17,25 +17,45 @@ use super::protocol;
 use super::statement::{CacheLimits, StatementNames, Statements};
 use super::target::{SslMode, Target};
 
-/// Opens a session (`asyncpg.connect`).
+/// Opens a session (`asyncpg.connect`), with what a DSN says, or a [`Config`] in the place of Python's
+/// keyword arguments.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// use asyncio_db::pg::connect;
+/// use std::time::Duration;
+///
+/// asyncio_core::run(async move {
+///     let mut connection = connect(dsn)
+///         .timeout(Duration::from_secs(5))
+///         .command_timeout(Duration::from_secs(60))
+///         .server_setting("application_name", "an example")
+///         .await?;
+///     let name: Option<String> = connection.fetchval("SHOW application_name", ()).await?;
+///     assert_eq!(name.as_deref(), Some("an example"));
+///     connection.close().await
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 ///
 /// # Errors
 ///
-/// What the server has against it; an [`io::Error`](std::io::Error) where none is reached;
+/// [`ClientConfigurationError`](crate::ClientConfigurationError) when it cannot be told what to do; what
+/// the server has against it; an [`io::Error`](std::io::Error) where none is reached;
 /// [`TimeoutError`](asyncio_core::TimeoutError) after the [time limit](ConnectBuilder::timeout).
 ///
 /// # Cancel safety
 ///
 /// A session that was being opened is closed.
-pub fn connect(dsn: impl AsRef<str>) -> ConnectBuilder {
-    let (target, mistake) = match dsn::parse(dsn.as_ref()) {
-        Ok(target) => (target, None),
-        Err(mistake) => (Target::default(), Some(mistake)),
-    };
+pub fn connect(server: impl IntoConfig) -> ConnectBuilder {
     ConnectBuilder {
-        target,
+        config: server.into_config(),
         options: Options::default(),
-        mistake,
     }
 }
 
@@ -43,10 +63,8 @@ pub fn connect(dsn: impl AsRef<str>) -> ConnectBuilder {
 #[derive(Clone, Debug)]
 #[must_use = "it connects when it is awaited"]
 pub struct ConnectBuilder {
-    pub(crate) target: Target,
+    pub(crate) config: Config,
     pub(crate) options: Options,
-    /// What is wrong with what it was told first.
-    pub(crate) mistake: Option<super::errors::InterfaceError>,
 }
 
 /// What a connection is told beside where its server is.
@@ -69,8 +87,8 @@ impl Default for Options {
 
 impl ConnectBuilder {
     /// How long it may take to open the session, 60 seconds by default.
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.target.timeout = Some(timeout);
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.config = self.config.timeout(timeout);
         self
     }
 
@@ -112,36 +130,29 @@ impl ConnectBuilder {
     }
 
     /// Whether the session is encrypted, and what the server has to prove.
-    pub const fn ssl(mut self, mode: SslMode) -> Self {
-        self.target.ssl = mode;
+    pub fn ssl(mut self, mode: SslMode) -> Self {
+        self.config = self.config.ssl(mode);
         self
     }
 
-    /// Trusts these authorities, in PEM, instead of Mozilla's (`sslrootcert`).
-    #[cfg(feature = "tls")]
-    pub fn ssl_root_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.target.tls.roots = Some(pem.as_ref().to_vec());
-        self
-    }
-
-    /// A parameter of the server's, for this session.
+    /// A setting of the server's, for this session.
     pub fn server_setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.target
-            .server_settings
-            .push((name.into(), value.into()));
+        self.config = self.config.server_setting(name, value);
         self
     }
 
     async fn open(self) -> Result<Connection> {
-        if let Some(mistake) = self.mistake {
-            return Err(mistake.into());
-        }
-        let target = Arc::new(self.target);
-        open(&target, &self.options, &Arc::default()).await
+        let target = Arc::new(Target::of(&self.config)?);
+        let types = Arc::default();
+        limited(target.timeout(), open(&target, &self.options, &types)).await
     }
 }
 
-/// Opens a session.
+/// Opens a session, however long that takes.
+///
+/// # Errors
+///
+/// As of [`connect`].
 pub(crate) async fn open(
     target: &Arc<Target>,
     options: &Options,
@@ -149,8 +160,7 @@ pub(crate) async fn open(
 ) -> Result<Connection> {
     let runtime = Handle::try_current().map_err(|_| RuntimeError::new("no running event loop"))?;
     let notices = Arc::new(Notices::default());
-    let starting = protocol::start(target, &notices);
-    let session = limited(target.timeout, async { starting.cancellable().await? }).await?;
+    let session = protocol::start(target, &notices).cancellable().await??;
     Ok(Connection {
         link: Link::new(
             session,
@@ -162,6 +172,7 @@ pub(crate) async fn open(
         statements: Statements::new(options.cache, Arc::clone(types)),
         command_timeout: options.command_timeout,
         depth: 0,
+        isolation: None,
         last_number: 0,
     })
 }

@@ -1,21 +1,22 @@
 //! `Connection`.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use asyncio_core::{Result, timeout};
 use postgres_types::FromSqlOwned;
 
 use super::args::Args;
-use super::errors::{InterfaceError, PgError};
 use super::execute;
 use super::link::Link;
 use super::notices::ListenerId;
+use super::prepared::Query;
 use super::protocol::{IDLE, Wire};
 use super::record::Record;
 use super::statement::Statements;
 use super::tag::CommandTag;
+use super::transaction::IsolationLevel;
+use crate::exceptions::PgError;
 
 /// A session with a PostgreSQL server (`asyncpg.Connection`).
 pub struct Connection {
@@ -24,6 +25,8 @@ pub struct Connection {
     pub(crate) command_timeout: Option<Duration>,
     /// So many transactions of ours are under way, one in the other.
     pub(crate) depth: u32,
+    /// The isolation that the outermost was given.
+    pub(crate) isolation: Option<IsolationLevel>,
     /// Numbers savepoints and portals.
     pub(crate) last_number: u64,
 }
@@ -42,14 +45,14 @@ impl Connection {
     ///
     /// The server is asked to stop, and the connection is ready for its next use once it has. What the
     /// command has done by then is undone, unless it had ended already.
-    pub async fn execute(&mut self, query: &str, args: impl Args) -> Result<CommandTag> {
+    pub async fn execute(&mut self, query: impl Query, args: impl Args) -> Result<CommandTag> {
         let limit = self.command_timeout;
         limited(limit, async {
-            if args.is_empty() {
-                return execute::script(&mut self.link, query).await;
+            if args.is_empty() && query.prepared().is_none() {
+                return execute::script(&mut self.link, query.text()).await;
             }
             let outcome =
-                execute::query(&mut self.link, &mut self.statements, query, &args, 0).await?;
+                execute::query(&mut self.link, &mut self.statements, &query, &args, 0).await?;
             Ok(outcome.tag)
         })
         .await
@@ -64,8 +67,8 @@ impl Connection {
     /// # Cancel safety
     ///
     /// As of [`execute`](Self::execute).
-    pub async fn fetch(&mut self, query: &str, args: impl Args) -> Result<Vec<Record>> {
-        Ok(self.run(query, &args, 0).await?.rows)
+    pub async fn fetch(&mut self, query: impl Query, args: impl Args) -> Result<Vec<Record>> {
+        Ok(self.run(&query, &args, 0).await?.rows)
     }
 
     /// Executes a query and returns its first row, if there is one.
@@ -77,8 +80,8 @@ impl Connection {
     /// # Cancel safety
     ///
     /// As of [`execute`](Self::execute).
-    pub async fn fetchrow(&mut self, query: &str, args: impl Args) -> Result<Option<Record>> {
-        Ok(self.run(query, &args, 1).await?.rows.into_iter().next())
+    pub async fn fetchrow(&mut self, query: impl Query, args: impl Args) -> Result<Option<Record>> {
+        Ok(self.run(&query, &args, 1).await?.rows.into_iter().next())
     }
 
     /// Executes a query and returns the first value of its first row; `None` where there is no row, or
@@ -94,7 +97,7 @@ impl Connection {
     /// As of [`execute`](Self::execute).
     pub async fn fetchval<T: FromSqlOwned>(
         &mut self,
-        query: &str,
+        query: impl Query,
         args: impl Args,
     ) -> Result<Option<T>> {
         match self.fetchrow(query, args).await? {
@@ -105,7 +108,7 @@ impl Connection {
 
     async fn run(
         &mut self,
-        query: &str,
+        query: &impl Query,
         args: &impl Args,
         most_rows: i32,
     ) -> Result<execute::Outcome> {
@@ -167,6 +170,12 @@ impl Connection {
         self.link.settle().await
     }
 
+    /// Forgets what the server has said of its types and statements, for after a change of its schema
+    /// (`Connection.reload_schema_state`).
+    pub fn reload_schema_state(&mut self) {
+        self.statements.forget_all();
+    }
+
     /// Ends the session, once what is under way has ended.
     ///
     /// # Errors
@@ -189,6 +198,13 @@ impl Connection {
     /// Ends the session at once.
     pub fn terminate(mut self) {
         self.link.terminate();
+    }
+
+    /// It goes back to its pool: what its borrower has told us is of no interest any more.
+    pub(crate) fn forget_borrower(&mut self) {
+        self.depth = 0;
+        self.isolation = None;
+        self.link.shared().notices.clear();
     }
 
     /// A number that no savepoint and no portal has had.

@@ -8,9 +8,10 @@ use postgres_protocol::message::backend::Message;
 use super::args::Args;
 use super::link::Link;
 use super::operation::Operation;
-use super::protocol::{IDLE, Incoming};
+use super::prepared::Query;
+use super::protocol::Incoming;
 use super::record::{Columns, Record};
-use super::statement::{Statement, Statements};
+use super::statement::Statements;
 use super::tag::CommandTag;
 
 /// What has come of a statement.
@@ -29,6 +30,18 @@ impl Outcome {
             columns: Arc::clone(columns),
             ..Self::default()
         }
+    }
+
+    /// Whether nothing more of this statement comes after it.
+    pub(crate) const fn is_ended_by(incoming: &Incoming) -> bool {
+        matches!(
+            incoming,
+            Incoming::Message(
+                Message::CommandComplete(_)
+                    | Message::EmptyQueryResponse
+                    | Message::PortalSuspended
+            )
+        )
     }
 
     /// Keeps what comes.
@@ -56,6 +69,16 @@ impl Outcome {
 /// What the server has against it; when the task is cancelled.
 pub(crate) async fn script(link: &mut Link, text: &str) -> Result<CommandTag> {
     let mut operation = link.begin().await?;
+    tag_of(&mut operation, text).await
+}
+
+/// As [`script`], within an operation.
+///
+/// # Errors
+///
+/// As of [`script`].
+pub(crate) async fn tag_of(operation: &mut Operation<'_>, text: &str) -> Result<CommandTag> {
+    operation.about(&text.into(), false);
     operation.wire()?.query(text)?;
     let mut tag = CommandTag::default();
     operation
@@ -77,46 +100,37 @@ pub(crate) async fn script(link: &mut Link, text: &str) -> Result<CommandTag> {
 pub(crate) async fn query(
     link: &mut Link,
     statements: &mut Statements,
-    text: &str,
+    query: &impl Query,
     args: &impl Args,
     most_rows: i32,
 ) -> Result<Outcome> {
     let mut operation = link.begin().await?;
-    let before = operation.before();
-    match once(&mut operation, statements, text, args, most_rows).await {
-        // In a transaction, which has failed by now, it is for the program to begin again.
-        Err(error) if statements.is_outdated(&error, text) && before == IDLE => {
-            once(&mut operation, statements, text, args, most_rows).await
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        match once(&mut operation, statements, query, args, most_rows).await {
+            // In a transaction, which has failed by now, it is for the program to begin again.
+            Err(_) if operation.may_be_tried_again() && left > 0 => {}
+            outcome => return outcome,
         }
-        outcome => outcome,
     }
 }
+
+/// A migration may change a table again between the two halves of a query, that is prepared and then
+/// executed; but hardly so often in a row.
+const TRIES: u32 = 10;
 
 async fn once(
     operation: &mut Operation<'_>,
     statements: &mut Statements,
-    text: &str,
+    query: &impl Query,
     args: &impl Args,
     most_rows: i32,
 ) -> Result<Outcome> {
-    let statement = statements.get(operation, text).await?;
+    let statement = statements.of(operation, query).await?;
+    operation.about(&statement.query, statement.is_named());
     let wire = operation.wire()?;
     statements.write_closing(wire)?;
-    prepared(operation, &statement, args, most_rows).await
-}
-
-/// Executes a statement that is prepared.
-///
-/// # Errors
-///
-/// As of [`query`].
-pub(crate) async fn prepared(
-    operation: &mut Operation<'_>,
-    statement: &Statement,
-    args: &impl Args,
-    most_rows: i32,
-) -> Result<Outcome> {
-    let wire = operation.wire()?;
     statement.write_execute(wire, args, "", most_rows)?;
     wire.sync();
     let mut outcome = Outcome::of(&statement.columns);

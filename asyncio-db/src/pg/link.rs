@@ -1,17 +1,22 @@
 //! A connection's session: where it is, and how an operation gets hold of it.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use asyncio_core::Result;
 use tokio::runtime::Handle;
 
+use super::config::Address;
 use super::errors;
+use super::execute::tag_of;
 use super::notices::Notices;
 use super::operation::Operation;
-use super::protocol::{Address, Backend, IDLE, Session, Wire};
+use super::protocol::{Backend, IDLE, Session, Wire};
 use super::recovery::{self, Handover, Interrupt, Orders, Undo};
 use super::target::Target;
+use crate::exc;
+use crate::exceptions::PgError;
 
 /// A connection's hold on its session.
 #[derive(Debug)]
@@ -20,6 +25,19 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     /// What the server had said last when the operation before began.
     status: u8,
+    /// So many operations have begun.
+    operations: u64,
+    /// What the server has said of statements that were prepared.
+    outdated: Option<Outdated>,
+}
+
+/// Why statements that were prepared are of no use any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outdated {
+    /// They were planned for tables that have changed since.
+    Plans,
+    /// The server does not know their names, or knows them as those of others.
+    Names,
 }
 
 /// What does not change about a session.
@@ -62,6 +80,8 @@ impl Link {
             }),
             status: session.wire.status(),
             place: Place::Here(Box::new(session.wire)),
+            operations: 0,
+            outdated: None,
         }
     }
 
@@ -132,6 +152,7 @@ impl Link {
     pub(crate) async fn begin(&mut self) -> Result<Operation<'_>> {
         self.settle().await?;
         self.status = self.status();
+        self.operations += 1;
         Operation::new(self)
     }
 
@@ -160,6 +181,11 @@ impl Link {
     pub(crate) fn undo(&mut self, undo: Undo) {
         let place = std::mem::replace(&mut self.place, Place::Gone);
         let (wire, undo) = match place {
+            // Without a transaction there is nothing to be undone.
+            Place::Here(wire) if wire.is_clean() && wire.status() == IDLE => {
+                self.place = Place::Here(wire);
+                return;
+            }
             Place::Here(wire) if !wire.is_broken() => (wire, undo),
             Place::Recovering(handover) => match handover.add(undo) {
                 Ok(()) => {
@@ -191,11 +217,82 @@ impl Link {
         self.status = IDLE;
     }
 
-    /// Waits for a recovery, whatever comes of it.
-    pub(crate) fn handover(&self) -> Option<&Arc<Handover>> {
-        match &self.place {
-            Place::Recovering(handover) => Some(handover),
-            Place::Here(_) | Place::Gone => None,
+    /// Looks whether an error says that statements are outdated.
+    pub(super) fn note(&mut self, error: &PgError) {
+        if error.is::<exc::InvalidCachedStatementError>() {
+            self.outdated = Some(Outdated::Plans);
+        } else if matches!(error.sqlstate(), "26000" | "42P05") {
+            self.outdated = Some(Outdated::Names);
+        }
+    }
+
+    /// Why statements are outdated, if they are; said once.
+    pub(super) const fn take_outdated(&mut self) -> Option<Outdated> {
+        self.outdated.take()
+    }
+
+    pub(super) const fn is_outdated(&self) -> bool {
+        self.outdated.is_some()
+    }
+
+    /// So many operations have begun.
+    pub(crate) const fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// Whether nothing is outstanding, and no transaction is open.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.wire()
+            .is_some_and(|wire| wire.is_clean() && wire.status() == IDLE)
+    }
+
+    /// Whether the session is ready and, as far as can be told without waiting, has not ended. After a
+    /// pause the socket itself is asked: the runtime may not have heard of it yet.
+    pub(crate) fn is_fit(&mut self, after_pause: bool) -> bool {
+        if !self.is_ready() {
+            return false;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        self.wire_mut().is_some_and(|wire| {
+            // Nobody has asked for anything, so that the server has nothing to say but good-bye.
+            wire.poll_incoming(&mut context).is_pending() && !(after_pause && wire.is_over())
+        })
+    }
+
+    /// Sends a script whose answer nobody waits for; false where that cannot be done at once.
+    pub(crate) fn send_unheard(&mut self, script: &str) -> bool {
+        let Some(wire) = self.wire_mut() else {
+            return false;
+        };
+        if wire.query(script).is_err() {
+            return false;
+        }
+        wire.disown();
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(wire.poll_write_out(&mut context), Poll::Ready(Ok(())))
+    }
+
+    /// Waits until what was left has been put right, ends a transaction that is open, and runs a script.
+    ///
+    /// # Errors
+    ///
+    /// When the session cannot be used any more.
+    pub(crate) async fn put_right(&mut self, script: Option<&str>) -> Result<()> {
+        self.settle().await?;
+        let time = self.shared.cancel_timeout;
+        let putting = async {
+            let mut operation = self.begin().await?;
+            if operation.is_in_transaction() {
+                tag_of(&mut operation, "ROLLBACK").await?;
+            }
+            if let Some(script) = script {
+                tag_of(&mut operation, script).await?;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(time, putting).await {
+            Ok(put) => put,
+            Err(_) => Err(errors::connection_closed()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::pg::errors::PgError;
+use crate::exceptions::PgError;
 
 /// What is called for a notice.
 type Listener = Arc<dyn Fn(&PgError) + Send + Sync>;

@@ -1,14 +1,16 @@
 //! One exchange with the server, from the first message to the last answer.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use asyncio_core::{FutureExt, Result};
 use postgres_protocol::message::backend::Message;
 
-use super::errors::{self, InterfaceError, PgError};
-use super::link::Link;
+use super::errors;
+use super::link::{Link, Outdated};
 use super::protocol::{IDLE, Incoming, Wire};
 use super::recovery::{Interrupt, Orders, Undo};
+use crate::exceptions::PgError;
 
 /// Who has it has the session.
 ///
@@ -21,6 +23,9 @@ pub(crate) struct Operation<'a> {
     interrupt: Interrupt,
     atomic: bool,
     undo: Vec<Undo>,
+    /// The query that it is about.
+    about: Option<Arc<str>>,
+    named: bool,
 }
 
 impl<'a> Operation<'a> {
@@ -32,7 +37,15 @@ impl<'a> Operation<'a> {
             interrupt: Interrupt::Cancel,
             atomic: false,
             undo: Vec::new(),
+            about: None,
+            named: false,
         })
+    }
+
+    /// Errors are about this query from here on, which the server knows by a name or is about to.
+    pub(crate) fn about(&mut self, query: &Arc<str>, named: bool) {
+        self.about = Some(Arc::clone(query));
+        self.named = named;
     }
 
     pub(crate) fn wire(&mut self) -> Result<&mut Wire> {
@@ -46,6 +59,17 @@ impl<'a> Operation<'a> {
 
     pub(crate) const fn is_in_transaction(&self) -> bool {
         self.before != IDLE
+    }
+
+    /// Why statements that were prepared are outdated, if they are; said once.
+    pub(crate) const fn take_outdated(&mut self) -> Option<Outdated> {
+        self.link.take_outdated()
+    }
+
+    /// Whether what went wrong may go well when it is tried once more: statements were outdated, and there
+    /// is no transaction that has failed for that.
+    pub(crate) const fn may_be_tried_again(&self) -> bool {
+        self.link.is_outdated() && !self.is_in_transaction()
     }
 
     /// It is too late to stop it from here on.
@@ -118,17 +142,24 @@ impl<'a> Operation<'a> {
 
     /// What every exchange has to look at.
     pub(crate) fn sort(&mut self, incoming: Incoming) -> Result<Sorted> {
-        let wire = self.wire()?;
+        let owed = self.wire()?.owed();
         Ok(match incoming {
-            Incoming::Message(Message::ReadyForQuery(_)) if wire.owed() == 0 => Sorted::Ready,
+            Incoming::Message(Message::ReadyForQuery(_)) if owed == 0 => Sorted::Ready,
             Incoming::Message(Message::ReadyForQuery(_) | Message::CloseComplete) => {
                 Sorted::Nothing
             }
-            Incoming::Message(Message::ErrorResponse(body)) => {
-                Sorted::Failed(PgError::of(body.fields()))
-            }
+            Incoming::Message(Message::ErrorResponse(body)) => Sorted::Failed({
+                let error = errors::server_error(body.fields());
+                if self.named {
+                    self.link.note(&error);
+                }
+                match &self.about {
+                    Some(query) => error.with_query(query),
+                    None => error,
+                }
+            }),
             Incoming::Message(Message::CopyInResponse(_)) => {
-                wire.refuse_copy();
+                self.wire()?.refuse_copy();
                 Sorted::Nothing
             }
             Incoming::Message(
@@ -147,11 +178,6 @@ pub(crate) enum Sorted {
     /// Of no interest.
     Nothing,
     Something(Incoming),
-}
-
-/// The server has said something that was not to be expected.
-pub(crate) fn unexpected() -> asyncio_core::Exception {
-    InterfaceError::new("the server said something else than was to be expected").into()
 }
 
 impl Drop for Operation<'_> {

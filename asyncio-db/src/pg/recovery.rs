@@ -216,6 +216,8 @@ impl Recovery {
     /// Asks the server to stop until it has.
     async fn stop(&self, wire: &mut Wire) -> Result<()> {
         let shared = &self.shared;
+        // What nobody waits for, the reset of a pool, is not to be stopped.
+        poll_fn(|cx| poll_unheard(wire, cx)).await?;
         let mut patience = FIRST_PATIENCE;
         loop {
             protocol::interrupt(
@@ -258,7 +260,11 @@ impl Undo {
 
 /// Makes a group of messages without effect: its end has not been said, so that all before it is one
 /// transaction.
-fn abandon_group(wire: &mut Wire, before: u8) -> Result<()> {
+///
+/// # Errors
+///
+/// None: the text is ours.
+pub(crate) fn abandon_group(wire: &mut Wire, before: u8) -> Result<()> {
     // Where the group is a transaction of its own, this ends it, and is passed over where it has failed
     // already. In a transaction of somebody else's, which cannot be ended here, what is half done must
     // not be committed: a savepoint that does not exist has it fail.
@@ -290,6 +296,17 @@ fn poll_drain(wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match ready!(wire.poll_incoming(cx))? {
             Incoming::Message(Message::CopyInResponse(_)) => wire.refuse_copy(),
             Incoming::Message(_) | Incoming::Rows(_) => {}
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// Waits until all that is under way is somebody's.
+fn poll_unheard(wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    while wire.is_unheard() {
+        let heard = wire.poll_incoming(cx);
+        if wire.is_unheard() {
+            ready!(heard)?;
         }
     }
     Poll::Ready(Ok(()))

@@ -1,10 +1,10 @@
 //! Prepared statements, and which of them a connection keeps.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use asyncio_core::{Exception, Result};
+use asyncio_core::Result;
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
@@ -13,9 +13,11 @@ use postgres_protocol::message::frontend::{self, BindError};
 use postgres_types::{Format, Oid, Type};
 
 use super::args::Args;
-use super::errors::{InterfaceError, PgError};
+use super::errors::InterfaceError;
 use super::introspection::{self, Types};
+use super::link::Outdated;
 use super::operation::Operation;
+use super::prepared::Query;
 use super::protocol::{Incoming, Wire};
 use super::record::{Attribute, Columns};
 use super::recovery::Undo;
@@ -77,11 +79,36 @@ impl Default for CacheLimits {
 pub(crate) struct Statements {
     limits: CacheLimits,
     all: HashMap<Arc<str>, Kept>,
-    /// Those that the server is to forget, with the next message.
-    closing: Vec<String>,
+    /// What the server is to forget, with the next message.
+    closing: Arc<Closing>,
     uses: u64,
     last_name: u64,
     types: Arc<Types>,
+}
+
+/// Statements and portals that the server is to forget, with the next message.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    names: Mutex<Vec<(u8, String)>>,
+}
+
+impl Closing {
+    /// `S` for a statement, `P` for a portal.
+    pub(crate) fn add(&self, kind: u8, name: String) {
+        self.lock().push((kind, name));
+    }
+
+    fn take(&self) -> Vec<(u8, String)> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(u8, String)>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -96,7 +123,7 @@ impl Statements {
         Self {
             limits,
             all: HashMap::new(),
-            closing: Vec::new(),
+            closing: Arc::default(),
             uses: 0,
             last_name: 0,
             types,
@@ -113,6 +140,7 @@ impl Statements {
         operation: &mut Operation<'_>,
         query: &str,
     ) -> Result<Arc<Statement>> {
+        self.keep_up(operation);
         if let Some(statement) = self.find(query) {
             return Ok(statement);
         }
@@ -125,6 +153,22 @@ impl Statements {
         Ok(statement)
     }
 
+    /// As [`get`](Self::get), where it may be a statement that somebody holds.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get); for a statement of another connection.
+    pub(crate) async fn of(
+        &mut self,
+        operation: &mut Operation<'_>,
+        query: &impl Query,
+    ) -> Result<Arc<Statement>> {
+        match query.prepared() {
+            Some(statement) => Ok(Arc::clone(statement.on(&self.closing)?)),
+            None => self.get(operation, query.text()).await,
+        }
+    }
+
     /// Prepares a query for whoever will close it himself.
     ///
     /// # Errors
@@ -134,9 +178,8 @@ impl Statements {
         &mut self,
         operation: &mut Operation<'_>,
         query: &str,
-        name: Option<String>,
     ) -> Result<Arc<Statement>> {
-        let name = name.unwrap_or_else(|| self.name());
+        let name = self.name();
         Ok(Arc::new(self.prepare(operation, query, name).await?))
     }
 
@@ -164,9 +207,11 @@ impl Statements {
         query: &str,
         name: String,
     ) -> Result<Statement> {
+        let query: Arc<str> = query.into();
+        operation.about(&query, !name.is_empty());
         let wire = operation.wire()?;
         self.write_closing(wire)?;
-        wire.extended(|out| frontend::parse(&name, query, [], out))?;
+        wire.extended(|out| frontend::parse(&name, &query, [], out))?;
         wire.extended(|out| frontend::describe(b'S', &name, out))?;
         wire.sync();
         let mut params: Vec<Oid> = Vec::new();
@@ -197,7 +242,7 @@ impl Statements {
         });
         Ok(Statement {
             name,
-            query: query.into(),
+            query,
             columns: Arc::new(Columns::new(columns.collect())),
             params: params.into_iter().map(|oid| types.get(oid)).collect(),
         })
@@ -225,7 +270,12 @@ impl Statements {
 
     fn keep(&mut self, statement: &Arc<Statement>) {
         while self.all.len() >= self.limits.size {
-            let oldest = self.all.iter().min_by_key(|(_, kept)| kept.last_use);
+            // One that is in use stays, for what is to be closed is closed before it is used.
+            let unused = self
+                .all
+                .iter()
+                .filter(|(_, kept)| Arc::strong_count(&kept.statement) == 1);
+            let oldest = unused.min_by_key(|(_, kept)| kept.last_use);
             let Some(oldest) = oldest.map(|(query, _)| Arc::clone(query)) else {
                 break;
             };
@@ -247,62 +297,62 @@ impl Statements {
         }
     }
 
-    /// Keeps none any more.
+    /// Keeps none any more, and knows nothing of types any more.
     pub(crate) fn forget_all(&mut self) {
+        self.types.forget_all();
         let all = std::mem::take(&mut self.all);
         for kept in all.into_values() {
             self.close(&kept.statement.name);
         }
     }
 
-    /// Has the server forget a statement, with the next message.
-    pub(crate) fn close(&mut self, name: &str) {
+    fn close(&self, name: &str) {
         if !name.is_empty() {
-            self.closing.push(name.to_owned());
+            self.closing.add(b'S', name.to_owned());
         }
     }
 
-    pub(crate) fn write_closing(&mut self, wire: &mut Wire) -> Result<()> {
-        for name in self.closing.drain(..) {
-            wire.extended(|out| frontend::close(b'S', &name, out))?;
+    /// What the server is to forget, for whoever has it to say so.
+    pub(crate) const fn closing(&self) -> &Arc<Closing> {
+        &self.closing
+    }
+
+    /// Has the server forget what it is to forget.
+    ///
+    /// # Errors
+    ///
+    /// None: names are ours.
+    pub(crate) fn write_closing(&self, wire: &mut Wire) -> Result<()> {
+        for (kind, name) in self.closing.take() {
+            wire.extended(|out| frontend::close(kind, &name, out))?;
         }
         Ok(())
     }
 
-    /// Whether what went wrong is that a kept statement is of no use any more; it is kept no more then.
-    pub(crate) fn is_outdated(&mut self, error: &Exception, query: &str) -> bool {
-        let Some(error) = error.downcast_ref::<PgError>() else {
-            return false;
-        };
-        match error.sqlstate() {
-            // The plan was made for a table that has changed since.
-            "0A000" if error.routine() == Some("RevalidateCachedQuery") => {
-                // So may have others.
-                self.forget_all();
-                true
-            }
-            // The server does not know the name, or knows it as that of another statement.
-            "26000" | "42P05" if self.limits.names != StatementNames::Unnamed => {
+    /// Forgets what the server has said to be outdated.
+    fn keep_up(&mut self, operation: &mut Operation<'_>) {
+        match operation.take_outdated() {
+            None => {}
+            // Where one has changed, so may have others.
+            Some(Outdated::Plans) => self.forget_all(),
+            Some(Outdated::Names) => {
                 if self.limits.names == StatementNames::Auto {
                     // A pooler has given us another server than before.
                     self.limits.names = StatementNames::Unnamed;
-                    // There, the names may be somebody else's.
-                    self.all.clear();
-                    self.closing.clear();
                 }
-                self.all.remove(query);
-                true
+                // There, the names may be somebody else's.
+                self.all.clear();
+                self.closing.clear();
             }
-            _ => false,
         }
-    }
-
-    pub(crate) const fn names(&self) -> StatementNames {
-        self.limits.names
     }
 }
 
 impl Statement {
+    pub(crate) const fn is_named(&self) -> bool {
+        !self.name.is_empty()
+    }
+
     /// Has it executed with these arguments, as far as the end of a group of messages; not that end.
     ///
     /// # Errors
@@ -312,7 +362,7 @@ impl Statement {
     pub(crate) fn write_execute(
         &self,
         wire: &mut Wire,
-        args: &impl Args,
+        args: &(impl Args + ?Sized),
         portal: &str,
         most_rows: i32,
     ) -> Result<()> {
@@ -320,12 +370,60 @@ impl Statement {
         wire.extended(|out| frontend::execute(portal, most_rows, out))
     }
 
+    /// Has it prepared without a name, for [`write_again`](Self::write_again).
+    ///
+    /// # Errors
+    ///
+    /// None: it was prepared before.
+    pub(crate) fn write_parse(&self, wire: &mut Wire) -> Result<()> {
+        let params = self.params.iter().map(Type::oid);
+        wire.extended(|out| frontend::parse("", &self.query, params, out))
+    }
+
+    /// Has it executed as it was prepared without a name just before.
+    ///
+    /// # Errors
+    ///
+    /// As of [`write_execute`](Self::write_execute).
+    pub(crate) fn write_again(&self, wire: &mut Wire, args: &impl Args) -> Result<()> {
+        self.check(args)?;
+        wire.extended(|out| {
+            let before = out.len();
+            let written = self.write(args, "", "", out);
+            if written.is_err() {
+                out.truncate(before);
+            }
+            written?;
+            Ok::<_, asyncio_core::Exception>(frontend::execute("", 0, out)?)
+        })
+    }
+
     /// As [`write_execute`](Self::write_execute), and nothing is executed yet.
     ///
     /// # Errors
     ///
     /// As of [`write_execute`](Self::write_execute).
-    pub(crate) fn write_bind(&self, wire: &mut Wire, args: &impl Args, portal: &str) -> Result<()> {
+    pub(crate) fn write_bind(
+        &self,
+        wire: &mut Wire,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+    ) -> Result<()> {
+        self.check(args)?;
+        if self.name.is_empty() {
+            self.write_parse(wire)?;
+        }
+        wire.extended(|out| {
+            let before = out.len();
+            let written = self.write(args, portal, &self.name, out);
+            if written.is_err() {
+                out.truncate(before);
+            }
+            written
+        })
+    }
+
+    fn check(&self, args: &(impl Args + ?Sized)) -> Result<()> {
         if args.len() != self.params.len() {
             let message = format!(
                 "the server expects {} arguments for this query, {} were given",
@@ -334,21 +432,16 @@ impl Statement {
             );
             return Err(InterfaceError::new(message).into());
         }
-        wire.extended(|out| {
-            let before = out.len();
-            let written = self.write(args, portal, out);
-            if written.is_err() {
-                out.truncate(before);
-            }
-            written
-        })
+        Ok(())
     }
 
-    fn write(&self, args: &impl Args, portal: &str, out: &mut BytesMut) -> Result<()> {
-        if self.name.is_empty() {
-            let params = self.params.iter().map(Type::oid);
-            frontend::parse("", &self.query, params, out)?;
-        }
+    fn write(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> Result<()> {
         let params = self.params.iter().enumerate();
         let formats = params.clone().map(|(index, type_)| {
             let format = args.get(index).map(|arg| arg.encode_format(type_));
@@ -359,7 +452,7 @@ impl Statement {
         let mut failed = None;
         let bound = frontend::bind(
             portal,
-            &self.name,
+            name,
             formats,
             params,
             |(index, type_), out| {

@@ -1,39 +1,20 @@
 //! What it takes to open a session, and to interrupt it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use super::protocol::Address;
+use asyncio_core::Result;
+
+use super::config::{Config, ConnectionParameters, Server};
 #[cfg(feature = "tls")]
 use super::protocol::TlsRules;
 
 /// Where a session is, who opens it, and how.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) addresses: Vec<Address>,
-    pub(crate) user: String,
-    pub(crate) password: Option<String>,
-    pub(crate) database: String,
-    pub(crate) server_settings: Vec<(String, String)>,
-    pub(crate) ssl: SslMode,
+    pub(crate) parameters: ConnectionParameters,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsRules,
-    pub(crate) timeout: Option<Duration>,
-}
-
-impl Default for Target {
-    fn default() -> Self {
-        Self {
-            addresses: Vec::new(),
-            user: String::new(),
-            password: None,
-            database: String::new(),
-            server_settings: Vec::new(),
-            ssl: SslMode::default(),
-            #[cfg(feature = "tls")]
-            tls: TlsRules::default(),
-            timeout: Some(Duration::from_secs(60)),
-        }
-    }
 }
 
 /// Whether a session is encrypted, and what the server has to prove (`sslmode`).
@@ -53,4 +34,38 @@ pub enum SslMode {
     VerifyCa,
     /// It is, and an authority vouches for the server under this name.
     VerifyFull,
+}
+
+impl Target {
+    /// Finds out about everything, from the environment and from files.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientConfigurationError`](crate::ClientConfigurationError) when something is wrong with them.
+    pub(crate) fn of(config: &Config) -> Result<Self> {
+        let parameters = config.resolve()?;
+        Ok(Self {
+            #[cfg(feature = "tls")]
+            tls: TlsRules::read(&parameters.tls)?,
+            parameters,
+        })
+    }
+
+    pub(crate) const fn timeout(&self) -> Option<Duration> {
+        self.parameters.timeout
+    }
+
+    /// The servers, in the order in which they are to be tried this time.
+    pub(crate) fn servers(&self) -> Vec<&Server> {
+        let mut servers: Vec<_> = self.parameters.servers.iter().collect();
+        if self.parameters.load_balance_hosts {
+            for at in (1..servers.len()).rev() {
+                // The standard library's only source of chance.
+                let random = RandomState::new().build_hasher().finish();
+                let other = usize::try_from(random % (at as u64 + 1)).unwrap_or(0);
+                servers.swap(at, other);
+            }
+        }
+        servers
+    }
 }

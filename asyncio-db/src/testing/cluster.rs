@@ -22,7 +22,8 @@ const ADMIN: &str = "postgres";
 /// The role that is known by its certificate.
 pub(super) const CERTIFIED: &str = "certified";
 
-/// Who may come in, and how. The first line that fits decides.
+/// Who may come in, and how. The first line that fits decides. Those of TLS are left out of a cluster
+/// without it, for some builds of the server do not know the words.
 const ACCESS: &str = "\
 local   all all_scram                scram-sha-256
 host    all all_scram  127.0.0.1/32  scram-sha-256
@@ -390,7 +391,7 @@ impl PgCluster {
     }
 
     /// Makes the files of the cluster.
-    fn init(&self, settings: &[(String, String)], access: &str) -> Result<(), ClusterError> {
+    fn init(&self, settings: &[(String, String)], before: &str) -> Result<(), ClusterError> {
         let args = ["-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
         let mut initdb = self.guarded("initdb", &[&args[..], &["-U", ADMIN]].concat())?;
         if !initdb.wait("make a cluster", PATIENCE)?.success() {
@@ -402,8 +403,13 @@ impl PgCluster {
             let _ = writeln!(text, "{name} = {}", quoted(value));
         }
         self.folder.write("data/postgresql.conf", &text)?;
-        self.folder
-            .write("data/pg_hba.conf", &format!("{access}\n{ACCESS}"))?;
+        let mut access = before.to_owned();
+        for line in ACCESS.lines() {
+            if self.certificates.is_some() || !line.starts_with("hostssl") {
+                let _ = writeln!(access, "{line}");
+            }
+        }
+        self.folder.write("data/pg_hba.conf", &access)?;
         Ok(())
     }
 
@@ -494,7 +500,8 @@ impl PgClusterBuilder {
     ///
     /// # Errors
     ///
-    /// [`ClusterError::NotFound`] where no PostgreSQL is installed; else what has failed.
+    /// [`ClusterError::NotFound`] where no PostgreSQL is installed, [`ClusterError::NoTls`] where it was
+    /// built without; else what has failed.
     pub fn create(self) -> Result<PgCluster, ClusterError> {
         let account = Account::choose()?;
         let programs = self.programs.map_or_else(PgPrograms::find, Ok)?;
@@ -538,6 +545,11 @@ impl PgClusterBuilder {
                 {
                     left -= 1;
                     cluster.port = free_port()?;
+                }
+                Err(ClusterError::Failed { output, .. })
+                    if self.tls && output.contains("SSL is not supported") =>
+                {
+                    return Err(ClusterError::NoTls);
                 }
                 Err(error) => return Err(error),
             }

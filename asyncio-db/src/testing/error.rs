@@ -25,6 +25,9 @@ pub enum ClusterError {
     /// The process runs as root, as which PostgreSQL refuses to run, and there is no other account.
     #[error("PostgreSQL does not run as root, and there is neither an account postgres nor nobody")]
     NoAccount,
+    /// The server was built without TLS, as that of `pgserver` is.
+    #[error("this PostgreSQL was built without TLS")]
+    NoTls,
     /// A file or a process could not be dealt with.
     #[error("cannot {what}")]
     Io {

@@ -1,7 +1,8 @@
 //! Queries and what comes of them.
 
 use asyncio_core::Result;
-use asyncio_db::pg::{InterfaceError, PgError};
+use asyncio_db::PgError;
+use asyncio_db::pg::InterfaceError;
 
 use crate::support::{error_of, everywhere};
 

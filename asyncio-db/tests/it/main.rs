@@ -1,6 +1,12 @@
 //! Tests against a PostgreSQL server.
 
+mod auto_traits;
 mod cancellation;
+mod connect;
 mod execute;
+mod faults;
 mod points;
+mod pool;
+mod statements;
 mod support;
+mod transactions;

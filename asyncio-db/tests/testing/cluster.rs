@@ -99,91 +99,106 @@ fn an_error_of_the_server_has_its_code() {
     assert_eq!((&**sqlstate, &**message), ("22012", "division by zero"));
 }
 
+/// Roles, what is added to their address, and whether they come in with TLS or why they do not.
+type Cases<'a> = &'a [(&'a str, &'a str, Result<&'a str, &'a str>)];
+
+/// Lets them try, where there is a psql.
+fn come_in(cluster: &PgCluster, cases: Cases<'_>) {
+    // TLS, as the server sees it.
+    let ask = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    for (role, parameters, expected) in cases {
+        let dsn = format!("{}{parameters}", cluster.tcp_dsn_of(role, "postgres"));
+        let Some(output) = psql(cluster, &dsn, ask) else {
+            continue;
+        };
+        let (said, failed) = (text(&output.stdout), text(&output.stderr));
+        match expected {
+            Ok(tls) => assert_eq!(said, *tls, "{role} {parameters}: {failed}"),
+            Err(reason) => assert!(failed.contains(reason), "{role} {parameters}: {failed:?}"),
+        }
+    }
+}
+
 #[test]
 fn roles_come_in_as_they_are_said_to() {
-    let cluster = PgCluster::builder().tls().create().expect("a cluster");
-    let certificates = cluster.certificates().expect("certificates");
-    let verified = format!(
-        "?sslmode=verify-full&sslrootcert={}",
-        certificates.authority().display()
+    let cluster = shared();
+    let rejected = Err("pg_hba.conf rejects");
+    come_in(
+        cluster,
+        &[
+            ("all_scram", "?sslmode=disable", Ok("f")),
+            ("all_md5", "?sslmode=disable", Ok("f")),
+            ("all_plain", "?sslmode=disable", Ok("f")),
+            ("tls_only", "?sslmode=disable", rejected),
+            ("no_tls", "?sslmode=disable", Ok("f")),
+            ("nobody_at_all", "?sslmode=disable", rejected),
+        ],
     );
+    let stored = cluster
+        .query("SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%' ORDER BY 1");
+    assert_eq!(stored.expect("rows").len(), 2);
+}
+
+#[test]
+fn roles_come_in_with_tls_as_they_are_said_to() {
+    let cluster = match PgCluster::builder().tls().create() {
+        Err(ClusterError::NoTls) => return,
+        made => made.expect("a cluster"),
+    };
+    let certificates = cluster.certificates().expect("certificates");
+    let root = certificates.authority().display();
+    let verified = format!("?sslmode=verify-full&sslrootcert={root}");
     let known = format!(
         "{verified}&sslcert={}&sslkey={}",
         certificates.client().display(),
         certificates.client_key().display()
     );
-    // TLS, as the server sees it.
-    let ask = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-    let mut asked = 0;
-    for (role, parameters, expected) in [
-        ("all_scram", "?sslmode=disable", Ok("f")),
-        ("all_md5", "?sslmode=disable", Ok("f")),
-        ("all_plain", "?sslmode=disable", Ok("f")),
-        (
-            "all_scram",
-            "?sslmode=require&channel_binding=require",
-            Ok("t"),
-        ),
-        ("tls_only", "?sslmode=disable", Err("pg_hba.conf rejects")),
-        ("tls_only", "?sslmode=allow", Ok("t")),
-        ("tls_only", &verified, Ok("t")),
-        ("no_tls", "?sslmode=require", Err("pg_hba.conf rejects")),
-        ("no_tls", "?sslmode=prefer", Ok("f")),
-        ("certified", &known, Ok("t")),
-        (
-            "certified",
-            &verified,
-            Err("requires a valid client certificate"),
-        ),
-        (
-            "nobody_at_all",
-            "?sslmode=disable",
-            Err("pg_hba.conf rejects"),
-        ),
-    ] {
-        let dsn = format!("{}{parameters}", cluster.tcp_dsn_of(role, "postgres"));
-        let Some(output) = psql(&cluster, &dsn, ask) else {
-            continue;
-        };
-        asked += 1;
-        let (said, failed) = (text(&output.stdout), text(&output.stderr));
-        match expected {
-            Ok(tls) => assert_eq!(said, tls, "{role} {parameters}: {failed}"),
-            Err(reason) => assert!(failed.contains(reason), "{role} {parameters}: {failed:?}"),
-        }
-    }
-    if asked == 0 {
-        let stored = cluster.query(
-            "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%' ORDER BY 1",
-        );
-        assert_eq!(stored.expect("rows").len(), 2);
-    }
+    let rejected = Err("pg_hba.conf rejects");
+    let unknown = Err("requires a valid client certificate");
+    come_in(
+        &cluster,
+        &[
+            (
+                "all_scram",
+                "?sslmode=require&channel_binding=require",
+                Ok("t"),
+            ),
+            ("tls_only", "?sslmode=disable", rejected),
+            ("tls_only", "?sslmode=allow", Ok("t")),
+            ("tls_only", &verified, Ok("t")),
+            ("no_tls", "?sslmode=require", rejected),
+            ("no_tls", "?sslmode=prefer", Ok("f")),
+            ("certified", &known, Ok("t")),
+            ("certified", &verified, unknown),
+        ],
+    );
     assert_eq!(one(&cluster.query("SHOW ssl").expect("a setting")), "on");
 }
 
 #[test]
 fn settings_and_access_are_taken_over() {
     let cluster = PgCluster::builder()
-        .setting("application_name", r"it's a \ path")
-        .setting("max_connections", "11")
-        .access("local all postgres peer map=none")
+        .access("local all postgres reject")
         .access("local all postgres trust")
         .create();
-    // The first line that fits decides, so that nobody is let in; the server's log says so.
+    // The first line that fits decides, so that not even the administrator is let in.
     assert!(
         matches!(cluster, Err(ClusterError::Server { .. })),
         "{cluster:?}"
     );
 
     let cluster = PgCluster::builder()
-        .setting("application_name", r"it's a \ path")
+        .setting("cluster_name", r"it's a \ path")
         .setting("max_connections", "11")
         .create()
         .expect("a cluster");
     let shown = cluster
-        .query("SHOW max_connections; SHOW fsync")
+        .query("SHOW cluster_name; SHOW max_connections")
         .expect("settings");
-    assert_eq!(shown, [[Some("11".to_owned())], [Some("off".to_owned())]]);
+    assert_eq!(
+        shown,
+        [[Some(r"it's a \ path".to_owned())], [Some("11".to_owned())]]
+    );
     assert!(cluster.log().contains("ready to accept connections"));
 }
 

@@ -2,7 +2,7 @@
 
 #[cfg(unix)]
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 #[cfg(unix)]
 use tokio::net::unix::{self, pipe};
 use tokio::net::{TcpStream, tcp};
+use tokio::runtime::Handle;
 
 #[cfg(feature = "tls")]
 use crate::sslproto::TlsEnd;
@@ -50,6 +51,9 @@ pub(super) const HIGH_WATER: usize = 1 << 16;
 #[cfg(feature = "tls")]
 const HIGH_WATER_TLS: usize = 1 << 19;
 
+/// So much that came and was not read is dropped before a close. Python may have as much read ahead.
+const DISCARDED: usize = 1 << 18;
+
 /// As in Python.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -71,6 +75,55 @@ impl ReadEnd {
             Self::Tls(end) => pin!(end.read_buf(buffer)).poll(cx),
         }
     }
+}
+
+impl ReadEnd {
+    /// Lets go of the last of a connection's ends; see [`WriteEnd::let_go`].
+    pub(super) fn let_go(self) {
+        match self {
+            Self::Tcp(end) => {
+                let stream: &TcpStream = end.as_ref();
+                let _ = discard(stream.into());
+            }
+            #[cfg(unix)]
+            Self::Unix(end) => {
+                let stream: &UnixStream = end.as_ref();
+                let _ = discard(stream.into());
+            }
+            #[cfg(unix)]
+            Self::Pipe(_) => {}
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => hear_out(end, Handle::try_current().ok().as_ref()),
+        }
+    }
+}
+
+/// Drops what came and was not read. A socket that is closed with something unread in it is a reset for
+/// the other side, which may take away what that has not read itself.
+fn discard(socket: SockRef<'_>) -> io::Result<()> {
+    let mut piece = [0; 1 << 12];
+    let mut left = DISCARDED;
+    while left > 0 {
+        let read = (&*socket).read(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        left = left.saturating_sub(read);
+    }
+    Ok(())
+}
+
+/// Over TLS the other side always says something, its own end at least: it is heard until then, for as
+/// long as a close may take.
+#[cfg(feature = "tls")]
+fn hear_out(mut end: TlsEnd, runtime: Option<&Handle>) {
+    let Some(runtime) = runtime else { return };
+    let timeout = end.shutdown_timeout();
+    let hearing = async move {
+        let mut piece = vec![0; 1 << 12];
+        while let Ok(1..) = end.read(&mut piece).await {}
+    };
+    drop(runtime.spawn(tokio::time::timeout(timeout, hearing)));
 }
 
 impl AsyncRead for ReadEnd {
@@ -220,6 +273,19 @@ impl WriteEnd {
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Poll::Ready(other),
+            }
+        }
+    }
+
+    /// Lets go of it once the other side has been told of the end: nothing of what it still says may
+    /// make a reset of that.
+    pub(crate) fn let_go(self, runtime: Option<&Handle>) {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(end) => hear_out(end, runtime),
+            other => {
+                let _ = other.with_socket(discard);
+                other.forget();
             }
         }
     }

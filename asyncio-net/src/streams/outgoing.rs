@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -53,6 +54,8 @@ pub(crate) struct State {
     pub(crate) pause_wanted: bool,
     /// The protocol to be called from now on, in a box of its own because most connections have none.
     next_protocol: Option<Box<Box<dyn Protocol>>>,
+    /// Closed when all was written: the other side is to have it.
+    in_order: bool,
     /// A file is being sent, by the operating system: nobody else may write.
     pub(crate) sending: bool,
     /// A protocol wants no data for now.
@@ -90,10 +93,7 @@ pub(crate) fn connect(
 ) -> Result<(StreamReader, StreamWriter)> {
     let reader = StreamReader::with_limit(limit)?;
     let outgoing = Outgoing::new(write, Some(reader.clone()), addresses)?;
-    reader.set_source(Source {
-        end: read,
-        outgoing: Arc::downgrade(&outgoing),
-    });
+    reader.set_source(Source::new(read, Arc::downgrade(&outgoing)));
     Ok((reader, StreamWriter::of(outgoing)))
 }
 
@@ -124,6 +124,7 @@ impl Outgoing {
                 flush_wanted: false,
                 pause_wanted: false,
                 next_protocol: None,
+                in_order: false,
                 sending: false,
                 reading_paused: false,
                 lost: None,
@@ -172,6 +173,7 @@ impl Outgoing {
 
     fn finish(&self, loss: Option<Loss>) {
         let Some(loss) = loss else { return };
+        let more_may_come = self.more_may_come();
         if let Some(reader) = &self.reader {
             drop(reader.take_source());
             match loss.exception {
@@ -184,10 +186,21 @@ impl Outgoing {
             }
         }
         if let Some(end) = loss.end {
-            end.forget();
+            if more_may_come && self.lock().in_order {
+                end.let_go(Some(&self.runtime));
+            } else {
+                end.forget();
+            }
         }
         loss.woken.wake();
         drop(loss.attachment);
+    }
+
+    /// Whether the other side has not ended, as far as is known.
+    fn more_may_come(&self) -> bool {
+        self.reader
+            .as_ref()
+            .is_some_and(|reader| !reader.has_ended())
     }
 
     fn spawn_flusher(self: &Arc<Self>) {
@@ -226,7 +239,7 @@ impl Outgoing {
     /// Has the operating system send a piece of a file; how much it took.
     #[cfg(unix)]
     pub(crate) async fn sendfile(&self, file: &File, offset: u64, count: usize) -> Result<usize> {
-        let sending = std::future::poll_fn(|cx| {
+        let sending = poll_fn(|cx| {
             let state = self.lock();
             if let Some(lost) = &state.lost {
                 return Poll::Ready(Err(lost.clone().unwrap_or_else(connection_lost)));
@@ -297,7 +310,7 @@ impl Drop for Outgoing {
             drop(
                 self.runtime
                     .spawn(tokio::time::timeout(timeout, async move {
-                        std::future::poll_fn(|cx| Pin::new(&mut end).poll_shutdown(cx)).await
+                        poll_fn(|cx| Pin::new(&mut end).poll_shutdown(cx)).await
                     })),
             );
         }
@@ -519,6 +532,7 @@ impl State {
                     Poll::Pending
                 }
             } else if self.closing {
+                self.in_order = true;
                 return Advance::Lost(self.lose(None));
             } else {
                 end.poll_flush(cx)

@@ -129,6 +129,12 @@ impl StreamReader {
         self.state().source.take()
     }
 
+    /// Whether the end has come, or an error.
+    pub(super) fn has_ended(&self) -> bool {
+        let state = self.state();
+        state.eof || state.exception.is_some()
+    }
+
     /// All that was read already.
     #[cfg(feature = "tls")]
     pub(crate) fn take_buffered(&self) -> Vec<u8> {

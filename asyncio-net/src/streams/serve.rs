@@ -83,8 +83,8 @@ use crate::sslproto;
 ///
 /// # Errors
 ///
-/// [`std::io::Error`] when the host has no address or it cannot be bound to;
-/// [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled.
+/// [`std::io::Error`] when the host has no address or it cannot be bound to; [`ValueError`] when the limit
+/// or a timeout of TLS is zero; [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled.
 ///
 /// # Cancel safety
 ///
@@ -101,7 +101,7 @@ where
     StartServer::new(
         handler,
         Source::Tcp {
-            host: host.into(),
+            hosts: vec![host.into()],
             port,
         },
     )
@@ -150,7 +150,7 @@ pub(crate) struct ListenOptions {
 #[derive(Debug)]
 enum Source {
     Tcp {
-        host: String,
+        hosts: Vec<String>,
         port: u16,
     },
     Socket(std::net::TcpListener),
@@ -184,6 +184,10 @@ impl<H> StartServer<H> {
         if self.limit == 0 {
             return Err(ValueError::new("the limit cannot be zero").into());
         }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.settings().check()?;
+        }
         let handling = Handling {
             handler: self.handler,
             limit: self.limit,
@@ -196,6 +200,14 @@ impl<H> StartServer<H> {
     /// The limit of the [`StreamReader`]s, 64 KiB by default.
     pub const fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Accepts at the addresses of this host as well (`host=[…]`). With port 0 each has a port of its own.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        if let Source::Tcp { hosts, .. } = &mut self.listen.source {
+            hosts.push(host.into());
+        }
         self
     }
 
@@ -464,33 +476,8 @@ impl ListenOptions {
     }
 
     async fn bind(self) -> Result<Vec<Bound>> {
-        let addresses = match &self.source {
-            Source::Tcp { host, port } if host.is_empty() => vec![
-                SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port)),
-                SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)),
-            ],
-            Source::Tcp { host, port } => getaddrinfo(host, *port).await?,
-            Source::Socket(_) => Vec::new(),
-            #[cfg(unix)]
-            Source::Unix(_) | Source::UnixSocket(_) => Vec::new(),
-        };
         match self.source {
-            Source::Tcp { ref host, .. } => {
-                let mut bound = Vec::new();
-                for address in &addresses {
-                    match self.bind_tcp(*address) {
-                        Ok(socket) => bound.push(Bound::Tcp(socket)),
-                        // A machine without the other family.
-                        Err(error) if host.is_empty() && is_unsupported(&error) => {}
-                        Err(error) => return Err(attempt_to_bind(*address, &error).into()),
-                    }
-                }
-                if bound.is_empty() {
-                    let message = "could not bind on any address";
-                    return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message).into());
-                }
-                Ok(bound)
-            }
+            Source::Tcp { ref hosts, port } => self.bind_hosts(hosts, port).await,
             Source::Socket(socket) => {
                 socket.set_nonblocking(true)?;
                 Ok(vec![Bound::Tcp(socket.into())])
@@ -509,6 +496,40 @@ impl ListenOptions {
                 Ok(vec![Bound::Unix(socket.into())])
             }
         }
+    }
+
+    /// Binds to each address of these hosts once.
+    async fn bind_hosts(&self, hosts: &[String], port: u16) -> Result<Vec<Bound>> {
+        // With whether it stands for all addresses.
+        let mut addresses: Vec<(SocketAddr, bool)> = Vec::new();
+        for host in hosts {
+            let found = match host.as_str() {
+                "" => vec![
+                    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+                    SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+                ],
+                host => getaddrinfo(host, port).await?,
+            };
+            for address in found {
+                if !addresses.iter().any(|(known, _)| *known == address) {
+                    addresses.push((address, host.is_empty()));
+                }
+            }
+        }
+        let mut bound = Vec::new();
+        for (address, all) in addresses {
+            match self.bind_tcp(address) {
+                Ok(socket) => bound.push(Bound::Tcp(socket)),
+                // A machine without the other family.
+                Err(error) if all && is_unsupported(&error) => {}
+                Err(error) => return Err(attempt_to_bind(address, &error).into()),
+            }
+        }
+        if bound.is_empty() {
+            let message = "could not bind on any address";
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message).into());
+        }
+        Ok(bound)
     }
 
     fn bind_tcp(&self, address: SocketAddr) -> io::Result<Socket> {

@@ -12,8 +12,9 @@ use super::outgoing::Outgoing;
 
 /// An end to read from, and the side that writes, which is told when the connection is lost.
 pub(crate) struct Source {
-    pub(crate) end: ReadEnd,
-    pub(crate) outgoing: Weak<Outgoing>,
+    /// Until it has ended.
+    end: Option<ReadEnd>,
+    outgoing: Weak<Outgoing>,
 }
 
 /// What reading once has brought.
@@ -39,25 +40,56 @@ thread_local! {
 }
 
 impl Source {
+    pub(crate) const fn new(end: ReadEnd, outgoing: Weak<Outgoing>) -> Self {
+        Self {
+            end: Some(end),
+            outgoing,
+        }
+    }
+
+    /// Takes the end out, to put another in its place.
+    #[cfg(feature = "tls")]
+    pub(crate) const fn take_end(&mut self) -> Option<ReadEnd> {
+        self.end.take()
+    }
+
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<Filled> {
+        let Some(end) = &mut self.end else {
+            return Poll::Ready(Filled::End);
+        };
         let mut scratch = SCRATCH.take();
         scratch.reserve_exact(PIECE);
-        let read = self.end.poll_read_buf(cx, &mut scratch);
+        let read = end.poll_read_buf(cx, &mut scratch);
         if let Poll::Ready(Ok(1..)) = read {
             scratch = buffer.receive(scratch);
         }
         SCRATCH.set(scratch);
-        Poll::Ready(match ready!(read) {
+        let read = ready!(read);
+        if !matches!(read, Ok(1..)) {
+            self.end = None;
+        }
+        Poll::Ready(match read {
             Ok(0) => Filled::End,
             Ok(_) => Filled::More,
             Err(error) => Filled::Failed(crate::exceptions::io_exception(error)),
         })
     }
 
-    pub(super) const fn ended(self, exception: Exception) -> Ended {
+    pub(super) fn ended(self, exception: Exception) -> Ended {
         Ended {
             exception,
             source: self,
+        }
+    }
+}
+
+impl Drop for Source {
+    /// Where the side that writes is gone already, the connection ends here.
+    fn drop(&mut self) {
+        if let Some(end) = self.end.take()
+            && self.outgoing.strong_count() == 0
+        {
+            end.let_go();
         }
     }
 }

@@ -220,6 +220,10 @@ impl StreamWriter {
     /// # Cancel safety
     ///
     /// The stream is closed on.
+    ///
+    /// # asyncio
+    ///
+    /// Over TLS it waits until this side has said its end, not for the other side's.
     pub async fn wait_closed(&self) -> Result<()> {
         wait_until(&self.outgoing.state, |state| {
             let lost = state.lost.as_ref()?;

@@ -3,12 +3,17 @@
 //! A test that ports one of CPython's names it in its doc comment, as `test_streams.StreamTests.test_read`.
 
 mod auto_traits;
+mod connecting;
 #[cfg(feature = "tls")]
 mod peers;
+mod pipes;
+mod ported;
 mod reader;
 mod reader_model;
 mod reliability;
+mod scripts;
 mod server;
+mod soak;
 mod sockets;
 mod streams;
 mod subprocess;

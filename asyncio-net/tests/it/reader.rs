@@ -473,6 +473,18 @@ fn one_at_a_time_waits() -> Result<()> {
     })
 }
 
+/// `test_streams.StreamTests.test_feed_empty_data`,
+/// `test_streams.StreamTests.test_feed_nonempty_data`
+#[test]
+fn what_is_fed_is_kept() -> Result<()> {
+    let reader = StreamReader::new();
+    reader.feed_data(b"")?;
+    assert_eq!(format!("{reader:?}"), "<StreamReader>");
+    reader.feed_data(b"data")?;
+    assert_eq!(format!("{reader:?}"), "<StreamReader 4 bytes>");
+    Ok(())
+}
+
 #[test]
 fn nothing_is_fed_after_the_end() {
     let reader = StreamReader::new();

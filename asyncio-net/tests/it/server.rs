@@ -18,7 +18,7 @@ use asyncio_net::{
 };
 use tokio::io::AsyncReadExt;
 
-use crate::support::{error_of, everywhere, kind, until};
+use crate::support::{alone, error_of, everywhere, kind, until};
 
 /// Reads until the other side ends.
 async fn patient(reader: StreamReader, _writer: StreamWriter) -> Result<()> {
@@ -255,6 +255,7 @@ fn the_file_of_another_is_left_alone() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_create_server_dual_stack`
 #[test]
 fn an_empty_host_is_every_address() -> Result<()> {
     everywhere(|| async {
@@ -275,6 +276,7 @@ fn an_empty_host_is_every_address() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_create_server_addr_in_use`
 #[test]
 fn a_port_that_is_taken_cannot_be_bound() -> Result<()> {
     everywhere(|| async {
@@ -322,7 +324,8 @@ fn no_more_connections_than_wanted() -> Result<()> {
     })
 }
 
-/// `test_streams.StreamTests.test_start_server`: the handler runs on the server's loop.
+/// `test_streams.StreamTests.test_start_server`, `test_events.TestServer.test_get_loop`: the handler runs
+/// on the server's loop.
 #[test]
 fn handlers_are_tasks_of_the_loop() -> Result<()> {
     run(async {
@@ -413,17 +416,9 @@ fn a_local_handler_shares_what_it_uses_with_its_loop() -> Result<()> {
 /// It has a process of its own, for the limit is the process's.
 #[test]
 fn a_server_without_file_descriptors_waits_for_some() -> Result<()> {
-    const CHILD: &str = "ASYNCIO_NET_TEST_EMFILE";
-    if std::env::var_os(CHILD).is_none() {
-        let name = "server::a_server_without_file_descriptors_waits_for_some";
-        let status = std::process::Command::new(std::env::current_exe()?)
-            .args(["--exact", name, "--nocapture"])
-            .env(CHILD, "1")
-            .stdout(std::process::Stdio::null())
-            .status()?;
-        assert!(status.success());
+    let Some(_alone) = alone("server::a_server_without_file_descriptors_waits_for_some")? else {
         return Ok(());
-    }
+    };
     run(async {
         let messages = Rc::new(RefCell::new(Vec::new()));
         let heard = Rc::clone(&messages);

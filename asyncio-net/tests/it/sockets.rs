@@ -295,7 +295,12 @@ fn nobody_writes_into_a_file_that_is_sent() -> Result<()> {
             error_of::<RuntimeError>(writer.drain().await);
             error_of::<RuntimeError>(writer.sendfile(file.open()?).await);
         }
-        server.abort_clients();
+        // It may not have accepted yet.
+        until(|| {
+            server.abort_clients();
+            sending.done()
+        })
+        .await?;
         let error = sending.await.expect_err("the peer has gone");
         let kind = error
             .downcast_ref::<std::io::Error>()
@@ -395,6 +400,67 @@ fn over_tls_a_file_is_copied_or_not_sent() -> Result<()> {
         writer.write(&7_u32.to_le_bytes());
         assert_eq!(writer.sendfile(file.open()?).await?, 7);
         assert_eq!(reader.read(-1).await?, b"content");
+        Ok(())
+    })
+}
+
+/// `test_sendfile.SendfileMixin.test_sendfile_close_peer_after_receiving`,
+/// `test_sendfile.SendfileMixin.test_sendfile_ssl_close_peer_after_receiving`,
+/// `test_sendfile.SendfileMixin.test_sendfile_fallback_close_peer_in_the_middle_of_receiving`
+#[test]
+fn a_peer_may_go_after_a_file_and_not_in_the_middle() -> Result<()> {
+    const SIZE: usize = 8 << 20;
+    async fn up_to(count: usize, reader: StreamReader) -> Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let read = reader.read(left.min(1 << 16).cast_signed()).await?.len();
+            assert!(read > 0);
+            left -= read;
+        }
+        Ok(())
+    }
+    everywhere(|| async {
+        let file = Temporary::new(&pattern(SIZE))?;
+        for tls in [false, cfg!(feature = "tls")] {
+            for count in [SIZE, SIZE / 8] {
+                let starting = start_server(
+                    move |reader, writer: StreamWriter| async move {
+                        up_to(count, reader).await?;
+                        writer.abort();
+                        Ok(())
+                    },
+                    "127.0.0.1",
+                    0,
+                );
+                #[cfg(feature = "tls")]
+                let identity = crate::support::Identity::new();
+                #[cfg(feature = "tls")]
+                let starting = if tls {
+                    starting.ssl(identity.server()?)
+                } else {
+                    starting
+                };
+                let server = starting.await?;
+                let connecting = open_connection("localhost", server.port());
+                #[cfg(feature = "tls")]
+                let connecting = if tls {
+                    connecting.ssl(identity.client()?)
+                } else {
+                    connecting
+                };
+                let (_reader, writer) = connecting.await?;
+                let sent = writer.sendfile(file.open()?).await;
+                if count == SIZE {
+                    assert_eq!(sent?, SIZE as u64);
+                } else {
+                    let gone = kind(sent);
+                    assert!(
+                        matches!(gone, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+                        "{gone:?} {tls}"
+                    );
+                }
+            }
+        }
         Ok(())
     })
 }

@@ -198,6 +198,7 @@ fn all_addresses_of_a_host_are_tried() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_create_connection_local_addr`
 #[test]
 fn the_connection_may_come_from_an_address_of_choice() -> Result<()> {
     everywhere(|| async {

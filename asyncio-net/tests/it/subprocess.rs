@@ -331,6 +331,7 @@ fn a_child_goes_with_its_process_and_is_reaped() -> Result<()> {
     })
 }
 
+/// `test_events.SubprocessTestsMixin.test_subprocess_wait_no_same_group`
 #[test]
 fn a_task_that_is_cancelled_takes_its_child_along() -> Result<()> {
     everywhere(|| async {

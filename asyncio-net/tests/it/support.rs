@@ -122,7 +122,7 @@ impl Numbers {
 }
 
 /// So many times a test is done: the number given, times what the environment says
-/// (`ASYNCIO_NET_SCALE`, 1 by default).
+/// (`ASYNCIO_NET_SCALE`, 1 by default; 100 is the full size).
 pub(crate) fn scaled(small: usize) -> usize {
     let scale = std::env::var("ASYNCIO_NET_SCALE").ok();
     let scale = scale.and_then(|scale| scale.parse().ok()).unwrap_or(1);
@@ -138,4 +138,46 @@ pub(crate) fn pattern(count: usize) -> Vec<u8> {
     }
     bytes.truncate(count);
     bytes
+}
+
+/// Runs the test of this name in a process of its own, where it is not there yet; `None` once it has
+/// ended well there.
+pub(crate) fn alone(name: &str) -> Result<Option<Alone>> {
+    const CHILD: &str = "ASYNCIO_NET_TEST_ALONE";
+    if std::env::var(CHILD).is_ok_and(|it| it == name) {
+        return Ok(Some(Alone));
+    }
+    let status = std::process::Command::new(std::env::current_exe()?)
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, name)
+        .stdout(std::process::Stdio::null())
+        .status()?;
+    assert!(
+        status.success(),
+        "{name} has failed in a process of its own"
+    );
+    Ok(None)
+}
+
+/// The test has the process for itself.
+#[derive(Debug)]
+pub(crate) struct Alone;
+
+/// How much memory this process has, in bytes.
+pub(crate) fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = pages
+        .split(' ')
+        .nth(1)
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(0);
+    pages * rustix::param::page_size()
+}
+
+/// Figures, for whoever asks for more than the short form.
+#[expect(clippy::print_stderr, reason = "nobody is told otherwise")]
+pub(crate) fn note(figures: &str) {
+    if scaled(1) > 1 {
+        eprintln!("{figures}");
+    }
 }

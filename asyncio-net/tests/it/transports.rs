@@ -117,6 +117,7 @@ fn a_protocol_is_called_in_the_order_of_what_happens() -> Result<()> {
     })
 }
 
+/// `test_transports.TransportTests.test_writelines`
 #[test]
 fn the_end_of_one_side_need_not_be_that_of_the_other() -> Result<()> {
     everywhere(|| async {
@@ -220,7 +221,8 @@ fn a_transport_that_is_paused_gives_no_data() -> Result<()> {
     })
 }
 
-/// `test_events` has it as `test_create_server` and its Unix twin
+/// `test_events.EventLoopTestsMixin.test_create_server`,
+/// `test_events.EventLoopTestsMixin.test_create_unix_server`
 #[test]
 fn a_server_makes_a_protocol_for_each_connection() -> Result<()> {
     struct Echo;
@@ -540,6 +542,7 @@ fn datagrams_come_and_go() -> Result<()> {
     })
 }
 
+/// `test_events.EventLoopTestsMixin.test_datagram_send_to_non_listening_address`, and
 /// `test_selector_events` has it as `test_sendto_error_received` and its family
 #[test]
 fn a_datagram_to_nobody_is_an_error_and_no_end() -> Result<()> {

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 use asyncio_core::{Result, Runner, create_local_task, create_task, run, sleep};
 use asyncio_sync::{Event, Lock, Queue, Semaphore};
@@ -155,4 +156,64 @@ fn a_loop_that_is_closed_gives_back_what_its_tasks_were_given() -> Result<()> {
     runner.close()?;
     assert_eq!(format!("{semaphore:?}"), "<Semaphore [unlocked, value:1]>");
     Ok(())
+}
+
+/// A wait begins in a task that gives it away and is cancelled then, so that who wakes passes it by; after
+/// that it goes on, on another thread, where it has to come to its own.
+fn has_moved(
+    wait: impl Future<Output = Result<()>> + Send + 'static,
+    serve: impl FnOnce() -> Result<()> + 'static,
+) -> Result<()> {
+    run(async move {
+        let wait = Box::pin(wait);
+        let (sender, receiver) = channel();
+        let began = create_local_task(async move {
+            let mut wait = wait;
+            assert!(poll_once(wait.as_mut()).is_pending());
+            let _ = sender.send(wait);
+            sleep(3600).await
+        });
+        turns(1).await?;
+        let wait = receiver.recv()?;
+        began.cancel();
+        serve()?;
+        let (done, ended) = channel();
+        let _moved = thread::spawn(move || done.send(block_on(wait)));
+        ended.recv_timeout(Duration::from_secs(10))??;
+        assert!(is_cancelled(began.await));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_wait_that_has_moved_is_not_passed_by() -> Result<()> {
+    let semaphore = Semaphore::new(0);
+    let theirs = semaphore.clone();
+    has_moved(async move { Ok(theirs.acquire().await?) }, move || {
+        semaphore.release();
+        Ok(())
+    })?;
+    let lock = Lock::new();
+    block_on(lock.acquire())?;
+    let theirs = lock.clone();
+    has_moved(async move { Ok(theirs.acquire().await?) }, move || {
+        Ok(lock.release()?)
+    })?;
+    let queue = Queue::new(1);
+    let theirs = queue.clone();
+    let putter = queue.clone();
+    has_moved(async move { theirs.get().await }, move || {
+        putter.put_nowait(())
+    })?;
+    queue.put_nowait(())?;
+    let theirs = queue.clone();
+    has_moved(async move { theirs.put(()).await }, move || {
+        queue.get_nowait()
+    })?;
+    let event = Event::new();
+    let theirs = event.clone();
+    has_moved(async move { Ok(theirs.wait().await?) }, move || {
+        event.set();
+        Ok(())
+    })
 }

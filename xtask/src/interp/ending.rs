@@ -20,7 +20,8 @@ use super::notes::Notes;
 /// - why the program was given up, if it was.
 ///
 /// The *histories* are what each coroutine and each callback logged, one after the other, without
-/// times and numbers. They say all that a program can see of the order.
+/// times and numbers, and without the messages of cancellations: of several requests that come at the
+/// same time any may be the first. They say nearly all that a program can see of the order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub(crate) states: BTreeMap<String, String>,
@@ -36,6 +37,8 @@ pub(crate) struct Ending {
     pub(crate) stuck: String,
     /// A wait for something that was there.
     pub(crate) overdue: Option<String>,
+    /// A task that was still there when its group was over.
+    pub(crate) outlived: Option<String>,
 }
 
 impl Ending {
@@ -73,6 +76,7 @@ impl Ending {
             ending.states.insert(format!("counter {counter}"), count);
         }
         ending.skip = machine.skipped();
+        ending.outlived = notes.outliving();
         ending
     }
 
@@ -89,7 +93,7 @@ impl Ending {
                 continue;
             }
             let history = self.histories.entry(notes.path(*id)).or_default();
-            history.push(text.to_owned());
+            history.push(without_messages(text));
         }
     }
 
@@ -147,6 +151,18 @@ impl Ending {
             _ => *is == *self.states.get(part).map_or("nothing", String::as_str),
         }
     }
+}
+
+/// A line without the messages of its cancellations.
+fn without_messages(mut text: &str) -> String {
+    const CANCELLED: &str = "CancelledError(";
+    let mut kept = String::with_capacity(text.len());
+    while let Some(at) = text.find(CANCELLED) {
+        let (before, message) = text.split_at(at + CANCELLED.len());
+        kept.push_str(before);
+        text = message.find(')').map_or("", |end| &message[end..]);
+    }
+    kept + text
 }
 
 /// A part that is not what it was elsewhere.
@@ -213,5 +229,19 @@ fn seen(machine: &Machine, bound: &Bound) -> String {
         | Bound::Detached(_)
         | Bound::Timeout(..)
         | Bound::Group(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_cancellations_only_the_messages_are_dropped() {
+        let line = "gather [CancelledError(watchdog), ErrA(e1), CancelledError()] (x)";
+        assert_eq!(
+            without_messages(line),
+            "gather [CancelledError(), ErrA(e1), CancelledError()] (x)"
+        );
     }
 }

@@ -153,12 +153,10 @@ fn play(owner: &OwnedEventLoop, machine: &Arc<Machine>, watch: &Arc<Watch>) -> R
 /// Cancels the tasks that main left behind and waits for them. Says whether all of them ended.
 fn leave(owner: &OwnedEventLoop, machine: &Arc<Machine>) -> Result<bool> {
     let left = machine.unfinished();
-    for task in &left {
-        task.cancel();
-    }
     if left.is_empty() {
         return Ok(true);
     }
+    cancel(owner, machine, left.clone(), None)?;
     // What `gather` does: each task's callback counts it, the last one settles the outer future.
     let outer = owner.create_future::<()>();
     let missing = Arc::new(AtomicUsize::new(left.len()));
@@ -210,10 +208,29 @@ fn look_after(event_loop: &EventLoop, machine: &Arc<Machine>, watch: &Arc<Watch>
             return Ok(());
         }
         look_after(&owner, &machine, &watch)?;
-        for task in machine.unfinished() {
-            task.cancel_with_message("watchdog");
-        }
-        Ok(())
+        cancel(&owner, &machine, machine.unfinished(), Some("watchdog"))
     })?;
+    Ok(())
+}
+
+/// Cancels tasks one after the other. Where chance says so, others get in between.
+fn cancel(
+    event_loop: &EventLoop,
+    machine: &Arc<Machine>,
+    tasks: Vec<Task<Value>>,
+    message: Option<&'static str>,
+) -> Result<()> {
+    let mut tasks = tasks.into_iter();
+    while let Some(task) = tasks.next() {
+        match message {
+            Some(message) => task.cancel_with_message(message),
+            None => task.cancel(),
+        };
+        if machine.place.lets_others_in() {
+            let (owner, machine) = (event_loop.clone(), Arc::clone(machine));
+            event_loop.call_soon(move || cancel(&owner, &machine, tasks.collect(), message))?;
+            return Ok(());
+        }
+    }
     Ok(())
 }

@@ -9,8 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
 
 use asyncio_core::{
-    ContextVar, Exception, Future, Handle, Result, Task, TaskGroup, Timeout, TimerHandle,
-    create_task,
+    ContextVar, Exception, Future, Handle, Result, Task, Timeout, TimerHandle, create_task,
 };
 use asyncio_net::StreamReader;
 
@@ -20,6 +19,7 @@ use super::locks::{self, Primitive};
 use super::notes::{Notes, Wait, Waiting};
 use super::place::{Detached, Place};
 use super::queues::{self, AnyQueue};
+use super::scopes::Group;
 use super::streams;
 use crate::program::{Constant, FunctionId, Name, Object, Program};
 
@@ -55,7 +55,7 @@ pub(super) enum Bound {
     Detached(Detached),
     /// With the moment of its making, from which it counts where no loop runs.
     Timeout(Timeout, Instant),
-    Group(TaskGroup),
+    Group(Group),
     Primitive(Primitive),
     Queue(AnyQueue),
     Reader(StreamReader),

@@ -18,6 +18,7 @@ pub(super) struct Notes {
     paths: Mutex<HashMap<u64, String>>,
     waits: Mutex<HashMap<u64, Wait>>,
     children: Mutex<Vec<Future<Value>>>,
+    outlived: Mutex<Option<String>>,
 }
 
 /// What a statement waits for, as far as it can be seen from outside whether it is there.
@@ -64,6 +65,16 @@ impl Notes {
         for child in children {
             child.cancel();
         }
+    }
+
+    /// Notes that a task is still there though its group is over.
+    pub(super) fn outlived(&self, text: String) {
+        lock(&self.outlived).get_or_insert(text);
+    }
+
+    /// The first task that outlived its group.
+    pub(super) fn outliving(&self) -> Option<String> {
+        lock(&self.outlived).clone()
     }
 
     /// Notes for as long as the guard lives that a frame waits.

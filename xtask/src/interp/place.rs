@@ -118,6 +118,14 @@ impl Place {
         !matches!(self, Self::Loop(_))
     }
 
+    /// Whether chance lets others get in here, which is drawn anew each time.
+    pub(super) fn lets_others_in(&self) -> bool {
+        match self {
+            Self::Drawn { chance, habits, .. } => habits.gaps > 0 && chance.below(habits.gaps) == 0,
+            Self::Loop(_) | Self::Runtime(_) => false,
+        }
+    }
+
     /// Lets others get in between two statements, where chance says so.
     pub(super) async fn rest(&self) {
         match self {
@@ -127,7 +135,7 @@ impl Place {
                 chance,
                 habits,
             } => {
-                if !GAVE_WAY.get() && habits.gaps > 0 && chance.below(habits.gaps) == 0 {
+                if !GAVE_WAY.get() && self.lets_others_in() {
                     // A thread may lose its core for so long that timers fire.
                     let is_long = habits.manner == Manner::Harsh && chance.below(8) == 0;
                     let long = is_long.then(|| 4.0 * chance.fraction());
@@ -239,12 +247,17 @@ impl OnRuntime {
     fn delay(&self, seconds: f64) -> f64 {
         let scaled = seconds * self.second;
         if let Ok(scaled) = Duration::try_from_secs_f64(scaled) {
-            let due = self.started.elapsed().saturating_add(scaled);
-            // Relaxed: `is_quiet` looks again much later than any timer is set.
-            self.latest
-                .fetch_max(due.as_micros() as u64, Ordering::Relaxed);
+            LONGEST.set(LONGEST.get().max(scaled));
         }
         scaled
+    }
+
+    /// Takes note that timers have been set which are due after this time at the latest.
+    fn set(&self, longest: Duration) {
+        let due = self.started.elapsed().saturating_add(longest);
+        // Relaxed: `is_quiet` looks again much later than any timer is set.
+        self.latest
+            .fetch_max(due.as_micros() as u64, Ordering::Relaxed);
     }
 
     /// Whether no step and no callback is under way.
@@ -254,18 +267,40 @@ impl OnRuntime {
 
     /// Whether nothing will ever happen again unless somebody from outside sees to it: no timer is
     /// pending, nothing runs, and for so long nothing has run.
+    ///
+    /// It is no matter of time, which on a busy machine says nothing. Whoever has been woken is in the
+    /// queue of some worker, or has been taken from there by another one, and a worker goes to sleep only
+    /// when it has run all that it has. So every worker must have been asleep, several times one after
+    /// the other: nobody is taken from queue to queue so often and never run. And every time this task
+    /// slept as well, whom the same driver wakes as all timers; those that were due before this began
+    /// have fired when it wakes.
     pub(super) async fn is_quiet(&self, slack: Duration) -> bool {
         let before = self.activity.load(Ordering::Relaxed);
-        tokio::time::sleep(slack).await;
-        // Whatever is in a queue of the runtime gets its turn before this does, so many times; on a
-        // machine that is busy with other things this takes longer as well.
-        for _ in 0..FENCE {
-            tokio::task::yield_now().await;
-        }
         let latest = Duration::from_micros(self.latest.load(Ordering::Relaxed));
-        self.is_still()
-            && self.activity.load(Ordering::Relaxed) == before
-            && self.started.elapsed() > latest + slack
+        if self.started.elapsed() < latest + RESOLUTION {
+            tokio::time::sleep(slack).await;
+            return false;
+        }
+        for _ in 0..ROUNDS {
+            let parked = self.parked();
+            tokio::time::sleep(slack / ROUNDS).await;
+            let now = self.parked();
+            // An odd number is that of a worker that is asleep.
+            let slept = |(before, now): (&u64, &u64)| before % 2 == 1 || now != before;
+            if !parked.iter().zip(&now).all(slept) {
+                return false;
+            }
+        }
+        self.is_still() && self.activity.load(Ordering::Relaxed) == before
+    }
+
+    /// How often each worker has gone to sleep and woken.
+    fn parked(&self) -> Vec<u64> {
+        let metrics = self.runtime.metrics();
+        let workers = 0..metrics.num_workers();
+        workers
+            .map(|worker| metrics.worker_park_unpark_count(worker))
+            .collect()
     }
 
     /// Calls a function on the runtime, after a delay.
@@ -276,10 +311,13 @@ impl OnRuntime {
     ) -> Detached {
         let cancelled = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&cancelled);
-        let delay = delay.map(|delay| Duration::try_from_secs_f64(delay).unwrap_or_default());
+        // tokio's timers are late by a millisecond, also those that are due at once.
+        let delay = delay.and_then(|delay| Duration::try_from_secs_f64(delay).ok());
+        let delay = delay.filter(|delay| !delay.is_zero());
+        let due = delay.and_then(|delay| Instant::now().checked_add(delay));
         let task = self.runtime.spawn(async move {
-            if let Some(delay) = delay {
-                tokio::time::sleep(delay).await;
+            if let Some(due) = due {
+                tokio::time::sleep_until(due.into()).await;
             }
             if !seen.load(Ordering::Acquire) {
                 function();
@@ -305,20 +343,39 @@ impl OnRuntime {
     }
 }
 
-const FENCE: usize = 32;
+/// So many times in a row every worker has slept when all is quiet.
+const ROUNDS: u32 = 4;
+/// A timer of tokio's is late by a millisecond.
+const RESOLUTION: Duration = Duration::from_millis(2);
 
-struct Running<'a>(&'a OnRuntime);
+thread_local! {
+    /// The longest delay that the step under way has begun. The timer itself is set some time later,
+    /// but before the step ends.
+    static LONGEST: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+}
+
+/// A step or callback, and what the thread had noted before: of the step that this one is part of, or
+/// of one that is over, which counts no more.
+///
+/// The counters are relaxed: `is_quiet` looks at them after every worker has slept, and a worker's
+/// sleep puts in order what came before it.
+struct Running<'a>(&'a OnRuntime, Duration);
 
 impl<'a> Running<'a> {
     fn new(runtime: &'a OnRuntime) -> Self {
         runtime.running.fetch_add(1, Ordering::Relaxed);
         runtime.activity.fetch_add(1, Ordering::Relaxed);
-        Self(runtime)
+        Self(runtime, LONGEST.take())
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        let longest = LONGEST.get();
+        if !longest.is_zero() {
+            self.0.set(longest);
+        }
+        LONGEST.set(longest.max(self.1));
         self.0.activity.fetch_add(1, Ordering::Relaxed);
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,13 +1,29 @@
 //! Timeouts and task groups.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
-use asyncio_core::{MaybeDelay, Result, Timeout, task_group};
+use asyncio_core::{MaybeDelay, Result, Task, TaskGroup, Timeout, task_group};
 
-use super::machine::{Bound, Flow, Frame, Machine, Step};
+use super::lock;
+use super::machine::{Bound, Flow, Frame, Machine, Step, Value};
 use super::place::Place;
 use crate::program::{Body, Name, Scope, ScopeAction};
+
+/// An open group, and whom it has started.
+#[derive(Clone)]
+pub(super) struct Group {
+    open: TaskGroup,
+    members: Arc<Mutex<Vec<Member>>>,
+}
+
+/// A task of a group.
+struct Member {
+    id: u64,
+    task: Task<Value>,
+    /// Lives as long as what the task runs.
+    life: Weak<()>,
+}
 
 pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Scope) -> Step {
     match statement {
@@ -57,7 +73,18 @@ pub(super) fn act(machine: &Arc<Machine>, frame: &Frame, action: &ScopeAction) -
             };
             let coroutine = machine.start(frame, *function, 0);
             let id = coroutine.frame.id;
-            let made = open.try_create_task(coroutine.run())?;
+            let life = Arc::new(());
+            let watched = Arc::downgrade(&life);
+            let body = coroutine.run();
+            let made = open.open.try_create_task(async move {
+                let _life = life;
+                body.await
+            })?;
+            lock(&open.members).push(Member {
+                id,
+                task: made.clone(),
+                life: watched,
+            });
             machine.add(id, Some(made.clone()));
             machine.bind(*task, Bound::Task(made));
             machine.log(frame, format_args!("tg_spawn {}", machine.name(*task)));
@@ -84,8 +111,10 @@ async fn limited(
 }
 
 async fn grouped(machine: &Arc<Machine>, frame: &Frame, name: Name, body: &Body) -> Step {
-    let flow = task_group(async |group| {
-        machine.bind(name, Bound::Group(group));
+    let members = Arc::default();
+    let outcome = task_group(async |open| {
+        let members = Arc::clone(&members);
+        machine.bind(name, Bound::Group(Group { open, members }));
         let flow = machine.block(frame, body).await?;
         if let Flow::Next = flow {
             machine.log(
@@ -95,11 +124,26 @@ async fn grouped(machine: &Arc<Machine>, frame: &Frame, name: Name, body: &Body)
         }
         Ok(flow)
     })
-    .await?;
+    .await;
+    end(machine, name, &members);
+    let flow = outcome?;
     if let Flow::Next = flow {
         machine.log(frame, format_args!("taskgroup {} done", machine.name(name)));
     }
     Ok(flow)
+}
+
+/// Sees that nobody whom a group has started is still there when the group is over.
+fn end(machine: &Machine, group: Name, members: &Mutex<Vec<Member>>) {
+    let Some(notes) = &machine.notes else { return };
+    // Taken out, for a task that ends here may run code of the crates.
+    let members = std::mem::take(&mut *lock(members));
+    for member in &members {
+        if !member.task.done() || member.life.strong_count() > 0 {
+            let path = notes.path(member.id);
+            notes.outlived(format!("{path} outlives {}", machine.name(group)));
+        }
+    }
 }
 
 fn timeout(machine: &Arc<Machine>, name: Name) -> Result<(Timeout, Instant)> {

@@ -22,8 +22,10 @@ pub(crate) struct Care {
     pub(crate) seed: u64,
     /// Real seconds for one of the program's.
     pub(crate) second: f64,
-    /// For so long nothing must happen before a program counts as stuck.
-    pub(crate) patience: Duration,
+    /// What is on its way out when all tasks have ended is given so long.
+    pub(crate) last: Duration,
+    /// Whether its story is wanted.
+    pub(crate) told: bool,
 }
 
 /// What a run on a tokio runtime came to.
@@ -32,6 +34,8 @@ pub(crate) struct Worked {
     pub(crate) ending: Ending,
     /// What must not be: tasks that never end, or something that outlives them.
     pub(crate) trouble: Option<Trouble>,
+    /// What everybody logged, in the order in which it came, where that is wanted.
+    pub(crate) story: Vec<String>,
 }
 
 /// What must not be.
@@ -43,14 +47,12 @@ pub(crate) enum Trouble {
     Leaked(String),
 }
 
+/// How long nothing happens before somebody looks whether a program is stuck.
+const PATIENCE: Duration = Duration::from_millis(24);
 /// What is left of a program is cancelled until it ends, or until so many times in a row have led to
 /// nothing: tasks that wait in a circle for what they must not leave behind, groups and conditions.
 const VAIN_ROUNDS: u32 = 3;
-/// What is on its way out is given so long.
-const LAST: Duration = Duration::from_secs(3);
 const MOMENT: Duration = Duration::from_millis(1);
-/// A wake that was not lost comes in this time, whatever else the machine does.
-const CERTAIN: Duration = Duration::from_secs(2);
 
 /// Runs a program on the runtime that this is called on.
 ///
@@ -64,9 +66,13 @@ pub(crate) async fn run_on_runtime(program: Arc<Program>, care: Care) -> Worked 
         care.seed,
     )));
     let machine = Machine::new(program, place, Some(Notes::default()));
+    look_after(machine, care).await
+}
+
+/// Runs a program from its start to the end of all that it has made.
+async fn look_after(machine: Arc<Machine>, care: Care) -> Worked {
     let mut watch = Watch {
         machine: &machine,
-        patience: care.patience,
         ticks: 0,
         stuck: String::new(),
         overdue: None,
@@ -93,8 +99,15 @@ pub(crate) async fn run_on_runtime(program: Arc<Program>, care: Care) -> Worked 
     let ended = watch.end().await;
     let lines = machine.take_trace();
     let restless = (!ended).then(|| restless(&machine, &lines));
+    let told = |(id, line): &(u64, String)| format!("{}: {line}", notes_path(&machine, *id));
+    let story = if care.told {
+        lines.iter().map(told).collect()
+    } else {
+        Vec::new()
+    };
     if let Some(notes) = &machine.notes {
         ending.add_histories(notes, &lines, false);
+        ending.outlived = notes.outliving();
     }
     if let Place::Runtime(runtime) = &machine.place {
         runtime.drop_callbacks();
@@ -104,16 +117,19 @@ pub(crate) async fn run_on_runtime(program: Arc<Program>, care: Care) -> Worked 
     }
     machine.forget();
     let trouble = match restless {
-        None => leaked(&machine).await.map(Trouble::Leaked),
+        None => leaked(&machine, care.last).await.map(Trouble::Leaked),
         Some(restless) => Some(Trouble::Hung(restless)),
     };
-    Worked { ending, trouble }
+    Worked {
+        ending,
+        trouble,
+        story,
+    }
 }
 
 /// Looks after a program while it runs.
 struct Watch<'a> {
     machine: &'a Arc<Machine>,
-    patience: Duration,
     ticks: u32,
     /// Who had not ended when nothing happened any more.
     stuck: String,
@@ -133,7 +149,7 @@ impl Watch<'_> {
                 task.cancel_with_message("watchdog");
             }
             // All of them have their turn before anything is made of main's end, as on a loop.
-            self.is_stuck(self.patience).await;
+            self.is_stuck().await;
         }
         true
     }
@@ -167,8 +183,8 @@ impl Watch<'_> {
     async fn done_or_stuck(&self, tasks: &[Task<Value>]) -> bool {
         for task in tasks {
             while !task.done() {
-                let waited = timeout(self.patience, task.clone()).await;
-                if waited.is_err() && self.is_stuck(self.patience).await && !task.done() {
+                let waited = timeout(PATIENCE, task.clone()).await;
+                if waited.is_err() && self.is_stuck().await && !task.done() {
                     return false;
                 }
             }
@@ -177,18 +193,8 @@ impl Watch<'_> {
     }
 
     async fn tick(&mut self) {
-        if let Some(overdue) = self.machine.notes.as_ref().and_then(Notes::overdue)
-            && self.overdue.is_none()
-            && self.is_stuck(CERTAIN).await
-            && self
-                .machine
-                .notes
-                .as_ref()
-                .and_then(Notes::overdue)
-                .as_ref()
-                == Some(&overdue)
-        {
-            self.overdue = Some(overdue);
+        if self.overdue.is_none() {
+            self.overdue = self.machine.notes.as_ref().and_then(Notes::overdue);
         }
         if self.ticks == 0 {
             let lines = self.machine.copy_trace();
@@ -197,9 +203,9 @@ impl Watch<'_> {
         self.ticks += 1;
     }
 
-    async fn is_stuck(&self, slack: Duration) -> bool {
+    async fn is_stuck(&self) -> bool {
         match &self.machine.place {
-            Place::Runtime(runtime) => runtime.is_quiet(slack).await,
+            Place::Runtime(runtime) => runtime.is_quiet(PATIENCE).await,
             Place::Loop(_) | Place::Drawn { .. } => false,
         }
     }
@@ -229,8 +235,8 @@ fn notes_path(machine: &Machine, id: u64) -> String {
 }
 
 /// What is still there of a program whose tasks have ended.
-async fn leaked(machine: &Arc<Machine>) -> Option<String> {
-    for _ in 0..LAST.as_millis() {
+async fn leaked(machine: &Arc<Machine>, last: Duration) -> Option<String> {
+    for _ in 0..last.as_millis() {
         if is_alone(machine) {
             return None;
         }
@@ -245,4 +251,121 @@ async fn leaked(machine: &Arc<Machine>) -> Option<String> {
 
 fn is_alone(machine: &Arc<Machine>) -> bool {
     machine.alive() == 0 && machine.values_alive() == 0 && Arc::strong_count(machine) == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use asyncio_core::create_task;
+    use serde_json::json;
+    use tokio::runtime::Builder;
+
+    use super::super::machine::Alive;
+    use super::super::notes::Wait;
+    use super::*;
+    use crate::program::Constant;
+
+    /// Runs a program with two workers, after something has been done to it.
+    fn run<P, F>(functions: &serde_json::Value, plant: P) -> Worked
+    where
+        P: FnOnce(Arc<Machine>) -> F,
+        F: Future<Output = ()>,
+    {
+        let program = json!({"name": "p", "objects": {"f0": ["future"]}, "funcs": functions});
+        let program = Arc::new(crate::parse::parse(&program).unwrap());
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).enable_time().build().unwrap();
+        runtime.block_on(async move {
+            let care = Care {
+                seed: 1,
+                second: 0.01,
+                last: Duration::from_millis(100),
+                told: false,
+            };
+            let place = OnRuntime::new(Handle::current(), care.second, care.seed);
+            let place = Place::Runtime(Box::new(place));
+            let machine = Machine::new(program, place, Some(Notes::default()));
+            plant(Arc::clone(&machine)).await;
+            look_after(machine, care).await
+        })
+    }
+
+    fn hello() -> serde_json::Value {
+        json!({
+            "main": [["spawn", "t0", "work"], ["await", "t0"]],
+            "work": [["sleep", 0.5], ["return", 7]]
+        })
+    }
+
+    fn waits() -> serde_json::Value {
+        json!({"main": [["try", [["await", "f0"]], [[["CancelledError"], []]], [], []]]})
+    }
+
+    #[test]
+    fn a_program_that_ends_leaves_nothing() {
+        let worked = run(&hello(), async |_machine| {});
+        assert_eq!(worked.trouble, None);
+        assert_eq!(worked.ending.states["main/work.0"], "result 7");
+        assert_eq!(worked.ending.ticks, 0);
+    }
+
+    #[test]
+    fn a_program_that_waits_for_ever_is_woken_by_the_watchdog() {
+        let worked = run(&waits(), async |_machine| {});
+        assert_eq!((worked.trouble, worked.ending.ticks), (None, 1));
+        assert!(worked.ending.stuck.contains("main"), "{:?}", worked.ending);
+    }
+
+    #[test]
+    fn a_coroutine_that_is_not_dropped_is_a_leak() {
+        let mut kept = None;
+        let worked = run(&hello(), async |machine| kept = Some(Alive::new(&machine)));
+        assert!(
+            matches!(&worked.trouble, Some(Trouble::Leaked(why)) if why.starts_with("1 coroutines")),
+            "{worked:?}"
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_not_dropped_is_a_leak() {
+        let mut kept = None;
+        let worked = run(&hello(), async |machine| {
+            kept = Some(machine.constant(Constant::None));
+        });
+        assert!(
+            matches!(&worked.trouble, Some(Trouble::Leaked(why)) if why.contains("and 1 values")),
+            "{worked:?}"
+        );
+    }
+
+    #[test]
+    fn a_task_that_does_not_end_is_a_hang() {
+        let worked = run(&hello(), async |machine| {
+            let stubborn = create_task(async {
+                loop {
+                    let _cancelled = asyncio_core::sleep(3600).await;
+                }
+            });
+            machine.add(1, Some(stubborn));
+        });
+        assert_eq!(worked.ending.skip.as_deref(), Some("hung"));
+        assert!(
+            matches!(&worked.trouble, Some(Trouble::Hung(who)) if who == "1"),
+            "{worked:?}"
+        );
+    }
+
+    #[test]
+    fn who_waits_for_what_is_there_was_not_woken() {
+        let worked = run(&waits(), async |machine| {
+            let done = create_task(async { Ok(Value::List(Arc::default())) });
+            let _waited = done.clone().await;
+            let notes = machine.notes.as_ref().unwrap();
+            // The guard goes out of use only with the machine.
+            std::mem::forget(notes.waits(&Frame::harness(), Wait::Task(done)));
+        });
+        let overdue = worked.ending.overdue.as_deref();
+        assert_eq!(overdue, Some("harness waits for a task that is done"));
+    }
 }

@@ -13,15 +13,11 @@ use crate::program::Program;
 const RUNS: u64 = 16;
 /// In so many more before what a runtime made of it is called a fault.
 const MORE_RUNS: u64 = 4000;
-/// For so long nothing must happen on a runtime before a program counts as stuck: where it gets stuck
-/// on the loop too, where it does not, and where it ended otherwise than it must. A busy machine keeps
-/// threads waiting for the first, perhaps for the second, not for the third.
-const PATIENCE: Duration = Duration::from_millis(30);
-const MORE_PATIENCE: Duration = Duration::from_millis(400);
-const MUCH_PATIENCE: Duration = Duration::from_secs(1);
+/// What is on its way out when all tasks of a program have ended is given so long.
+const LAST: Duration = Duration::from_secs(10);
 /// How long the longest delay of a program takes on a runtime: so that timers fire in their order, as
 /// far as tokio's clock of milliseconds tells, and so that most are due together.
-const SLOW: f64 = 0.12;
+const SLOW: f64 = 0.3;
 const FAST: f64 = 0.0008;
 /// The longest delay of most programs, in their seconds.
 const LONGEST: f64 = 4.0;
@@ -59,6 +55,8 @@ pub(super) enum Fault {
     /// Something was there, and who waited for it was not woken.
     NotWoken,
     Hung,
+    /// A task was still there when its group was over.
+    Outlived,
     Leaked,
     Panicked,
 }
@@ -74,7 +72,9 @@ pub(super) enum Pace {
 pub(super) struct Case {
     pub(super) program: Arc<Program>,
     pub(super) outcome: Outcome,
-    /// What all mild runs have in common, and what all runs have.
+    /// What the first mild runs have in common.
+    pub(super) first_mild: Same,
+    /// What all mild runs have in common, and what all runs have; both as far as it is known.
     pub(super) mild: Same,
     pub(super) harsh: Same,
     /// Runs that ended in another way than the loop, and the loop has been found to end so in some
@@ -82,6 +82,10 @@ pub(super) struct Case {
     pub(super) explained: usize,
     pub(super) unexplained: Vec<String>,
     pub(super) faults: Vec<(Fault, String)>,
+    /// What happened in the last run that ended otherwise, where that is wanted.
+    pub(super) story: Vec<String>,
+    /// Whether it is.
+    pub(super) told: bool,
     loops: Ending,
     /// What the numbers of its drawn runs begin with.
     first: u64,
@@ -101,11 +105,14 @@ impl Case {
         let program = Arc::new(program);
         let (outcome, loops) = interp::run_noted(&program);
         let mut case = Self {
+            first_mild: Same::Histories,
             mild: Same::Histories,
             harsh: Same::Histories,
             explained: 0,
             unexplained: Vec::new(),
             faults: Vec::new(),
+            story: Vec::new(),
+            told: false,
             first: hash(&program.name) << 16,
             longest: longest(json).max(LONGEST),
             most_ticks: 0,
@@ -124,6 +131,7 @@ impl Case {
             let drawn = case.draw(Manner::Mild, number);
             case.mild = case.mild.min(case.same(&drawn));
         }
+        case.first_mild = case.mild;
         case.harsh = case.mild;
         for number in 0..RUNS {
             // Half of them do for what is not compared, to be seen to end and to get stuck or not.
@@ -159,6 +167,9 @@ impl Case {
             self.most_ticks = self.most_ticks.max(ending.ticks);
             self.hangs |= is_hung(ending);
         }
+        if let Some(outlived) = &ending.outlived {
+            self.fault(Fault::Outlived, format!("on {place} {outlived}"));
+        }
         if let Some(overdue) = &ending.overdue {
             self.fault(Fault::NotWoken, format!("on {place} {overdue}"));
         }
@@ -183,29 +194,28 @@ impl Case {
         Care {
             seed,
             second: longest / self.longest,
-            patience: if self.most_ticks > 0 {
-                PATIENCE
-            } else {
-                MORE_PATIENCE
-            },
+            last: LAST,
+            told: self.told,
         }
-    }
-
-    /// Whether a run may have been taken for stuck because the machine was busy with other things, and
-    /// how it is to be looked after when it is run again to see.
-    pub(super) fn doubts(&self, worked: &Worked, pace: Pace, seed: u64) -> Option<Care> {
-        let doubtful = worked.ending.ticks > 0 && !self.agrees(&worked.ending, pace);
-        doubtful.then_some(Care {
-            patience: MUCH_PATIENCE,
-            ..self.care(pace, seed)
-        })
     }
 
     /// Says what a run on a runtime is worth.
     pub(super) fn judge(&mut self, workers: usize, pace: Pace, worked: Worked) {
         let place = format!("{workers} workers");
-        let Worked { ending, trouble } = worked;
-        self.check(&ending, &place);
+        let Worked {
+            ending,
+            trouble,
+            story,
+        } = worked;
+        let before = (self.faults.len(), self.unexplained.len());
+        self.weigh(ending, trouble, pace, &place);
+        if before != (self.faults.len(), self.unexplained.len()) {
+            self.story = story;
+        }
+    }
+
+    fn weigh(&mut self, ending: Ending, trouble: Option<Trouble>, pace: Pace, place: &str) {
+        self.check(&ending, place);
         match trouble {
             Some(Trouble::Hung(text)) => {
                 self.until(|case| case.hangs);
@@ -219,7 +229,7 @@ impl Case {
             None => {}
         }
         if !self.agrees(&ending, pace) {
-            self.explain(&ending, pace, &place);
+            self.explain(&ending, pace, place);
             return;
         }
         if ending.ticks > 0 && self.most_ticks == 0 {
@@ -354,5 +364,156 @@ mod tests {
             7.0
         );
         assert_eq!(longest(&json!({"funcs": {"main": []}})), 0.0);
+    }
+
+    fn case(functions: &Json) -> Case {
+        let json = json!({"name": "p", "objects": {"f0": ["future"]}, "funcs": functions});
+        Case::new(crate::parse::parse(&json).unwrap(), &json)
+    }
+
+    /// Whatever the order, both tasks have their results.
+    fn independent() -> Case {
+        let case = case(&json!({
+            "main": [["spawn", "t0", "work"], ["spawn", "t1", "work"], ["await", "t0"], ["await", "t1"]],
+            "work": [["sleep", 0], ["return", 7]]
+        }));
+        assert_eq!((case.mild, case.harsh), (Same::Histories, Same::Histories));
+        case
+    }
+
+    /// Who comes first sets the result.
+    fn dependent() -> Case {
+        let case = case(&json!({
+            "main": [["spawn", "t0", "one"], ["spawn", "t1", "two"], ["await", "f0"]],
+            "one": [["set_result", "f0", 1]],
+            "two": [["set_result", "f0", 2]]
+        }));
+        assert_eq!((case.first_mild, case.mild), (Same::Nothing, Same::Nothing));
+        case
+    }
+
+    fn worked(ending: Ending) -> Worked {
+        Worked {
+            ending,
+            trouble: None,
+            story: Vec::new(),
+        }
+    }
+
+    /// Judges a run that ended as the loop but for one thing.
+    fn judged(mut case: Case, plant: impl FnOnce(&mut Worked)) -> Case {
+        let mut run = worked(case.loops.clone());
+        plant(&mut run);
+        case.judge(2, Pace::Slow, run);
+        case
+    }
+
+    fn kinds(case: &Case) -> Vec<Fault> {
+        case.faults.iter().map(|(fault, _)| *fault).collect()
+    }
+
+    #[test]
+    fn a_run_that_ends_as_the_loop_is_no_fault() {
+        let case = judged(independent(), |_run| {});
+        assert_eq!((case.explained, case.faults.len()), (0, 0));
+    }
+
+    #[test]
+    fn another_final_state_is_a_divergence() {
+        let case = judged(independent(), |run| {
+            let state = run.ending.states.get_mut("main/work.1").unwrap();
+            assert_eq!(std::mem::replace(state, "cancelled".to_owned()), "result 7");
+        });
+        assert_eq!(kinds(&case), [Fault::Diverged]);
+        assert_eq!(
+            case.faults[0].1,
+            "on 2 workers: main/work.1: cancelled, not result 7"
+        );
+        // It is not counted among the programs that end the same.
+        assert_eq!(
+            (case.first_mild, case.mild),
+            (Same::Histories, Same::Nothing)
+        );
+    }
+
+    #[test]
+    fn another_history_alone_is_told_apart() {
+        let case = judged(independent(), |run| {
+            run.ending.histories.get_mut("main/work.1").unwrap().pop();
+        });
+        assert_eq!(kinds(&case), [Fault::SawOther]);
+        assert_eq!(case.mild, Same::States);
+    }
+
+    #[test]
+    fn of_a_program_that_depends_on_the_order_states_are_not_compared() {
+        let case = judged(dependent(), |run| {
+            run.ending
+                .states
+                .insert("main".to_owned(), "cancelled".to_owned());
+        });
+        assert_eq!((case.explained, case.faults.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_the_loop_does_in_some_order_explains_a_run() {
+        let mut case = dependent();
+        // As if the first sixteen orders had not shown it.
+        (case.mild, case.harsh) = (Same::States, Same::States);
+        let drawn: Vec<Ending> = (0..64)
+            .map(|number| case.draw(Manner::Mild, number))
+            .collect();
+        let other = drawn
+            .into_iter()
+            .find(|drawn| case.same(drawn) == Same::Nothing)
+            .unwrap();
+        case.judge(2, Pace::Slow, worked(other));
+        assert_eq!((case.explained, case.faults.len()), (1, 0));
+        assert_eq!(case.mild, Same::Nothing);
+        // What it does in none does not, even of such a program.
+        (case.mild, case.harsh) = (Same::States, Same::States);
+        let case = judged(case, |run| {
+            run.ending
+                .states
+                .insert("main".to_owned(), "result 3".to_owned());
+        });
+        assert_eq!((case.explained, case.unexplained.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_no_run_may_show_is_a_fault_in_any_order() {
+        for case in [independent, dependent] {
+            let text = || "x".to_owned();
+            type Plant = fn(&mut Worked, String);
+            let plants: [(Fault, Plant); 5] = [
+                (Fault::Leaked, |run, text| {
+                    run.trouble = Some(Trouble::Leaked(text))
+                }),
+                (Fault::Hung, |run, text| {
+                    run.trouble = Some(Trouble::Hung(text))
+                }),
+                (Fault::NotWoken, |run, text| run.ending.overdue = Some(text)),
+                (Fault::Outlived, |run, text| {
+                    run.ending.outlived = Some(text)
+                }),
+                (Fault::Panicked, |run, _| {
+                    run.ending.skip = Some("panicked: x".to_owned())
+                }),
+            ];
+            for (fault, plant) in plants {
+                let case = judged(case(), |run| plant(run, text()));
+                assert!(
+                    kinds(&case).contains(&fault),
+                    "{fault:?} in {:?}",
+                    case.faults
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_that_gets_stuck_as_it_never_does_on_the_loop_is_a_fault() {
+        let case = judged(dependent(), |run| run.ending.ticks = 1);
+        assert_eq!(kinds(&case), [Fault::Stuck]);
     }
 }

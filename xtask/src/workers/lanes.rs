@@ -1,4 +1,4 @@
-//! Runs every program, on as many lanes as there are processors.
+//! Runs every program, on several lanes for each processor.
 
 use std::io::{BufRead, BufReader};
 use std::num::NonZero;
@@ -21,9 +21,11 @@ use crate::interp::Outcome;
 
 /// So many programs run at the same time.
 const BATCH: usize = 512;
+/// So many lanes has each processor: programs mostly wait for their timers.
+const LANES: usize = 3;
 /// How long a batch may take. It takes a second; where one of its programs has to be run in thousands
 /// of orders, some more.
-pub(super) const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// How long CPython may take for one program.
 const ORACLE: Duration = Duration::from_secs(20);
 /// A program that may be what a batch hung or died of is run so often by itself.
@@ -35,7 +37,11 @@ pub(super) struct Row {
     pub(super) area: String,
     pub(super) source: &'static str,
     pub(super) programs: usize,
-    /// Those whose final states are the same in any order.
+    /// Those that CPython does not bring to an end, which have nothing to be compared with.
+    pub(super) endless: usize,
+    /// Those whose final states are the same in the first orders that are drawn.
+    pub(super) first: usize,
+    /// And in all that are drawn later on, where a run on a runtime gave a reason to.
     pub(super) states: usize,
     /// Those of which that is true whenever timers fire.
     pub(super) harsh: usize,
@@ -67,7 +73,9 @@ struct Batch {
 struct Judged {
     row: usize,
     programs: usize,
-    /// What the process said of each that CPython ends.
+    /// Those that CPython does not end.
+    endless: usize,
+    /// What the process said of each of the others.
     answers: Vec<Json>,
     findings: Vec<Finding>,
 }
@@ -103,8 +111,8 @@ pub(super) fn run(
     let queue = Mutex::new(queue);
     let (verdicts, finished) = channel();
     let outcome = thread::scope(|scope| {
-        let lanes = thread::available_parallelism().map_or(1, NonZero::get);
-        for _ in 0..lanes {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..processors * LANES {
             let (queue, verdicts) = (&queue, verdicts.clone());
             scope.spawn(move || lane(queue, &verdicts, python, &options.workers));
         }
@@ -247,7 +255,7 @@ impl Lane {
 
     fn judge(&mut self, batch: Batch) -> Result<Judged, Failure> {
         let programs: Vec<&Json> = batch.cases.iter().map(|(program, _)| program).collect();
-        self.runner.send(&programs, false)?;
+        self.runner.send(&programs, Wish::Verdicts)?;
         let mut theirs = Vec::new();
         for (program, recorded) in &batch.cases {
             theirs.push(match (recorded, &mut self.oracle) {
@@ -263,6 +271,7 @@ impl Lane {
         let mut judged = Judged {
             row: batch.row,
             programs: batch.cases.len(),
+            endless: 0,
             answers: Vec::new(),
             findings: Vec::new(),
         };
@@ -292,6 +301,10 @@ impl Lane {
                 return Ok(judged);
             }
         };
+        if said.answers.len() != batch.cases.len() {
+            let (answers, cases) = (said.answers.len(), batch.cases.len());
+            return Err(format!("{answers} answers to {cases} programs").into());
+        }
         for (((program, _), theirs), answer) in batch.cases.iter().zip(theirs).zip(&said.answers) {
             let ours = peer::outcome(answer);
             if let (Some(Outcome::Trace(_)), Some(ours)) = (&theirs, &ours)
@@ -304,11 +317,15 @@ impl Lane {
             for (kind, text) in faults_in(answer) {
                 add(program, &kind, text);
             }
-            // What CPython does not end counts as ending differently.
+            if answer["first"].is_null() {
+                add(program, "not run", answer["skip"].to_string());
+            }
             if let Some(Outcome::Trace(_)) = theirs {
                 let mut answer = answer.clone();
                 answer["name"] = program["name"].clone();
                 judged.answers.push(answer);
+            } else {
+                judged.endless += 1;
             }
         }
         let anonymous = said.anonymous();
@@ -335,6 +352,17 @@ impl Lane {
 pub(super) struct Runner {
     peer: Peer,
     workers: Json,
+    patience: Duration,
+}
+
+/// What is wanted of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Verdicts,
+    /// No more than the first fault.
+    OneFault,
+    /// Verdicts, and what happened.
+    Stories,
 }
 
 /// What it says of a batch.
@@ -360,17 +388,29 @@ impl Runner {
         Ok(Self {
             peer: Peer::itself(&["workers", SERVE])?,
             workers: json!(workers),
+            patience: PATIENCE,
         })
     }
 
-    fn send(&mut self, programs: &[&Json], only_one: bool) -> Result<(), Failure> {
-        let batch = json!({"programs": programs, "workers": self.workers, "only_one": only_one});
+    fn send(&mut self, programs: &[&Json], wish: Wish) -> Result<(), Failure> {
+        let batch = json!({
+            "programs": programs,
+            "workers": self.workers,
+            "only_one": wish == Wish::OneFault,
+            "told": wish == Wish::Stories,
+        });
         Ok(self.peer.send(&batch.to_string())?)
+    }
+
+    /// Runs programs, and has the stories told of those that end otherwise than they must.
+    pub(super) fn tell(&mut self, programs: &[&Json]) -> Result<Result<Said, String>, Failure> {
+        self.send(programs, Wish::Stories)?;
+        self.receive()
     }
 
     /// What it says, or how it ended.
     fn receive(&mut self) -> Result<Result<Said, String>, Failure> {
-        let line = match self.peer.receive_line(PATIENCE)? {
+        let line = match self.peer.receive_line(self.patience)? {
             Line::Said(line) => line,
             Line::Hung => return Ok(Err("hung".to_owned())),
             Line::Crashed(status) => return Ok(Err(format!("crashed with {status}"))),
@@ -390,7 +430,7 @@ impl Runner {
     /// Runs one program often, and gives the first fault.
     pub(super) fn fault_of(&mut self, program: &Json) -> Result<Option<(String, String)>, Failure> {
         let programs = vec![program; REPEATED];
-        self.send(&programs, true)?;
+        self.send(&programs, Wish::OneFault)?;
         let said = match self.receive()? {
             Ok(said) => said,
             Err(manner) => return Ok(Some((manner, String::new()))),
@@ -405,7 +445,7 @@ impl Runner {
 }
 
 /// The faults that an answer tells of.
-fn faults_in(answer: &Json) -> Vec<(String, String)> {
+pub(super) fn faults_in(answer: &Json) -> Vec<(String, String)> {
     let text = |json: &Json| json.as_str().unwrap_or_default().to_owned();
     let faults = answer["faults"].as_array().map_or(&[][..], Vec::as_slice);
     faults
@@ -423,9 +463,11 @@ fn collect(
         let judged = judged?;
         let row = &mut rows[judged.row];
         row.programs += judged.programs;
+        row.endless += judged.endless;
         row.faults += judged.findings.len();
         for answer in judged.answers {
             let count = |key: &str| answer[key].as_u64().unwrap_or_default() as usize;
+            row.first += usize::from(answer["first"] != "nothing");
             row.states += usize::from(answer["mild"] != "nothing");
             row.harsh += usize::from(answer["harsh"] != "nothing");
             row.histories += usize::from(answer["mild"] == "histories");
@@ -438,4 +480,108 @@ fn collect(
         findings.extend(judged.findings);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// A lane whose process answers every batch in this way.
+    fn lane(script: String, patience: Duration) -> Lane {
+        let peer = Peer::new(move || {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("while read line; do {script}; done")]);
+            command
+        });
+        Lane {
+            oracle: None,
+            runner: Runner {
+                peer,
+                workers: json!([2]),
+                patience,
+            },
+            known: Vec::new(),
+        }
+    }
+
+    fn answering(answers: &Json) -> Lane {
+        let said = json!({"answers": answers, "panics": [], "left": 0});
+        lane(format!("echo '{said}'"), Duration::from_secs(10))
+    }
+
+    fn batch() -> Batch {
+        let trace = Outcome::Trace(vec!["0.000 main.0 start".to_owned()]);
+        Batch {
+            row: 0,
+            cases: vec![(json!({"name": "p", "funcs": {"main": []}}), Some(trace))],
+        }
+    }
+
+    fn kinds(judged: &Judged) -> Vec<&str> {
+        let kinds = judged.findings.iter().map(|finding| finding.kind.as_str());
+        kinds.collect()
+    }
+
+    #[test]
+    fn what_is_as_recorded_is_no_finding() {
+        let answer = json!({"first": "states", "mild": "states", "harsh": "nothing", "faults": [],
+            "trace": ["0.000 main.0 start"]});
+        let judged = answering(&json!([answer])).judge(batch()).unwrap();
+        assert_eq!((judged.programs, judged.endless), (1, 0));
+        assert!(judged.findings.is_empty(), "{:?}", judged.findings);
+        let mut rows = vec![Row::default()];
+        let (sender, finished) = channel();
+        sender.send(Ok(judged)).unwrap();
+        drop(sender);
+        collect(&finished, &mut rows, &mut Vec::new()).unwrap();
+        assert_eq!((rows[0].first, rows[0].states, rows[0].harsh), (1, 1, 0));
+    }
+
+    #[test]
+    fn another_trace_and_every_fault_is_a_finding() {
+        let answer = json!({"first": "states", "mild": "states", "harsh": "nothing",
+            "faults": [["diverged", "on 2 workers"], ["leaked", "1 task"]], "trace": ["0.000 main.0 end"]});
+        let judged = answering(&json!([answer])).judge(batch()).unwrap();
+        let expected = [
+            "another trace than CPython's on the loop",
+            "diverged",
+            "leaked",
+        ];
+        assert_eq!(kinds(&judged), expected);
+    }
+
+    #[test]
+    fn a_program_that_was_not_run_is_a_finding() {
+        let judged = answering(&json!([{"skip": "no program: x"}])).judge(batch());
+        let judged = judged.unwrap();
+        let expected = ["another trace than CPython's on the loop", "not run"];
+        assert_eq!(kinds(&judged), expected);
+        assert!(answering(&json!([])).judge(batch()).is_err());
+    }
+
+    #[test]
+    fn panics_and_tasks_that_nobody_knows_of_are_findings() {
+        let answer = json!({"first": "nothing", "mild": "nothing", "harsh": "nothing", "faults": [],
+            "trace": ["0.000 main.0 start"]});
+        for (panics, left) in [(json!(["oh"]), 0), (json!([]), 3)] {
+            let said = json!({"answers": [answer], "panics": panics, "left": left});
+            let mut lane = lane(format!("echo '{said}'"), Duration::from_secs(10));
+            let judged = lane.judge(batch()).unwrap();
+            assert_eq!(kinds(&judged), ["panicked or leaked"]);
+        }
+    }
+
+    #[test]
+    fn a_process_that_hangs_or_dies_is_a_finding_with_the_program() {
+        let patience = Duration::from_millis(300);
+        let mut hanging = lane("sleep 60".to_owned(), patience);
+        let judged = hanging.judge(batch()).unwrap();
+        assert_eq!(kinds(&judged), ["hung"]);
+        assert_eq!(judged.findings[0].program["name"], "p");
+        let mut dying = lane("exit 3".to_owned(), Duration::from_secs(10));
+        let judged = dying.judge(batch()).unwrap();
+        assert_eq!(kinds(&judged), ["crashed with exit status: 3"]);
+    }
 }

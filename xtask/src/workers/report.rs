@@ -36,7 +36,11 @@ pub(super) fn explain(
             finding.kind,
             finding.text
         );
-        if alike.count() >= SHOWN || finding.program.is_null() {
+        if finding.program.is_null() {
+            continue;
+        }
+        if alike.count() >= SHOWN {
+            say!("  {}", finding.program);
             continue;
         }
         let mut text = None;
@@ -52,8 +56,9 @@ pub(super) fn explain(
                 false
             }
         };
+        say!("  {}", finding.program);
         if !shows(&finding.program) {
-            say!("  not seen again in {REPEATED} runs: {}", finding.program);
+            say!("  not seen again in {REPEATED} runs");
             faults -= usize::from(finding.kind == SAW_OTHER);
             continue;
         }
@@ -65,7 +70,12 @@ pub(super) fn explain(
         if let Some(failure) = failure {
             return Err(failure);
         }
-        say!("  {least}\n  {}", text.unwrap_or_default());
+        say!("  and in short: {}\n  {least}", text.unwrap_or_default());
+    }
+    if !findings.is_empty() {
+        say!(
+            "\nto run one of them again: cargo xtask workers --file FILE, with its line of JSON in FILE"
+        );
     }
     Ok(faults)
 }
@@ -76,6 +86,8 @@ pub(super) fn table(rows: &[Row]) {
         "area",
         "programs",
         "run",
+        "endless",
+        "16 orders",
         "any order",
         "share",
         "any time",
@@ -91,6 +103,8 @@ pub(super) fn table(rows: &[Row]) {
             row.area.clone(),
             row.source.to_owned(),
             row.programs.to_string(),
+            row.endless.to_string(),
+            row.first.to_string(),
             row.states.to_string(),
             format!("{share:.1} %"),
             row.harsh.to_string(),

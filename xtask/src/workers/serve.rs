@@ -1,8 +1,8 @@
 //! The process that runs the programs: batches as lines on its standard input, verdicts on its output.
 //!
-//! A batch is `{"programs": […], "workers": […], "only_one": …}`, the last one true where one fault is
-//! enough. All its programs run on a runtime at the same time,
-//! so that its workers have something to do; the runtimes stay from batch to batch.
+//! A batch is `{"programs": […], "workers": […], "only_one": …, "told": …}`: `only_one` where one fault
+//! is enough, `told` where it is to be said what happened. All its programs run on a runtime at the
+//! same time, so that its workers have something to do; the runtimes stay from batch to batch.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -16,14 +16,14 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::SAW_OTHER;
 use super::judge::{Case, Fault, Pace, Same};
-use crate::interp::{self, Care, Outcome, Worked};
+use crate::interp::{self, Outcome};
 use crate::trace::STACK;
 use crate::{Failure, parse};
 
 /// Calls of a program nest on a worker's stack too, but not as deep as what is written by hand.
 const WORKER_STACK: usize = 64 << 20;
 /// What the runtime itself has to end once all programs have ended.
-const LAST: Duration = Duration::from_secs(10);
+const LAST: Duration = Duration::from_secs(30);
 
 /// The texts of panics, wherever they end.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -64,7 +64,9 @@ fn answer(batch: &Json, runtimes: &mut BTreeMap<usize, Runtime>) -> Result<Json,
     for program in list("programs") {
         match parse::parse(&program) {
             Ok(parsed) => {
-                cases.push((answers.len(), Case::new(parsed, &program)));
+                let mut case = Case::new(parsed, &program);
+                case.told = batch["told"] == true;
+                cases.push((answers.len(), case));
                 answers.push(Json::Null);
             }
             Err(error) => answers.push(json!({"skip": format!("no program: {error}")})),
@@ -122,45 +124,22 @@ fn run(
     runtime: &Runtime,
     only_one: bool,
 ) -> Result<(), Failure> {
-    let cares = cases.iter().enumerate();
-    let cares = cares.map(|(number, (_, case))| Some(case.care(pace(number), number as u64)));
-    let mut worked = at_once(cases, &cares.collect::<Vec<_>>(), runtime)?;
-    let doubts = worked.iter().zip(&*cases).enumerate();
-    let doubts = doubts.map(|(number, (worked, (_, case)))| {
-        case.doubts(worked.as_ref()?, pace(number), number as u64)
-    });
-    let again = at_once(cases, &doubts.collect::<Vec<_>>(), runtime)?;
-    let runs = worked.iter_mut().zip(again).zip(cases).enumerate();
-    for (number, ((worked, again), (_, case))) in runs {
-        if let Some(worked) = again.or(worked.take()) {
-            case.judge(workers, pace(number), worked);
-        }
+    let mut running = Vec::new();
+    for (number, (_, case)) in cases.iter().enumerate() {
+        let care = case.care(pace(number), number as u64);
+        running.push(runtime.spawn(interp::run_on_runtime(case.program.clone(), care)));
+    }
+    let mut ended = Vec::new();
+    for running in running {
+        ended.push(runtime.block_on(running)?);
+    }
+    for (number, (worked, (_, case))) in ended.into_iter().zip(cases).enumerate() {
+        case.judge(workers, pace(number), worked);
         if only_one && !case.faults.is_empty() {
             break;
         }
     }
     Ok(())
-}
-
-/// Runs those programs that are to be looked after.
-fn at_once(
-    cases: &[(usize, Case)],
-    cares: &[Option<Care>],
-    runtime: &Runtime,
-) -> Result<Vec<Option<Worked>>, Failure> {
-    let mut running = Vec::new();
-    for (care, (_, case)) in cares.iter().zip(cases) {
-        let run = |&care| runtime.spawn(interp::run_on_runtime(case.program.clone(), care));
-        running.push(care.as_ref().map(run));
-    }
-    let mut ended = Vec::new();
-    for running in running {
-        ended.push(match running {
-            Some(running) => Some(runtime.block_on(running)?),
-            None => None,
-        });
-    }
-    Ok(ended)
 }
 
 /// How many tasks a runtime has that nobody knows of.
@@ -182,11 +161,13 @@ fn report(case: &Case) -> Json {
         .map(|(fault, text)| json!([fault.name(), text]))
         .collect();
     let mut answer = json!({
+        "first": case.first_mild.name(),
         "mild": case.mild.name(),
         "harsh": case.harsh.name(),
         "explained": case.explained,
         "unexplained": case.unexplained,
         "faults": faults,
+        "story": case.story,
     });
     match &case.outcome {
         Outcome::Trace(lines) => answer["trace"] = json!(lines),
@@ -215,6 +196,7 @@ impl Fault {
             Self::Stuck => "stuck",
             Self::NotWoken => "not woken",
             Self::Hung => "hung",
+            Self::Outlived => "outlived its group",
             Self::Leaked => "leaked",
             Self::Panicked => "panicked",
         }

@@ -12,7 +12,6 @@ mod wire;
 
 pub(crate) use frames::{Incoming, RowRun};
 pub(crate) use startup::{Session, interrupt, start};
-pub(crate) use stream::Address;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsRules;
-pub(crate) use wire::{Backend, IDLE, IN_TRANSACTION, Wire};
+pub(crate) use wire::{Backend, IDLE, Wire};

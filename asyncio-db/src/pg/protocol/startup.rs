@@ -14,9 +14,11 @@ use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 
 use super::frames::{Incoming, invalid};
-use super::stream::{Address, Channel};
+use super::stream::Channel;
 use super::wire::{Backend, Wire};
-use crate::pg::errors::{InterfaceError, PgError};
+use crate::exceptions::PgError;
+use crate::pg::config::{Address, ChannelBinding as Binding, Secret, Server, SessionAttrs};
+use crate::pg::errors::{self, InterfaceError};
 use crate::pg::notices::Notices;
 use crate::pg::target::{SslMode, Target};
 
@@ -36,36 +38,102 @@ enum Encryption {
     Yes,
 }
 
-/// Begins a session with one of the servers, the first that takes us.
+/// Begins a session with one of the servers, the first that takes us and is good enough.
 ///
 /// # Errors
 ///
-/// What the last of them said.
+/// What the last of them said; [`InterfaceError`] when none is good enough.
 pub(crate) async fn start(target: &Target, notices: &Arc<Notices>) -> Result<Session> {
+    let wanted = target.parameters.target_session_attrs;
+    let rounds: &[SessionAttrs] = match wanted {
+        SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
+        _ => &[wanted],
+    };
+    let servers = target.servers();
     let mut last = None;
-    for address in &target.addresses {
-        match at(target, address, notices).await {
-            Ok(session) => return Ok(session),
-            // It is the program that is wrong then, wherever the server may be.
-            Err(error) if error.is::<InterfaceError>() => return Err(error),
-            Err(error) => last = Some(error),
+    for round in rounds {
+        for server in &servers {
+            match at(target, server, notices).await {
+                Ok(mut session) => {
+                    if is_good_enough(&mut session.wire, *round).await? {
+                        return Ok(session);
+                    }
+                    session.wire.terminate();
+                }
+                // It is the program that is wrong then, wherever the server may be.
+                Err(error) if error.is::<InterfaceError>() => return Err(error),
+                Err(error) => last = Some(error),
+            }
         }
     }
-    Err(last.unwrap_or_else(|| InterfaceError::new("there is no host to connect to").into()))
+    Err(last.unwrap_or_else(|| {
+        let wanted = wanted.name();
+        InterfaceError::new(format!("none of the servers is as it is to be: {wanted}")).into()
+    }))
 }
 
-async fn at(target: &Target, address: &Address, notices: &Arc<Notices>) -> Result<Session> {
-    let (first, second) = match target.ssl {
+/// Whether a server is one of those that are wanted.
+async fn is_good_enough(wire: &mut Wire, wanted: SessionAttrs) -> Result<bool> {
+    // Servers from version 14 on say so unasked.
+    let (told, question, right) = match wanted {
+        SessionAttrs::Primary => ("in_hot_standby", STANDBY, "off"),
+        SessionAttrs::Standby => ("in_hot_standby", STANDBY, "on"),
+        SessionAttrs::ReadWrite => ("default_transaction_read_only", READ_ONLY, "off"),
+        SessionAttrs::ReadOnly => ("default_transaction_read_only", READ_ONLY, "on"),
+        SessionAttrs::Any | SessionAttrs::PreferStandby => return Ok(true),
+    };
+    let parameter = |wire: &Wire, name: &str| wire.parameters().get(name).cloned();
+    let mut answer = parameter(wire, told);
+    if told == "default_transaction_read_only"
+        && parameter(wire, "in_hot_standby").as_deref() == Some("on")
+    {
+        // What follows another server writes nothing, whatever is its default.
+        answer = Some("on".to_owned());
+    }
+    let answer = match answer {
+        Some(answer) => answer,
+        None => ask(wire, question).await?,
+    };
+    Ok(answer == right)
+}
+
+const STANDBY: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END";
+const READ_ONLY: &str = "SHOW transaction_read_only";
+
+/// The one text that is the answer to a question.
+async fn ask(wire: &mut Wire, question: &str) -> Result<String> {
+    wire.query(question)?;
+    let mut answer = String::new();
+    loop {
+        match std::future::poll_fn(|cx| wire.poll_incoming(cx)).await? {
+            Incoming::Rows(run) => {
+                for row in run {
+                    // The number of fields, the length of the first one, and that.
+                    let text = row.get(6..).unwrap_or_default();
+                    answer = String::from_utf8_lossy(text).into_owned();
+                }
+            }
+            Incoming::Message(Message::ErrorResponse(body)) => {
+                return Err(errors::server_error(body.fields()).into());
+            }
+            Incoming::Message(Message::ReadyForQuery(_)) => return Ok(answer),
+            Incoming::Message(_) => {}
+        }
+    }
+}
+
+async fn at(target: &Target, server: &Server, notices: &Arc<Notices>) -> Result<Session> {
+    let (first, second) = match target.parameters.tls.mode {
         SslMode::Disable => (Encryption::No, None),
         SslMode::Allow => (Encryption::No, Some(Encryption::Yes)),
         SslMode::Prefer => (Encryption::IfOffered, Some(Encryption::No)),
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Encryption::Yes, None),
     };
-    let begun = with(target, address, first, notices).await;
+    let begun = with(target, server, first, notices).await;
     match (begun, second) {
         (Err(error), Some(second)) if is_about_encryption(&error) => {
             // What was said first is the better answer when the second attempt is no better.
-            let begun = with(target, address, second, notices).await;
+            let begun = with(target, server, second, notices).await;
             begun.map_err(|_| error)
         }
         (begun, _) => begun,
@@ -85,26 +153,26 @@ fn is_about_encryption(error: &Exception) -> bool {
 
 async fn with(
     target: &Target,
-    address: &Address,
+    server: &Server,
     encryption: Encryption,
     notices: &Arc<Notices>,
 ) -> Result<Session> {
-    let channel = open(target, address, encryption).await?;
+    let channel = open(target, &server.address, encryption).await?;
     let encrypted = channel.is_encrypted();
     let mut wire = Wire::new(channel, Arc::clone(notices));
-    let settings = target.server_settings.iter();
+    let settings = target.parameters.server_settings.iter();
     let settings = settings.map(|(name, value)| (name.as_str(), value.as_str()));
     let parameters = [
-        ("user", target.user.as_str()),
-        ("database", target.database.as_str()),
+        ("user", target.parameters.user.as_str()),
+        ("database", target.parameters.database.as_str()),
         ("client_encoding", "UTF8"),
     ];
     wire.say(|out| frontend::startup_message(parameters.into_iter().chain(settings), out))?;
-    authenticate(&mut wire, target).await?;
+    authenticate(&mut wire, target, server).await?;
     settle(&mut wire).await?;
     Ok(Session {
         wire,
-        address: address.clone(),
+        address: server.address.clone(),
         encrypted,
     })
 }
@@ -155,6 +223,9 @@ async fn open(target: &Target, address: &Address, encryption: Encryption) -> io:
     if encryption == Encryption::No || channel.is_unix() {
         return Ok(channel);
     }
+    if cfg!(feature = "tls") && target.parameters.tls.direct {
+        return encrypt(target, address, channel).await;
+    }
     if !cfg!(feature = "tls") {
         if encryption == Encryption::IfOffered {
             return Ok(channel);
@@ -185,7 +256,7 @@ async fn encrypt(target: &Target, address: &Address, channel: Channel) -> io::Re
     let (Channel::Tcp(stream), Address::Tcp { host, .. }) = (channel, address) else {
         return Err(io::ErrorKind::Unsupported.into());
     };
-    super::tls::connect(&target.tls, target.ssl, host, stream).await
+    super::tls::connect(&target.tls, host, stream).await
 }
 
 #[cfg(not(feature = "tls"))]
@@ -196,7 +267,9 @@ async fn encrypt(_: &Target, _: &Address, _: Channel) -> io::Result<Channel> {
 
 async fn hear(wire: &mut Wire) -> Result<Message> {
     match std::future::poll_fn(|cx| wire.poll_incoming(cx)).await? {
-        Incoming::Message(Message::ErrorResponse(body)) => Err(PgError::of(body.fields()).into()),
+        Incoming::Message(Message::ErrorResponse(body)) => {
+            Err(errors::server_error(body.fields()).into())
+        }
         Incoming::Message(message) => Ok(message),
         Incoming::Rows(_) => Err(unexpected()),
     }
@@ -207,27 +280,42 @@ fn unexpected() -> Exception {
 }
 
 /// Says who we are.
-async fn authenticate(wire: &mut Wire, target: &Target) -> Result<()> {
+async fn authenticate(wire: &mut Wire, target: &Target, server: &Server) -> Result<()> {
     let password = || {
         let missing = || InterfaceError::new("the server asks for a password, and there is none");
-        target.password.as_deref().ok_or_else(missing)
+        server
+            .password
+            .as_ref()
+            .map(Secret::reveal)
+            .ok_or_else(missing)
     };
+    let binding = target.parameters.tls.channel_binding;
     let mut scram: Option<ScramSha256> = None;
+    let mut bound = false;
     loop {
         match hear(wire).await? {
             // Who asks for a proof and does not wait for it is not the server.
             Message::AuthenticationOk if scram.is_some() => return Err(unexpected()),
+            Message::AuthenticationOk if binding == Binding::Require && !bound => {
+                let message = "the authentication was not bound to the encrypted channel";
+                return Err(InterfaceError::new(message).into());
+            }
             Message::AuthenticationOk => return Ok(()),
             Message::AuthenticationCleartextPassword => {
                 let password = password()?.as_bytes();
                 wire.say(|out| frontend::password_message(password, out))?;
             }
             Message::AuthenticationMd5Password(body) => {
-                let hash = md5_hash(target.user.as_bytes(), password()?.as_bytes(), body.salt());
+                let hash = md5_hash(
+                    target.parameters.user.as_bytes(),
+                    password()?.as_bytes(),
+                    body.salt(),
+                );
                 wire.say(|out| frontend::password_message(hash.as_bytes(), out))?;
             }
             Message::AuthenticationSasl(body) => {
-                let (mechanism, binding) = mechanism(wire, &body)?;
+                let (mechanism, binding) = mechanism(wire, &body, binding)?;
+                bound = mechanism == SCRAM_SHA_256_PLUS;
                 let begun = ScramSha256::new(password()?.as_bytes(), binding);
                 let data = begun.message();
                 wire.say(|out| frontend::sasl_initial_response(mechanism, data, out))?;
@@ -256,14 +344,22 @@ async fn authenticate(wire: &mut Wire, target: &Target) -> Result<()> {
 }
 
 /// The best mechanism that both sides know, bound to the TLS below where that is possible.
-fn mechanism(wire: &Wire, body: &AuthenticationSaslBody) -> Result<(&'static str, ChannelBinding)> {
+fn mechanism(
+    wire: &Wire,
+    body: &AuthenticationSaslBody,
+    wanted: Binding,
+) -> Result<(&'static str, ChannelBinding)> {
     let (mut plain, mut plus) = (false, false);
     let mut mechanisms = body.mechanisms();
     while let Some(mechanism) = mechanisms.next()? {
         plain |= mechanism == SCRAM_SHA_256;
         plus |= mechanism == SCRAM_SHA_256_PLUS;
     }
-    match (wire.channel_binding(), plus, plain) {
+    let hash = match wanted {
+        Binding::Disable => None,
+        Binding::Prefer | Binding::Require => wire.channel_binding(),
+    };
+    match (hash, plus, plain) {
         (Some(hash), true, _) => Ok((
             SCRAM_SHA_256_PLUS,
             ChannelBinding::tls_server_end_point(hash),

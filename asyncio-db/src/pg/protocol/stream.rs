@@ -1,11 +1,11 @@
 //! What carries the protocol: TCP, a Unix socket, TLS over TCP.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -13,16 +13,7 @@ use tokio::net::UnixStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::client::TlsStream;
 
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    Tcp {
-        host: String,
-        port: u16,
-    },
-    #[cfg_attr(not(unix), expect(dead_code, reason = "there are no Unix sockets"))]
-    Unix(PathBuf),
-}
+use crate::pg::config::Address;
 
 /// A stream to the server.
 pub(crate) enum Channel {
@@ -93,6 +84,22 @@ impl Channel {
         }
     }
 
+    /// Reads what has come by now, whether the runtime has heard of that or not. Of TLS that cannot be
+    /// had: there it is nothing.
+    pub(crate) fn read_now(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        let socket = match self {
+            Self::Tcp(stream) => SockRef::from(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => SockRef::from(stream),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => return Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let mut piece = [0; 1024];
+        let read = (&*socket).read(&mut piece)?;
+        buffer.extend_from_slice(&piece[..read]);
+        Ok(read)
+    }
+
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -109,10 +116,9 @@ impl Channel {
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            // Nothing is kept back.
-            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             #[cfg(unix)]
-            Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }

@@ -4,108 +4,135 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use asyncio_core::Result as CoreResult;
 use ring::digest;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{self, CryptoProvider};
+use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
 };
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::stream::Channel;
+use crate::pg::config::{RootCertificates, TlsParameters, TlsVersion};
 use crate::pg::target::SslMode;
 
-/// Whom to trust, and who we are, in PEM.
-#[derive(Clone, Default)]
+/// Whom to trust, who we are, and which versions will do.
+#[derive(Clone)]
 pub(crate) struct TlsRules {
-    /// The authorities (`sslrootcert`); Mozilla's where there are none.
-    pub(crate) roots: Option<Vec<u8>>,
-    /// Our own certificates and key (`sslcert`, `sslkey`).
-    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+    config: Arc<ClientConfig>,
+}
+
+impl TlsRules {
+    /// Reads what the files say that are named.
+    ///
+    /// # Errors
+    ///
+    /// Those of the files, and of what is in them.
+    pub(crate) fn read(parameters: &TlsParameters) -> CoreResult<Self> {
+        Ok(Self {
+            config: Arc::new(config(parameters)?),
+        })
+    }
 }
 
 /// Speaks TLS over a stream from here on.
 ///
 /// # Errors
 ///
-/// Of the kind [`InvalidInput`](io::ErrorKind::InvalidInput) when the rules cannot be followed, of
+/// Of the kind [`InvalidInput`](io::ErrorKind::InvalidInput) when the name of the host cannot be one, of
 /// [`InvalidData`](io::ErrorKind::InvalidData) when there is no agreement.
 pub(super) async fn connect(
     rules: &TlsRules,
-    mode: SslMode,
     host: &str,
     stream: TcpStream,
 ) -> io::Result<Channel> {
-    let config = config(rules, mode)?;
     let name = ServerName::try_from(host.to_owned())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    let stream = TlsConnector::from(Arc::clone(&rules.config)).connect(name, stream);
     Ok(Channel::Tls(Box::new(stream.await?)))
 }
 
-fn config(rules: &TlsRules, mode: SslMode) -> io::Result<ClientConfig> {
+fn config(parameters: &TlsParameters) -> CoreResult<ClientConfig> {
     let provider = Arc::new(crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions(parameters))
         .map_err(bad)?;
-    // As libpq: who names an authority wants it to be asked, even where no more than encryption is
-    // required.
-    let verify = match mode {
-        SslMode::VerifyFull => Some(true),
-        SslMode::VerifyCa => Some(false),
-        SslMode::Require if rules.roots.is_some() => Some(false),
-        _ => None,
-    };
-    let builder = match verify {
-        None => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Lenient {
-                inner: None,
-                provider,
-            })),
-        Some(by_name) => {
-            let roots = Arc::new(roots(rules)?);
-            let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                .build()
-                .map_err(bad)?;
-            if by_name {
-                builder.with_webpki_verifier(inner)
-            } else {
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(Lenient {
-                        inner: Some(inner),
-                        provider,
-                    }))
-            }
-        }
-    };
-    match &rules.identity {
-        None => Ok(builder.with_no_client_auth()),
-        Some((chain, key)) => {
-            let key = PrivateKeyDer::from_pem_slice(key).map_err(bad)?;
-            builder
-                .with_client_auth_cert(certificates(chain)?, key)
-                .map_err(bad)
-        }
-    }
-}
-
-fn roots(rules: &TlsRules) -> io::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    match &rules.roots {
-        Some(pem) => {
-            for certificate in certificates(pem)? {
+    let roots = match &parameters.roots {
+        _ if parameters.mode == SslMode::Disable => None,
+        RootCertificates::Unverified => None,
+        RootCertificates::File(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(&std::fs::read(path)?)? {
                 roots.add(certificate).map_err(bad)?;
             }
+            Some(roots)
         }
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        RootCertificates::System => {
+            let authorities = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+            Some(authorities.collect())
+        }
+    };
+    let inner = match roots {
+        None => None,
+        Some(roots) => {
+            let verifier =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+            let verifier = verifier.with_crls(revoked(parameters)?);
+            Some(verifier.build().map_err(bad)?)
+        }
+    };
+    let builder = match inner {
+        Some(inner) if parameters.mode == SslMode::VerifyFull => {
+            builder.with_webpki_verifier(inner)
+        }
+        inner => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Lenient { inner, provider })),
+    };
+    let mut config = match (&parameters.certificate, &parameters.key) {
+        (Some(chain), Some(key)) if parameters.mode != SslMode::Disable => {
+            let chain = certificates(&std::fs::read(chain)?)?;
+            let key = PrivateKeyDer::from_pem_slice(&std::fs::read(key)?).map_err(bad)?;
+            builder.with_client_auth_cert(chain, key).map_err(bad)?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    config.enable_sni = parameters.server_name_indication;
+    if parameters.direct {
+        // Without it a server cannot tell who calls.
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
     }
-    Ok(roots)
+    Ok(config)
+}
+
+fn versions(parameters: &TlsParameters) -> Vec<&'static SupportedProtocolVersion> {
+    let known = [(TlsVersion::Tls12, &TLS12), (TlsVersion::Tls13, &TLS13)];
+    let wanted = known.into_iter().filter(|(version, _)| {
+        parameters
+            .min_version
+            .is_none_or(|oldest| *version >= oldest)
+            && parameters
+                .max_version
+                .is_none_or(|newest| *version <= newest)
+    });
+    wanted.map(|(_, version)| version).collect()
+}
+
+fn revoked(parameters: &TlsParameters) -> CoreResult<Vec<CertificateRevocationListDer<'static>>> {
+    let Some(path) = &parameters.revoked else {
+        return Ok(Vec::new());
+    };
+    let lists = CertificateRevocationListDer::pem_file_iter(path).map_err(bad)?;
+    Ok(lists.collect::<Result<_, _>>().map_err(bad)?)
 }
 
 fn certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
@@ -245,9 +272,41 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 
 impl fmt::Debug for TlsRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsRules")
-            .field("roots", &self.roots.is_some())
-            .field("identity", &self.identity.is_some())
-            .finish()
+        f.debug_struct("TlsRules").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_stood_for_by_the_hash_that_it_is_signed_with() {
+        for (signed, hash) in [
+            (&rcgen::PKCS_ECDSA_P256_SHA256, Some(&digest::SHA256)),
+            (&rcgen::PKCS_ECDSA_P384_SHA384, Some(&digest::SHA384)),
+            // It has no hash of its own.
+            (&rcgen::PKCS_ED25519, None),
+        ] {
+            let key = rcgen::KeyPair::generate_for(signed).expect("a key can be made");
+            let parameters = rcgen::CertificateParams::new(["localhost".to_owned()]);
+            let certificate = parameters
+                .and_then(|parameters| parameters.self_signed(&key))
+                .expect("a certificate can be made");
+            let der: &[u8] = certificate.der();
+            let expected = hash.map(|hash| digest::digest(hash, der).as_ref().to_vec());
+            assert_eq!(end_point(der), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_none() {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+        let der = key.expect("a certificate can be made").cert.der().to_vec();
+        for len in 0..der.len() {
+            assert!(end_point(&der[..len]).is_none(), "{len}");
+        }
+        assert!(end_point(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]).is_none());
+        assert!(end_point(&[0x30, 0x89, 1]).is_none());
     }
 }

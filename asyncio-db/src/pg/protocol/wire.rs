@@ -12,7 +12,8 @@ use postgres_protocol::message::frontend;
 
 use super::frames::{self, Incoming};
 use super::stream::Channel;
-use crate::pg::errors::{self, PgError};
+use crate::exceptions::PgError;
+use crate::pg::errors;
 use crate::pg::notices::Notices;
 
 /// A session: one stream, and what is outstanding on it.
@@ -54,8 +55,6 @@ pub(crate) struct Backend {
 
 /// The server waits for a query, outside of any transaction.
 pub(crate) const IDLE: u8 = b'I';
-/// It waits inside of one.
-pub(crate) const IN_TRANSACTION: u8 = b'T';
 
 /// So many reads may follow each other before others have a turn. (The loop is excluded from tokio's own
 /// budget.)
@@ -119,6 +118,11 @@ impl Wire {
     /// So many times the server will yet say that it is ready.
     pub(crate) const fn owed(&self) -> u32 {
         self.owed
+    }
+
+    /// Whether the next answer is nobody's.
+    pub(crate) const fn is_unheard(&self) -> bool {
+        self.nobodys > 0
     }
 
     pub(crate) const fn is_unsynced(&self) -> bool {
@@ -280,6 +284,25 @@ impl Wire {
         Poll::Ready(read)
     }
 
+    /// Whether the session has ended, or something was said that nobody asked for, as far as that can be
+    /// told without waiting.
+    pub(crate) fn is_over(&mut self) -> bool {
+        loop {
+            match self.take_incoming() {
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => return true,
+            }
+            match self.channel.read_now(&mut self.inbound) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Ok(0) | Err(_) => {
+                    self.broken = true;
+                    return true;
+                }
+            }
+        }
+    }
+
     fn take_incoming(&mut self) -> Result<Option<Incoming>> {
         if self.broken {
             return Err(self.broke(None));
@@ -297,7 +320,7 @@ impl Wire {
             };
             match &message {
                 Message::NoticeResponse(body) => {
-                    let notice = PgError::of(body.fields());
+                    let notice = errors::server_error(body.fields());
                     self.notices.tell(&notice);
                     continue;
                 }
@@ -321,7 +344,7 @@ impl Wire {
                     }
                 }
                 Message::ErrorResponse(body) => {
-                    let error = PgError::of(body.fields());
+                    let error = errors::server_error(body.fields());
                     if error.is_fatal() || self.nobodys > 0 {
                         // What follows is the end of the stream; or nobody can say in which state the
                         // one before has left the session.

@@ -1,0 +1,532 @@
+//! The connections of a pool: each is idle, lent, or on its way between the two.
+//!
+//! A connection is a value that one of these owns: the list of those that are idle, a guard, or a task.
+//! A permit goes with it while it is not idle, so that there are never more than there are permits; and
+//! permits are given out in the order in which they were asked for.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use asyncio_core::{Exception, Result, RuntimeError, Timeout, TimeoutError};
+use asyncio_sync::{Event, OwnedPermit, Semaphore};
+use tokio::runtime::Handle;
+
+use super::builder::{Reset, Settings};
+use super::lease::PooledConnection;
+use super::stats::{PoolClosedError, PoolStats, PoolTimeoutError};
+use crate::pg::connect::{self, ConnectBuilder, Options};
+use crate::pg::connection::Connection;
+use crate::pg::introspection::Types;
+use crate::pg::target::Target;
+
+pub(crate) struct Members {
+    target: Arc<Target>,
+    options: Options,
+    pub(super) settings: Settings,
+    types: Arc<Types>,
+    runtime: Handle,
+    permits: Semaphore,
+    size: Arc<AtomicUsize>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last one to come back is the first to be lent.
+    idle: Vec<Idle>,
+    lent: usize,
+    recovering: usize,
+    waiting: usize,
+    closed: bool,
+    /// Connections of a former generation are replaced.
+    generation: u64,
+    last_connect_error: Option<Exception>,
+    acquired: u64,
+    opened: u64,
+    recovered: u64,
+    lost: u64,
+}
+
+struct Idle {
+    member: Member,
+    since: Instant,
+}
+
+/// A connection of the pool.
+pub(crate) struct Member {
+    pub(super) connection: Connection,
+    /// When it was opened.
+    born: Instant,
+    generation: u64,
+    /// When it was last used, as far as is known.
+    used: Instant,
+    /// So many operations it had begun when it was lent.
+    operations: u64,
+    /// The program has not made it ready for use yet.
+    pub(super) is_new: bool,
+    _seat: Seat,
+}
+
+/// Counts as one of the pool's connections as long as it is there.
+struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    fn take(size: &Arc<AtomicUsize>) -> Self {
+        // Relaxed: a number that is looked at, and decides nothing.
+        size.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(size))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Relaxed: as above.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Where a task that opens a connection leaves it. When nobody comes for it, it goes to the pool with the
+/// guard that it is.
+#[derive(Default)]
+struct Delivery {
+    outcome: Mutex<Option<Result<PooledConnection>>>,
+    done: Event,
+}
+
+/// Says that a delivery is there, or will not come.
+struct Made(Arc<Delivery>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        self.0.done.set();
+    }
+}
+
+/// A connection that has not been used for so long is looked at before it is lent: a call to the system.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// As asyncpg: what others could have left behind.
+const RESET: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL";
+/// A server that follows another one knows no channels.
+const RESET_STANDBY: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; RESET ALL";
+
+impl Members {
+    pub(super) async fn open(server: ConnectBuilder, settings: Settings) -> Result<Arc<Self>> {
+        let runtime =
+            Handle::try_current().map_err(|_| RuntimeError::new("no running event loop"))?;
+        let members = Arc::new(Self {
+            target: Arc::new(Target::of(&server.config)?),
+            options: server.options,
+            types: Arc::default(),
+            runtime,
+            permits: Semaphore::new(settings.max_size),
+            size: Arc::default(),
+            state: Mutex::default(),
+            settings,
+        });
+        // The first one by itself, so that what is wrong with the server is said once.
+        let mut first = Vec::new();
+        for count in [1, members.settings.min_size.saturating_sub(1)] {
+            let mut deliveries = Vec::new();
+            for _ in 0..count.min(members.settings.min_size) {
+                let permit = members.permits.guard_owned().await?;
+                deliveries.push(members.order(permit));
+            }
+            for delivery in deliveries {
+                first.push(delivery.take().await?);
+            }
+        }
+        drop(first);
+        members.look_after();
+        Ok(members)
+    }
+
+    // -- lending -----------------------------------------------------------
+
+    pub(super) async fn acquire(self: &Arc<Self>) -> Result<PooledConnection> {
+        let mut permit = pin!(self.permits.guard_owned());
+        // The usual case, in which nobody waits for anything.
+        let now = poll_fn(|cx| Poll::Ready(permit.as_mut().poll(cx))).await;
+        let permit = match now {
+            Poll::Ready(permit) => permit?,
+            Poll::Pending => {
+                let waiting = Waiting::begin(self);
+                let permit = self.in_time(async { Ok(permit.await?) }).await?;
+                drop(waiting);
+                permit
+            }
+        };
+        self.lend(permit).await
+    }
+
+    async fn lend(self: &Arc<Self>, permit: OwnedPermit) -> Result<PooledConnection> {
+        let mut lease = match self.take_idle()? {
+            Some(member) => PooledConnection::new(member, permit, Arc::clone(self)),
+            None => self.in_time(self.order(permit).take()).await?,
+        };
+        // The program's functions run in the task that borrows, and not in the one that connects, where
+        // they could not do what a task can. What they have not ended with is of no use to anybody.
+        if let Some(init) = self.settings.init.as_ref().filter(|_| lease.is_new()) {
+            init(&mut lease).await?;
+        }
+        lease.has_begun();
+        if let Some(setup) = &self.settings.setup
+            && let Err(error) = setup(&mut lease).await
+        {
+            lease.link.terminate();
+            return Err(error);
+        }
+        self.state().acquired += 1;
+        Ok(lease)
+    }
+
+    /// The idle connection that was used last, if it is still of use.
+    fn take_idle(&self) -> Result<Option<Member>> {
+        loop {
+            let idle = {
+                let mut state = self.state();
+                if state.closed {
+                    return Err(PoolClosedError.into());
+                }
+                state.idle.pop()
+            };
+            let Some(Idle { mut member, .. }) = idle else {
+                return Ok(None);
+            };
+            let after_pause = member.used.elapsed() > PAUSE;
+            // The server may have said good-bye meanwhile.
+            if member.connection.link.is_fit(after_pause) && !self.is_outworn(&member) {
+                member.operations = member.connection.link.operations();
+                return Ok(Some(member));
+            }
+            self.state().lost += 1;
+            drop(member);
+        }
+    }
+
+    /// Waits as long as one may wait for a connection.
+    async fn in_time<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(limit) = self.settings.acquire_timeout else {
+            return future.await;
+        };
+        let timeout = Timeout::new(limit);
+        match timeout.run(future).await {
+            Err(error) if timeout.expired() && error.is::<TimeoutError>() => {
+                Err(PoolTimeoutError {
+                    after: limit,
+                    stats: self.stats(),
+                    last_connect_error: self.state().last_connect_error.clone(),
+                }
+                .into())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Has a connection opened by a task of its own, for somebody or for the pool.
+    fn order(self: &Arc<Self>, permit: OwnedPermit) -> Arc<Delivery> {
+        let delivery = Arc::new(Delivery::default());
+        let made = Made(Arc::clone(&delivery));
+        let members = Arc::clone(self);
+        drop(self.runtime.spawn(async move {
+            let opened = members.open_one().await;
+            let outcome = match opened {
+                Ok(member) => Ok(PooledConnection::new(member, permit, members)),
+                Err(error) => {
+                    members.state().last_connect_error = Some(error.clone());
+                    drop(permit);
+                    Err(error)
+                }
+            };
+            *lock(&made.0.outcome) = Some(outcome);
+        }));
+        delivery
+    }
+
+    async fn open_one(&self) -> Result<Member> {
+        let seat = Seat::take(&self.size);
+        let generation = self.state().generation;
+        let opening = connect::open(&self.target, &self.options, &self.types);
+        let time = self.target.timeout().unwrap_or(Duration::MAX);
+        // This is a task of tokio's, where the loop's clock is not to be had.
+        let connection = match tokio::time::timeout(time, opening).await {
+            Ok(opened) => opened?,
+            Err(_) => return Err(TimeoutError::new("connecting took too long").into()),
+        };
+        let mut state = self.state();
+        state.opened += 1;
+        state.last_connect_error = None;
+        drop(state);
+        Ok(Member {
+            operations: connection.link.operations(),
+            connection,
+            born: Instant::now(),
+            used: Instant::now(),
+            generation,
+            is_new: true,
+            _seat: seat,
+        })
+    }
+
+    pub(super) fn has_lent(&self) {
+        self.state().lent += 1;
+    }
+
+    // -- taking back -------------------------------------------------------
+
+    /// Takes a connection back, and puts it right if need be.
+    pub(super) fn take_back(self: &Arc<Self>, mut member: Member, permit: OwnedPermit) {
+        let unused = member.operations == member.connection.link.operations();
+        if !unused {
+            member.used = Instant::now();
+        }
+        member.connection.forget_borrower();
+        let ready = member.connection.link.is_ready();
+        {
+            let mut state = self.state();
+            state.lent -= 1;
+            let unready = member.is_new && self.settings.init.is_some() && !unused;
+            if state.closed || unready || member.connection.link.is_closed() {
+                state.lost += u64::from(!state.closed);
+                drop(state);
+                drop(member);
+                drop(permit);
+                return;
+            }
+            if !ready {
+                state.recovering += 1;
+                state.recovered += 1;
+            }
+        }
+        if !ready {
+            let recovering = Recovering(Arc::clone(self));
+            drop(self.runtime.spawn(put_right(recovering, member, permit)));
+            return;
+        }
+        if !unused && !self.is_outworn(&member) {
+            // Nobody waits for the answer: it is read by who comes next.
+            let sent = self.reset_of(&member.connection);
+            if sent.is_some_and(|script| !member.connection.link.send_unheard(script)) {
+                drop(member);
+                drop(permit);
+                return;
+            }
+        }
+        self.put_back(member, permit);
+    }
+
+    /// Puts a connection where the next one finds it.
+    fn put_back(&self, member: Member, permit: OwnedPermit) {
+        if self.is_outworn(&member) {
+            drop(member);
+            drop(permit);
+            return;
+        }
+        let refused = {
+            let mut state = self.state();
+            let idle = Idle {
+                member,
+                since: Instant::now(),
+            };
+            if state.closed {
+                Some(idle)
+            } else {
+                state.idle.push(idle);
+                None
+            }
+        };
+        drop(refused);
+        // From here on somebody else may have it.
+        drop(permit);
+    }
+
+    fn is_outworn(&self, member: &Member) -> bool {
+        let too_old = |age| member.born.elapsed() > age;
+        member.generation != self.state().generation
+            || member.connection.link.operations() >= self.settings.max_queries
+            || self.settings.max_age.is_some_and(too_old)
+    }
+
+    fn reset_of(&self, connection: &Connection) -> Option<&str> {
+        match &self.settings.reset {
+            Reset::Full if connection.get_setting("in_hot_standby") == Some("on") => {
+                Some(RESET_STANDBY)
+            }
+            Reset::Full => Some(RESET),
+            Reset::Query(script) => Some(script),
+            Reset::RollbackOnly => None,
+        }
+    }
+
+    // -- the whole ---------------------------------------------------------
+
+    pub(super) async fn close(&self) -> Result<()> {
+        self.terminate();
+        // All have come back when nobody has a permit.
+        let mut permits = Vec::new();
+        for _ in 0..self.settings.max_size {
+            permits.push(self.permits.guard_owned().await?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn terminate(&self) {
+        let idle = {
+            let mut state = self.state();
+            state.closed = true;
+            std::mem::take(&mut state.idle)
+        };
+        drop(idle);
+    }
+
+    pub(super) fn expire(&self) {
+        let idle = {
+            let mut state = self.state();
+            state.generation += 1;
+            std::mem::take(&mut state.idle)
+        };
+        drop(idle);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    pub(super) fn size(&self) -> usize {
+        // Relaxed: a number that is looked at, and decides nothing.
+        self.size.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stats(&self) -> PoolStats {
+        let state = self.state();
+        PoolStats {
+            size: self.size(),
+            idle: state.idle.len(),
+            lent: state.lent,
+            recovering: state.recovering,
+            waiting: state.waiting,
+            acquired: state.acquired,
+            opened: state.opened,
+            recovered: state.recovered,
+            lost: state.lost,
+        }
+    }
+
+    /// Closes what nobody has used for long, and opens what is missing, by a task that lives as long as
+    /// the pool.
+    fn look_after(self: &Arc<Self>) {
+        let Some(most) = self.settings.max_idle else {
+            return;
+        };
+        let pause = (most / 4).clamp(Duration::from_millis(10), Duration::from_secs(10));
+        let members = Arc::downgrade(self);
+        drop(self.runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(members) = Weak::upgrade(&members) else {
+                    return;
+                };
+                if members.is_closed() {
+                    return;
+                }
+                members.close_unused(most);
+                members.open_missing().await;
+            }
+        }));
+    }
+
+    fn close_unused(&self, most: Duration) {
+        let mut unused = Vec::new();
+        {
+            let mut state = self.state();
+            let mut at = 0;
+            while at < state.idle.len() {
+                if state.idle[at].since.elapsed() > most {
+                    unused.push(state.idle.remove(at));
+                } else {
+                    at += 1;
+                }
+            }
+        }
+        drop(unused);
+    }
+
+    async fn open_missing(self: &Arc<Self>) {
+        while self.size() < self.settings.min_size && !self.is_closed() {
+            let mut permit = pin!(self.permits.guard_owned());
+            // Who waits for a connection opens one; here it is for later.
+            let Poll::Ready(Ok(permit)) = poll_fn(|cx| Poll::Ready(permit.as_mut().poll(cx))).await
+            else {
+                return;
+            };
+            if self.order(permit).take().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// Puts a connection right that has come back in the middle of something.
+async fn put_right(recovering: Recovering, mut member: Member, permit: OwnedPermit) {
+    let members = &recovering.0;
+    let connection = &mut member.connection;
+    let script = members.reset_of(connection).map(str::to_owned);
+    // Each step has a time limit of its own, after which the session is closed.
+    let right = connection.link.put_right(script.as_deref()).await;
+    let members = Arc::clone(members);
+    drop(recovering);
+    if right.is_ok() {
+        members.put_back(member, permit);
+    } else {
+        members.state().lost += 1;
+        drop(member);
+        drop(permit);
+    }
+}
+
+/// Counts as being put right as long as it is there.
+struct Recovering(Arc<Members>);
+
+impl Drop for Recovering {
+    fn drop(&mut self) {
+        self.0.state().recovering -= 1;
+    }
+}
+
+/// Counts as waiting as long as it is there.
+struct Waiting<'a>(&'a Members);
+
+impl<'a> Waiting<'a> {
+    fn begin(members: &'a Members) -> Self {
+        members.state().waiting += 1;
+        Self(members)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
+}
+
+impl Delivery {
+    async fn take(self: Arc<Self>) -> Result<PooledConnection> {
+        self.done.wait().await?;
+        let outcome = lock(&self.outcome).take();
+        let failed =
+            || RuntimeError::new("the connection was not opened: its task has failed").into();
+        outcome.unwrap_or_else(|| Err(failed()))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
