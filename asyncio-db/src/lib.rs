@@ -1,6 +1,7 @@
 //! PostgreSQL and SQLite for programs that are cancelled: asyncpg and aiosqlite for Rust.
 //!
-//! **Being built:** PostgreSQL is in [`pg`]; SQLite, and statements that are built in Rust, are to come.
+//! **Being built:** PostgreSQL is in [`pg`], SQLite in `sqlite`; statements that are built in Rust are to
+//! come.
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -38,7 +39,7 @@
 //! | Python package | here | to come |
 //! | --- | --- | --- |
 //! | `asyncpg` | [`pg`]: [`connect`](pg::connect), [`create_pool`](pg::create_pool), transactions, cursors, prepared statements; [`exc`], its classes of errors | `COPY`, `LISTEN`, codecs |
-//! | `aiosqlite` | | `sqlite`: `connect`, cursors, rows |
+//! | `aiosqlite` | `sqlite`: `connect`, cursors, rows, transactions, a pool | |
 //! | above both | | statements built in Rust instead of written as text |
 //!
 //! # What it does not do
@@ -47,12 +48,16 @@
 //!
 //! # Features
 //!
+//! - `sqlite`, on by default: the module `sqlite`; with `sqlite-bundled`, on by default too, SQLite is
+//!   built along, and with `sqlite-load-extension` programs can load extensions.
 //! - `tls`, on by default: sessions that are encrypted, by rustls with ring.
 //! - `testing`: the module `testing`, with throw-away servers and a proxy that makes faults. Unix only.
 
 pub mod exc;
 mod exceptions;
 pub mod pg;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;
 

@@ -8,11 +8,17 @@ loop of its own, as it has on the other sides. COUNT is a multiple of 1000.
 """
 
 import asyncio
+import atexit
+import contextlib
+import functools
 import gc
 import json
+import os
 import platform
+import sqlite3
 import sys
 import sysconfig
+import tempfile
 import time
 
 BATCH = 1000  # tasks of a batch
@@ -239,6 +245,89 @@ async def event_fanout(count):
         event.clear()
     for task in waiters:
         await task
+
+
+# SQLite, where there is an aiosqlite.
+
+try:
+    import aiosqlite
+except ImportError:
+    aiosqlite = None
+
+ROWS = 10_000  # rows of the table
+POINT = "select name from t where id = ?"
+FETCH = "select id, score, name from t limit ?"
+TABLE = "create table t (id integer primary key, score real, name text)"
+INSERT = "insert into t values (?, ?, ?)"
+
+
+def values(count):
+    return [(number, number / 8.0, "a name of some length") for number in range(count)]
+
+
+def shares(count):
+    """In parts that the table has enough rows for."""
+    for start in range(0, count, ROWS):
+        yield min(count - start, ROWS)
+
+
+@functools.cache
+def database():
+    """The file, which is made once."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    path = os.path.join(folder.name, "bench.db")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(TABLE)
+        connection.executemany(INSERT, values(ROWS))
+        connection.commit()
+    return path
+
+
+async def sqlite_roundtrip(count):
+    async with aiosqlite.connect(":memory:") as db:
+        for _ in range(count):
+            await db.rollback()  # There is nothing to roll back.
+
+
+async def sqlite_point(count):
+    async with aiosqlite.connect(database()) as db:
+        for number in range(count):
+            async with db.execute(POINT, (number % ROWS,)) as cursor:
+                await cursor.fetchone()
+
+
+async def sqlite_fetch(count):
+    async with aiosqlite.connect(database()) as db:
+        for share in shares(count):
+            for _id, _score, _name in await db.execute_fetchall(FETCH, (share,)):
+                pass
+
+
+async def sqlite_iterate(count):
+    async with aiosqlite.connect(database()) as db:
+        for share in shares(count):
+            async with db.execute(FETCH, (share,)) as cursor:
+                async for _id, _score, _name in cursor:
+                    pass
+
+
+async def sqlite_executemany(count):
+    async with aiosqlite.connect(":memory:") as db:
+        await db.execute(TABLE)
+        await db.executemany(INSERT, values(count))
+        await db.commit()
+
+
+if aiosqlite is not None:
+    for function in [
+        sqlite_roundtrip,
+        sqlite_point,
+        sqlite_fetch,
+        sqlite_iterate,
+        sqlite_executemany,
+    ]:
+        workload(function)
 
 
 # Measuring.

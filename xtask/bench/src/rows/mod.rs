@@ -2,6 +2,7 @@
 
 mod groups;
 mod net;
+mod sqlite;
 mod sync;
 mod tasks;
 
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(groups::rows());
     rows.extend(sync::rows());
     rows.extend(net::rows());
+    rows.extend(sqlite::rows());
     rows
 }
 
