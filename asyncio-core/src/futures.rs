@@ -70,8 +70,8 @@ impl<T: Send + 'static> Future<T> {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        let made = with_running(|core| Typed::future(Some(core)));
-        Self::of(made.unwrap_or_else(|| Typed::future(None)))
+        let made = with_running(|core| Typed::send_future(Some(core)));
+        Self::of(made.unwrap_or_else(|| Typed::send_future(None)))
     }
 }
 

@@ -253,7 +253,7 @@ impl TaskGroup {
             let parent = frame.and_then(Frame::task).cloned();
             // Who is no task of ours may poll from any thread.
             let core = frame.and_then(Frame::core).filter(|_| parent.is_some());
-            let members = Outer::new(core, Members::of(parent.clone()));
+            let members = Outer::new(core, Members::of(parent.clone()), true);
             (parent, members)
         });
         if parent.is_none() && tokio::runtime::Handle::try_current().is_err() {

@@ -5,8 +5,11 @@
 //! way.
 #![cfg(asyncio_loom)]
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use asyncio_core::Result;
 use asyncio_core::models::{Alive, Counted, begun, block_on, check, event_loop, run, spawn, task};
@@ -244,5 +247,142 @@ fn a_permit_goes_from_a_runtime_to_a_loop_and_back() {
         thread.join().expect("no panic");
         assert!(passing.result().is_ok() && passed.is_ok());
         is_free(&semaphore);
+    });
+}
+
+/// Who waits is no task of ours.
+#[test]
+fn a_permit_goes_to_what_is_no_task() {
+    check("semaphore: release against acquire, outside", None, || {
+        let semaphore = taken();
+        let theirs = semaphore.clone();
+        let thread = spawn(move || block_on(theirs.acquire()).is_ok());
+        semaphore.release();
+        assert!(thread.join().expect("no panic"));
+    });
+}
+
+/// It began on a loop, and goes on as a task of a tokio runtime.
+#[test]
+fn a_permit_is_not_lost_with_a_wait_that_moves() {
+    check(
+        "semaphore: release against a wait that moves",
+        Some(2),
+        || {
+            let semaphore = taken();
+            let counted = Arc::new(Alive::default().one());
+            let wait: Pin<Box<dyn Future<Output = Result<()>> + Send>> =
+                Box::pin(pass(semaphore.clone(), Arc::clone(&counted)));
+            let event_loop = event_loop();
+            let begun = run(&event_loop, async move {
+                let mut wait = wait;
+                let pending = poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx).is_pending()));
+                assert!(pending.await, "it is taken");
+                Ok(wait)
+            });
+            let (passing, driven) = task(begun.expect("nothing fails"));
+            let thread = spawn(move || block_on(driven));
+            semaphore.release();
+            thread.join().expect("no panic");
+            event_loop.close().expect("it is this thread's");
+            assert!(passing.result().is_ok());
+            is_free(&semaphore);
+        },
+    );
+}
+
+/// The first of two who wait is dropped, while the lock is released.
+#[test]
+fn a_lock_is_not_lost_with_a_wait_that_is_dropped() {
+    check("lock: release against drop", Some(3), || {
+        let lock = Lock::new();
+        let (taker, driven) = task({
+            let lock = lock.clone();
+            async move { Ok(lock.acquire().await?) }
+        });
+        block_on(driven);
+        assert!(taker.result().is_ok());
+        let [one, two] = [(); 2].map(|()| {
+            let lock = lock.clone();
+            let (task, driven) = task(async move { Ok(lock.acquire().await?) });
+            (task, begun(driven))
+        });
+        let dropping = spawn(move || drop(one.1));
+        lock.release().expect("it is held");
+        block_on(two.1);
+        dropping.join().expect("no panic");
+        assert!(two.0.result().is_ok(), "it came here in the end");
+    });
+}
+
+#[test]
+fn an_item_is_not_lost_with_a_wait_that_is_dropped() {
+    check("queue: put against drop", Some(3), || {
+        let queue = Queue::new(0);
+        let [one, two] = [(); 2].map(|()| {
+            let queue = queue.clone();
+            let (task, driven) = task(async move { queue.get().await });
+            (task, begun(driven))
+        });
+        let dropping = spawn(move || drop(one.1));
+        queue.put_nowait(1).expect("there is room");
+        block_on(two.1);
+        dropping.join().expect("no panic");
+        assert_eq!(two.0.result().ok(), Some(1), "it came here in the end");
+    });
+}
+
+#[test]
+fn room_is_not_lost_with_a_wait_that_is_dropped() {
+    check("queue: get against drop", Some(3), || {
+        let queue = Queue::new(1);
+        queue.put_nowait(0).expect("there is room");
+        let [one, two] = [1, 2].map(|item| {
+            let queue = queue.clone();
+            let (task, driven) = task(async move { queue.put(item).await });
+            (task, begun(driven))
+        });
+        let dropping = spawn(move || drop(one.1));
+        assert_eq!(queue.get_nowait().ok(), Some(0));
+        block_on(two.1);
+        dropping.join().expect("no panic");
+        assert!(two.0.result().is_ok(), "it came here in the end");
+        assert_eq!(queue.get_nowait().ok(), Some(2));
+    });
+}
+
+/// Who is cancelled after it was notified holds the lock again, and notifies the next.
+#[test]
+fn a_notification_is_not_lost_with_a_wait_that_is_cancelled() {
+    check("condition: notify against cancel", Some(1), || {
+        let (condition, used) = (Condition::new(), Arc::new(AtomicUsize::new(0)));
+        let [one, two] = [(); 2].map(|()| {
+            let (condition, used) = (condition.clone(), Arc::clone(&used));
+            let (task, driven) = task(async move {
+                let _guard = condition.guard().await?;
+                condition.wait().await?;
+                // Counted here: a task may be cancelled after that, in its very last stretch.
+                used.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            });
+            (task, begun(driven))
+        });
+        let canceller = one.0.clone();
+        let driving = spawn(move || block_on(one.1));
+        let cancelling = spawn(move || canceller.cancel());
+        let notifier = condition.clone();
+        let (notifying, driven) = task(async move {
+            let _guard = notifier.guard().await?;
+            Ok(notifier.notify(1)?)
+        });
+        block_on(driven);
+        assert!(notifying.result().is_ok());
+        driving.join().expect("no panic");
+        let accepted = cancelling.join().expect("no panic");
+        assert_eq!(accepted, one.0.cancelled());
+        if used.load(Ordering::Relaxed) == 0 {
+            block_on(two.1);
+            assert!(two.0.result().is_ok(), "it came here in the end");
+        }
     });
 }

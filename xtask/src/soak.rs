@@ -67,21 +67,28 @@ enum Extent {
     Time(Duration),
 }
 
+/// What the command line says.
+struct Wanted {
+    soaks: Vec<&'static Soak>,
+    extent: Extent,
+    seed: u64,
+}
+
 /// How much of what was done.
 #[derive(Default)]
 struct Counts(BTreeMap<&'static str, u64>);
 
 /// Runs the command.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Failure> {
-    let Some((soaks, extent, seed)) = parse(args)? else {
+    let Some(wanted) = parse(args)? else {
         say!("{USAGE}");
         return Ok(ExitCode::SUCCESS);
     };
     let mut passed = true;
-    for soak in soaks {
-        say!("{}, seed {seed}", soak.name);
+    for soak in wanted.soaks {
+        say!("{}, seed {}", soak.name, wanted.seed);
         let started = Instant::now();
-        match soak.run(extent, seed) {
+        match soak.run(wanted.extent, wanted.seed) {
             Ok(counts) => say!("  {counts} in {:.1} s", started.elapsed().as_secs_f64()),
             Err(violation) => {
                 say!("  {violation}");
@@ -95,9 +102,6 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fai
         ExitCode::FAILURE
     })
 }
-
-/// Which soaks, how long, and the first seed.
-type Wanted = (Vec<&'static Soak>, Extent, u64);
 
 /// None where help was asked for.
 fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Wanted>, Failure> {
@@ -125,8 +129,11 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Wanted>, Failure
     if soaks.is_empty() {
         soaks.extend(&SOAKS);
     }
-    let extent = extent.unwrap_or(Extent::Operations(OPERATIONS));
-    Ok(Some((soaks, extent, seed.unwrap_or_else(fresh_seed))))
+    Ok(Some(Wanted {
+        soaks,
+        extent: extent.unwrap_or(Extent::Operations(OPERATIONS)),
+        seed: seed.unwrap_or_else(fresh_seed),
+    }))
 }
 
 impl Soak {

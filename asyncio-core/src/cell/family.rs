@@ -16,7 +16,7 @@ use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::{self, NonNull};
 use std::task::Context as PollContext;
 
-use super::header::{Failure, Header, Polled, VTable};
+use super::header::{Failure, Header, Polled, VALUE_IS_SEND, VTable};
 use super::local::LocalCell;
 use super::outcome::{complete, fail};
 use super::refs::CellRef;
@@ -71,10 +71,12 @@ pub(crate) struct FamilyTable {
 }
 
 impl<P: Part> Outer<P> {
-    /// A new future, pending, on this loop or on none.
-    pub(crate) fn new(core: Option<&Core>, part: P) -> Self {
+    /// A new future, pending, on this loop or on none. `is_send`: its value, and the part, may be dropped on
+    /// any thread.
+    pub(crate) fn new(core: Option<&Core>, part: P, is_send: bool) -> Self {
+        let flags = if is_send { VALUE_IS_SEND } else { 0 };
         let cell = |home| FamilyCell::<P> {
-            head: Header::new(&FamilyCell::<P>::VTABLE, home, 0),
+            head: Header::new(&FamilyCell::<P>::VTABLE, home, flags),
             outcome: UnsafeCell::new(Outcome::None),
             part: ManuallyDrop::new(LocalCell::new(part)),
         };

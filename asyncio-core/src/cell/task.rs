@@ -173,10 +173,11 @@ where
     TaskRef::of(unsafe { put(place, cell) })
 }
 
-/// Makes the cell of a future that somebody will set.
-pub(crate) fn new_future<T: 'static>(core: Option<&Core>) -> CellRef {
+/// Makes the cell of a future that somebody will set. `is_send`: the value may be dropped on any thread.
+pub(crate) fn new_future<T: 'static>(core: Option<&Core>, is_send: bool) -> CellRef {
+    let flags = if is_send { VALUE_IS_SEND } else { 0 };
     allocate(core, |home| FutureCell::<T> {
-        head: Header::new(&FutureCell::<T>::VTABLE, home, 0),
+        head: Header::new(&FutureCell::<T>::VTABLE, home, flags),
         outcome: UnsafeCell::new(Outcome::None),
     })
 }

@@ -70,12 +70,20 @@ impl<T: 'static> Typed<T> {
 
     /// A new future, pending: of a loop, or of none, where its value is `Send`.
     pub(crate) fn future(core: Option<&Core>) -> Self {
-        Self::of(new_future::<T>(core))
+        Self::of(new_future::<T>(core, false))
+    }
+
+    /// The same, for a value that may be dropped on any thread, and is where the last reference goes there.
+    pub(crate) fn send_future(core: Option<&Core>) -> Self
+    where
+        T: Send,
+    {
+        Self::of(new_future::<T>(core, true))
     }
 
     /// What a call that needs a loop returns where there is none: done already, with the error.
     pub(crate) fn failed(exception: Exception) -> Self {
-        let cell = new_future::<T>(None);
+        let cell = new_future::<T>(None, false);
         born_failed(&cell, exception);
         Self::of(cell)
     }

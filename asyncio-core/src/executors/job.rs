@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future as StdFuture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context as PollContext, Poll};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use crate::exceptions::{
     CancelledError, Exception, InvalidStateError, Result, TimeoutError, ValueError,
 };
 use crate::loop_cell::Mail;
+use crate::primitives::{Mutex, MutexGuard, const_fn};
 use crate::time::{Clock, MaybeDelay};
 
 /// A function on its way to the thread that will run it: what an [`Executor`](crate::Executor) is
@@ -382,14 +383,16 @@ enum Stage<T> {
 type Kill = Box<dyn FnOnce() + Send>;
 
 impl<T> Shared<T> {
-    const fn new(stage: Stage<T>) -> Self {
-        Self {
-            state: Mutex::new(State {
-                stage,
-                waiter: None,
-                threads: Vec::new(),
-                calls: Vec::new(),
-            }),
+    const_fn! {
+        fn new(stage: Stage<T>) -> Self {
+            Self {
+                state: Mutex::new(State {
+                    stage,
+                    waiter: None,
+                    threads: Vec::new(),
+                    calls: Vec::new(),
+                }),
+            }
         }
     }
 

@@ -182,7 +182,7 @@ impl EventLoop {
     /// A future that is done when a job is (`futures.wrap_future`).
     fn future_of_job<T: Send + 'static>(&self, core: &Core, job: &Job<T>) -> Future<T> {
         let shared = Arc::clone(job.shared());
-        let outer = Outer::new(Some(core), InExecutor(Some(Arc::clone(&shared))));
+        let outer = Outer::new(Some(core), InExecutor(Some(Arc::clone(&shared))), true);
         let future = Future::of(Typed::outer(&outer));
         let (event_loop, hold) = (self.clone(), hold_virtual_clock());
         let done = Arc::clone(&shared);

@@ -10,8 +10,10 @@ use loom::sync::atomic::AtomicBool;
 use super::{Alive, Counted, begun, block_on, check, spawn, task};
 use crate::cancellable::FutureExt;
 use crate::cell::{self, Typed, Waiter};
-use crate::exceptions::Result;
+use crate::exceptions::{Result, RuntimeError};
+use crate::executors::Work;
 use crate::futures::Future;
+use crate::runners::workers::Workers;
 use crate::tasks::{Task, gather, shield};
 
 /// A future of no loop.
@@ -553,5 +555,72 @@ fn a_mutex_lends_its_value_to_one_at_a_time() {
         for thread in threads {
             thread.join().expect("no panic");
         }
+    });
+}
+
+/// What is done is done for everybody: there is more than the outcome that a task leaves behind.
+#[test]
+fn who_sees_that_a_task_is_done_sees_what_it_did() {
+    check("done against end", None, || {
+        let counted = Arc::new(Alive::default().one());
+        let theirs = Arc::clone(&counted);
+        let (task, driven) = task(async move {
+            theirs.touch();
+            Ok(theirs)
+        });
+        let handle = task.handle().expect("it is a task");
+        let thread = spawn(move || block_on(driven));
+        if handle.done() {
+            counted.touch();
+        }
+        thread.join().expect("no panic");
+        drop(task);
+    });
+}
+
+#[test]
+fn an_exception_that_leaves_a_runner_wakes_who_runs_it() {
+    check("escape against poll", None, || {
+        let workers = Arc::new(Workers::new(false, None));
+        let theirs = Arc::clone(&workers);
+        let thread = spawn(move || theirs.escape(RuntimeError::new("on its way").into()));
+        let escaped = block_on(poll_fn(|cx| workers.poll_escape(cx)));
+        assert!(escaped.is::<RuntimeError>());
+        thread.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_job_is_awaited_while_it_ends() {
+    check("job: end against await", Some(4), || {
+        let alive = Alive::default();
+        let held = alive.one();
+        let (work, job) = Work::new(move || Ok(held));
+        let (waiting, driven) = task(async move {
+            job.await?.touch();
+            Ok(())
+        });
+        let thread = spawn(move || work.run());
+        block_on(driven);
+        assert!(waiting.result().is_ok());
+        thread.join().expect("no panic");
+        assert_eq!(alive.count(), 0);
+    });
+}
+
+#[test]
+fn a_job_is_run_or_cancelled() {
+    check("job: begin against cancel", None, || {
+        let alive = Alive::default();
+        let held = alive.one();
+        let (work, job) = Work::new(move || {
+            held.touch();
+            Ok(())
+        });
+        let thread = spawn(move || work.run());
+        let cancelled = job.cancel();
+        thread.join().expect("no panic");
+        assert!(job.done() && cancelled == job.cancelled());
+        assert_eq!(alive.count(), 0);
     });
 }

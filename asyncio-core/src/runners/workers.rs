@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context as PollContext, Poll, Waker};
 
 use tokio::runtime::{Handle as Runtime, Id};
@@ -19,10 +19,11 @@ use crate::contextvars::{Context, Slot};
 use crate::current;
 use crate::events::ExceptionContext;
 use crate::exceptions::Exception;
+use crate::primitives::{Mutex, MutexGuard};
 use crate::tasks::TaskHandle;
 
 /// Who hears of errors that nobody else can be told of.
-pub(super) type Handler = dyn Fn(&ExceptionContext) + Send + Sync;
+pub(crate) type Handler = dyn Fn(&ExceptionContext) + Send + Sync;
 
 /// A runner with many threads, as these see it.
 pub(crate) struct Workers {
@@ -89,7 +90,7 @@ pub(crate) fn call_exception_handler(context: &ExceptionContext) {
 }
 
 impl Workers {
-    pub(super) fn new(debug: bool, handler: Option<Box<Handler>>) -> Self {
+    pub(crate) fn new(debug: bool, handler: Option<Box<Handler>>) -> Self {
         Self {
             runtime: OnceLock::new(),
             debug,
@@ -167,7 +168,7 @@ impl Workers {
     }
 
     /// The exception with which the runner is to be left.
-    pub(super) fn poll_escape(&self, cx: &PollContext<'_>) -> Poll<Exception> {
+    pub(crate) fn poll_escape(&self, cx: &PollContext<'_>) -> Poll<Exception> {
         let mut waker = Some(cx.waker().clone());
         let exception = {
             let mut escape = lock(&self.escape);

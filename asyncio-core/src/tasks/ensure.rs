@@ -100,6 +100,11 @@ impl Spawner {
         Self { is_send, location }
     }
 
+    /// Whether what is spawned may go to any thread.
+    pub(crate) const fn is_send(self) -> bool {
+        self.is_send
+    }
+
     /// The future as a task: as it is where it is a handle of ours.
     pub(crate) fn ensure<T, F>(self, future: F) -> Task<T>
     where

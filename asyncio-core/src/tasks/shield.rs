@@ -98,6 +98,7 @@ where
             token: Token::MAX,
             key: Key::NONE,
         },
+        spawner.is_send(),
     );
     let key = core.map(|core| core.families.borrow_mut().insert(outer.cell().clone()));
     let token = cell::add_callback(&child, Callback::Family(outer.cell().clone(), 0));

@@ -65,12 +65,12 @@ fn a_permit_for_a_cancelled_wait_of_another_loop_is_passed_on() -> Result<()> {
 
 #[test]
 fn a_wait_that_moves_to_another_thread_keeps_its_place() -> Result<()> {
-    let event = Box::leak(Box::new(Event::new()));
-    let lock = Box::leak(Box::new(Lock::new()));
-    run(async {
+    let (event, lock) = (Event::new(), Lock::new());
+    run(async move {
         lock.acquire().await?;
-        let mut first = Box::pin(lock.acquire());
-        let mut waiting = Box::pin(event.wait());
+        let (theirs, told) = (lock.clone(), event.clone());
+        let mut first = Box::pin(async move { theirs.acquire().await });
+        let mut waiting = Box::pin(async move { told.wait().await });
         poll_fn(|cx| {
             assert!(first.as_mut().poll(cx).is_pending());
             assert!(waiting.as_mut().poll(cx).is_pending());

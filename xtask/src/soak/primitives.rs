@@ -292,6 +292,9 @@ fn settle(runtime: &Runtime, table: &Table) -> Result<(), String> {
 /// Everything is as it was at the beginning, and what was put was got.
 fn audit(runtime: &Runtime, table: &Table) -> Result<(), String> {
     let mut odd = Vec::new();
+    if let Err(error) = runtime.block_on(table.barrier.reset()) {
+        odd.push(format!("a barrier cannot be reset: {error}"));
+    }
     for (is, must) in table.states() {
         if is != must {
             odd.push(format!("{is} instead of {must}"));

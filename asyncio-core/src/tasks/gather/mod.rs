@@ -72,7 +72,7 @@ use children::Tasks;
 /// `return_exceptions=True` is the method [`Gathering::return_exceptions`].
 #[track_caller]
 pub fn gather<C: Gather>(children: C) -> Gathering<C::Tasks> {
-    Gathering::start(children.start(Spawner::new(true, Location::caller())))
+    Gathering::start(children.start(Spawner::new(true, Location::caller())), true)
 }
 
 /// As [`gather`], for futures that must stay on this thread.
@@ -91,7 +91,10 @@ pub fn gather<C: Gather>(children: C) -> Gathering<C::Tasks> {
 /// ```
 #[track_caller]
 pub fn gather_local<C: GatherLocal>(children: C) -> Gathering<C::Tasks> {
-    Gathering::start(children.start(Spawner::new(false, Location::caller())))
+    Gathering::start(
+        children.start(Spawner::new(false, Location::caller())),
+        false,
+    )
 }
 
 /// As [`gather`], for all that an iterator gives.
@@ -119,6 +122,7 @@ where
         children
             .map(|child| spawner.ensure(child.into_future()))
             .collect(),
+        true,
     )
 }
 
@@ -148,6 +152,8 @@ macro_rules! gather {
 pub struct Gathering<K: Tasks> {
     future: Future<K::Values>,
     outer: Outer<Members<K, K::Values>>,
+    /// The values may be dropped on any thread.
+    is_send: bool,
 }
 
 impl<K: Tasks> Gathering<K> {
@@ -257,16 +263,17 @@ impl<K: Tasks> Gathering<K> {
             return future;
         };
         tasks.for_each(&mut |Child(child)| cell::remove_family(child, self.outer.cell()));
-        let outer = start(tasks, fails, collect, cancel_requested);
+        let outer = start(tasks, fails, collect, cancel_requested, self.is_send);
         settle(&outer);
         Future::of(Typed::outer(&outer))
     }
 
-    fn start(tasks: K) -> Self {
-        let outer = start(tasks, true, Box::new(K::values), false);
+    fn start(tasks: K, is_send: bool) -> Self {
+        let outer = start(tasks, true, Box::new(K::values), false, is_send);
         Self {
             future: Future::of(Typed::outer(&outer)),
             outer,
+            is_send,
         }
     }
 }
@@ -334,6 +341,7 @@ fn start<K: Tasks, V: 'static>(
     fails: bool,
     collect: Collect<K, V>,
     cancel_requested: bool,
+    is_send: bool,
 ) -> Outer<Members<K, V>> {
     let duplicates = Duplicates::look(&tasks);
     let left = tasks.len() - duplicates.count();
@@ -350,8 +358,8 @@ fn start<K: Tasks, V: 'static>(
         key: Key::NONE,
     };
     let outer = match &child {
-        Some(child) => Outer::new(child.home().core(), members),
-        None => current::with(|frame| Outer::new(frame.and_then(Frame::core), members)),
+        Some(child) => Outer::new(child.home().core(), members, is_send),
+        None => current::with(|frame| Outer::new(frame.and_then(Frame::core), members, is_send)),
     };
     let is_driven = outer.cell().is_driven();
     outer.with(|members| members.is_open = is_driven);
