@@ -146,23 +146,40 @@ impl Members {
         let mut permit = pin!(self.permits.guard_owned());
         // The usual case, in which nobody waits for anything.
         let now = poll_fn(|cx| Poll::Ready(permit.as_mut().poll(cx))).await;
-        let permit = match now {
-            Poll::Ready(permit) => permit?,
+        let lease = match now {
+            Poll::Ready(permit) => match self.lend_idle(permit?)? {
+                Ok(lease) => lease,
+                Err(permit) => self.in_time(self.order(permit).take()).await?,
+            },
+            // One limit for all that is waited for.
             Poll::Pending => {
                 let waiting = Waiting::begin(self);
-                let permit = self.in_time(async { Ok(permit.await?) }).await?;
-                drop(waiting);
-                permit
+                self.in_time(async {
+                    let permit = permit.await?;
+                    drop(waiting);
+                    match self.lend_idle(permit)? {
+                        Ok(lease) => Ok(lease),
+                        Err(permit) => self.order(permit).take().await,
+                    }
+                })
+                .await?
             }
         };
-        self.lend(permit).await
+        self.make_ready(lease).await
     }
 
-    async fn lend(self: &Arc<Self>, permit: OwnedPermit) -> Result<PooledConnection> {
-        let mut lease = match self.take_idle()? {
-            Some(member) => PooledConnection::new(member, permit, Arc::clone(self)),
-            None => self.in_time(self.order(permit).take()).await?,
-        };
+    /// Lends an idle connection, or gives the permit back.
+    fn lend_idle(
+        self: &Arc<Self>,
+        permit: OwnedPermit,
+    ) -> Result<Result<PooledConnection, OwnedPermit>> {
+        Ok(match self.take_idle()? {
+            Some(member) => Ok(PooledConnection::new(member, permit, Arc::clone(self))),
+            None => Err(permit),
+        })
+    }
+
+    async fn make_ready(&self, mut lease: PooledConnection) -> Result<PooledConnection> {
         // The program's functions run in the task that borrows, and not in the one that connects, where
         // they could not do what a task can. What they have not ended with is of no use to anybody.
         if let Some(init) = self.settings.init.as_ref().filter(|_| lease.is_new()) {
