@@ -42,7 +42,7 @@ impl Connection {
         rows: impl IntoIterator<Item = A>,
     ) -> Result<()> {
         let limit = self.command_timeout;
-        limited(limit, self.for_each(&query, rows, |_| {})).await
+        limited(limit, self.for_each(&query, rows, false, |_| {})).await
     }
 
     /// As [`executemany`](Self::executemany), and returns the rows of all, in the order of the arguments.
@@ -61,7 +61,7 @@ impl Connection {
     ) -> Result<Vec<Record>> {
         let limit = self.command_timeout;
         let mut all = Vec::new();
-        let each = self.for_each(&query, rows, |outcome| all.append(&mut outcome.rows));
+        let each = self.for_each(&query, rows, true, |outcome| all.append(&mut outcome.rows));
         limited(limit, each).await?;
         Ok(all)
     }
@@ -70,19 +70,34 @@ impl Connection {
         &mut self,
         query: &impl Query,
         rows: impl IntoIterator<Item = A>,
+        rows_count: bool,
         mut done: impl FnMut(&mut Outcome),
     ) -> Result<()> {
         let mut operation = self.link.begin().await?;
-        let statement = self.statements.of(&mut operation, query).await?;
+        // Nobody would notice that the columns of rows are others by now than those of a statement that is
+        // kept, when it is prepared anew below.
+        let statement = match query.prepared() {
+            None if rows_count => self.statements.anew(&mut operation, query.text()).await?,
+            _ => self.statements.of(&mut operation, query).await?,
+        };
         operation.about(&statement.query, statement.is_named());
         self.statements.write_closing(operation.wire()?)?;
         let mut outcome = Outcome::of(&statement.columns);
         // Prepared anew, which takes no time of its own: were it outdated, it could not be tried again, for
-        // the arguments would be gone.
-        statement.write_parse(operation.wire()?)?;
+        // the arguments would be gone. But one that somebody holds says so itself.
+        let anew = !(rows_count && statement.is_named());
+        if anew {
+            statement.write_parse(operation.wire()?)?;
+        }
         let mut group = Group::begin(&mut operation);
         for row in rows {
-            let added = |wire: &mut Wire| statement.write_again(wire, &row);
+            let added = |wire: &mut Wire| {
+                if anew {
+                    statement.write_again(wire, &row)
+                } else {
+                    statement.write_execute(wire, &row, "", 0)
+                }
+            };
             if !group.add(added)? {
                 group
                     .room(|incoming| {

@@ -72,6 +72,11 @@ impl Columns {
         }
         Self { all, by_name }
     }
+
+    /// Whether there are no rows, but what a command has done.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
 }
 
 impl Attribute {

@@ -147,10 +147,28 @@ impl Statements {
         let keep = self.limits.size > 0 && query.len() <= self.limits.longest_query;
         let name = if keep { self.name() } else { String::new() };
         let statement = Arc::new(self.prepare(operation, query, name).await?);
-        if keep {
+        // What has no name is prepared anew each time it is executed, and nobody would notice that the
+        // columns of its rows are others by then.
+        if keep && (statement.is_named() || statement.columns.is_empty()) {
             self.keep(&statement);
         }
         Ok(statement)
+    }
+
+    /// Prepares a query without a name, whether it is prepared already or not.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub(crate) async fn anew(
+        &mut self,
+        operation: &mut Operation<'_>,
+        query: &str,
+    ) -> Result<Arc<Statement>> {
+        self.keep_up(operation);
+        Ok(Arc::new(
+            self.prepare(operation, query, String::new()).await?,
+        ))
     }
 
     /// As [`get`](Self::get), where it may be a statement that somebody holds.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use asyncio_core::{Result, create_task, to_thread};
-use asyncio_db::pg::create_pool;
+use asyncio_db::pg::{Connection, StatementNames, connect, create_pool};
 
 use crate::support::{everywhere, scaled};
 
@@ -57,6 +57,76 @@ fn a_migration_under_load_is_not_noticed() -> Result<()> {
             worker.await?;
         }
         assert!(asked.load(Ordering::SeqCst) > 100);
+        Ok(())
+    })
+}
+
+/// What fails because a plan fits no longer does not fail for ever, in whatever way the query is asked.
+#[test]
+fn a_stale_plan_is_not_kept() -> Result<()> {
+    everywhere(|cluster| async move {
+        let mut connection = connect(cluster.dsn()).await?;
+        for way in 0..4 {
+            cluster.query("DROP TABLE IF EXISTS stale; CREATE TABLE stale AS SELECT 1 AS a")?;
+            let mut ended = Vec::new();
+            for round in 0..5 {
+                if round == 1 {
+                    cluster.query("ALTER TABLE stale ADD COLUMN b int")?;
+                }
+                ended.push(ask(&mut connection, way).await.is_ok());
+            }
+            // The first time after the change is not promised to be fine.
+            assert!(
+                ended[0] && ended[2] && ended[3] && ended[4],
+                "{way}: {ended:?}"
+            );
+        }
+        Ok(())
+    })
+}
+
+async fn ask(connection: &mut Connection, way: u32) -> Result<()> {
+    let query = format!("SELECT *, {way} FROM stale WHERE a = $1");
+    match way {
+        0 => drop(connection.fetchmany(&*query, [(1,), (2,)]).await?),
+        1 => {
+            let mut rows = connection.stream(&*query, (1,)).await?;
+            while rows.next().await?.is_some() {}
+        }
+        2 => {
+            let mut pipeline = connection.pipeline();
+            pipeline.fetch(&*query, (1,));
+            pipeline.run().await?;
+        }
+        _ => {
+            let mut transaction = connection.transaction().await?;
+            transaction.fetch(&*query, (1,)).await?;
+            transaction.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// A column is of another type, of the same length: no value is taken for one of the former type, whether
+/// statements have names or not.
+#[test]
+fn no_value_is_taken_for_one_of_another_type() -> Result<()> {
+    everywhere(|cluster| async move {
+        for names in [
+            StatementNames::Auto,
+            StatementNames::Named,
+            StatementNames::Unnamed,
+        ] {
+            let mut connection = connect(cluster.dsn()).statement_names(names).await?;
+            cluster.query("DROP TABLE IF EXISTS stale; CREATE TABLE stale AS SELECT 1 AS a")?;
+            let query = "SELECT a FROM stale WHERE $1";
+            assert_eq!(connection.fetchval(query, (true,)).await?, Some(1));
+            cluster.query("ALTER TABLE stale ALTER COLUMN a TYPE float4")?;
+            assert_eq!(connection.fetchval(query, (true,)).await?, Some(1_f32));
+            cluster.query("ALTER TABLE stale ALTER COLUMN a TYPE int4")?;
+            let rows = connection.fetchmany(query, [(true,), (true,)]).await?;
+            assert_eq!(rows[1].get::<i32>(0)?, 1, "{names:?}");
+        }
         Ok(())
     })
 }
