@@ -1,7 +1,6 @@
 //! `Cursor` (`aiosqlite.Cursor`).
 
 use std::fmt;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as PollContext, Poll, ready};
@@ -55,12 +54,12 @@ const MOST_AHEAD: usize = 4096;
 /// back has read may be refused.
 pub struct Cursor {
     session: Session,
-    columns: Arc<Columns>,
+    columns: Option<Arc<Columns>>,
     rowcount: i64,
     lastrowid: Option<i64>,
     arraysize: usize,
     /// What was read and not asked for: a chunk, and its next row.
-    read: (Arc<Chunk>, usize),
+    read: Option<(Arc<Chunk>, usize)>,
     rest: Option<Rest>,
     /// A chunk that is being read for the stream.
     reading: Option<Call<Fetched>>,
@@ -77,11 +76,10 @@ struct Rest {
 
 impl Cursor {
     pub(super) fn new(session: Session) -> Self {
-        let columns = Arc::new(Columns::default());
         Self {
-            read: (Arc::new(Chunk::new(&columns)), 0),
+            read: None,
             session,
-            columns,
+            columns: None,
             rowcount: -1,
             lastrowid: None,
             arraysize: 1,
@@ -119,7 +117,7 @@ impl Cursor {
 
     /// Notes what has come of it.
     pub(super) fn executed(&mut self, executed: Executed) {
-        self.columns = executed.columns;
+        self.columns = Some(executed.columns);
         self.rowcount = executed.rowcount;
         if executed.lastrowid.is_some() {
             self.lastrowid = executed.lastrowid;
@@ -130,7 +128,7 @@ impl Cursor {
             position: executed.rows.rows() as u64,
             next: next.saturating_mul(2).clamp(next, MOST_AHEAD.max(next)),
         });
-        self.read = (executed.rows, 0);
+        self.read = Some((executed.rows, 0));
     }
 
     /// Executes a statement once for each set of parameters (`cursor.executemany`), see
@@ -172,8 +170,8 @@ impl Cursor {
         self.reading = None;
         self.rest = None;
         self.rowcount = -1;
-        self.columns = Arc::new(Columns::default());
-        self.read = (Arc::new(Chunk::new(&self.columns)), 0);
+        self.columns = None;
+        self.read = None;
     }
 
     /// The next row; none after the last (`cursor.fetchone`).
@@ -245,15 +243,14 @@ impl Cursor {
                 None => return Ok(rows),
             };
             self.rest = None;
-            let left = self.read.0.rows() - self.read.1;
-            rows.reserve(left + fetched.rows.iter().map(|it| it.rows()).sum::<usize>());
+            rows.reserve(self.left() + fetched.rows.iter().map(|it| it.rows()).sum::<usize>());
             rows.extend(std::iter::from_fn(|| self.next_read()));
             for chunk in &fetched.rows {
                 rows.extend((0..chunk.rows()).map(|number| Row::new(chunk, number)));
             }
         } else {
             self.refuse_if_closed()?;
-            rows.reserve(self.read.0.rows() - self.read.1);
+            rows.reserve(self.left());
             rows.extend(std::iter::from_fn(|| self.next_read()));
         }
         Ok(rows)
@@ -284,7 +281,8 @@ impl Cursor {
     /// The names of the columns, if the last statement has any (`cursor.description`).
     #[must_use]
     pub fn description(&self) -> Option<Vec<&str>> {
-        (self.columns.len() > 0).then(|| self.columns.iter().collect())
+        let columns = self.columns.as_ref()?;
+        (columns.len() > 0).then(|| columns.iter().collect())
     }
 
     /// How many rows [`fetchmany`](Self::fetchmany) gives if nothing is said; 1 by default
@@ -303,13 +301,20 @@ impl Cursor {
     pub fn close(self) {}
 
     fn next_read(&mut self) -> Option<Row> {
-        let (chunk, next) = &mut self.read;
+        let (chunk, next) = self.read.as_mut()?;
         if *next == chunk.rows() {
             return None;
         }
         let row = Row::new(chunk, *next);
         *next += 1;
         Some(row)
+    }
+
+    /// How many rows were read and not asked for.
+    fn left(&self) -> usize {
+        self.read
+            .as_ref()
+            .map_or(0, |(chunk, next)| chunk.rows() - next)
     }
 
     /// Reads another chunk; false if there is none.
@@ -362,8 +367,8 @@ impl Cursor {
             rest.next = rest.next.saturating_mul(2).min(MOST_AHEAD.max(rest.next));
         }
         // Only what has been asked for whole was read.
-        let before = mem::replace(&mut self.read, (chunk, 0));
-        debug_assert_eq!(before.0.rows(), before.1, "rows were left behind");
+        debug_assert_eq!(self.left(), 0, "rows were left behind");
+        self.read = Some((chunk, 0));
     }
 }
 

@@ -434,8 +434,10 @@ impl Drop for Open<'_> {
 
 /// Executes a statement with one set of parameters after the other.
 fn each(statement: &mut Statement<'_>, sets: &Parameters) -> Result<(), SqliteError> {
+    sets.check_sets(statement)?;
     for set in 0..sets.sets() {
-        if worker::is_stopped() {
+        // The statement itself is stopped, too, but where it does hardly anything.
+        if set % 16 == 0 && worker::is_stopped() {
             return Err(SqliteError::interrupted());
         }
         sets.bind_set(set, statement)?;

@@ -62,6 +62,10 @@ pub const fn named<I>(values: I) -> Named<I> {
     Named(values)
 }
 
+/// There is room made for so many sets before they have come, and for so many bytes of each.
+const MOST_EXPECTED: usize = 1 << 16;
+const MOST_BYTES: usize = 64;
+
 /// One set of parameters, or many of the same length, one after the other.
 #[doc(hidden)]
 #[expect(unnameable_types, reason = "only this crate is to have any")]
@@ -71,8 +75,9 @@ pub struct Parameters {
     /// What the texts and the blobs consist of.
     bytes: Vec<u8>,
     names: Vec<Box<str>>,
-    /// Where each set ends.
-    ends: Vec<usize>,
+    /// How many sets there are, if there are many, and how many values each has.
+    sets: usize,
+    width: usize,
     error: Option<SqliteError>,
 }
 
@@ -85,8 +90,9 @@ impl Parameters {
 
     pub(super) fn many<P: Params>(sets: impl IntoIterator<Item = P>) -> Result<Self, SqliteError> {
         let mut parameters = Self::default();
+        let sets = sets.into_iter();
+        let (expected, _) = sets.size_hint();
         for set in sets {
-            parameters.names.clear();
             set.add_to(&mut parameters);
             if !parameters.names.is_empty() {
                 return Err(SqliteError::programming(
@@ -96,7 +102,21 @@ impl Parameters {
             if parameters.error.is_some() {
                 break;
             }
-            parameters.ends.push(parameters.cells.len());
+            parameters.sets += 1;
+            if parameters.sets == 1 {
+                parameters.width = parameters.cells.len();
+                // The others are probably like the first. An iterator may say what it likes of its size.
+                let more = expected.min(MOST_EXPECTED);
+                parameters.cells.reserve(more * parameters.width);
+                parameters
+                    .bytes
+                    .reserve(more * parameters.bytes.len().min(MOST_BYTES));
+            }
+            if parameters.cells.len() != parameters.sets * parameters.width {
+                return Err(SqliteError::programming(
+                    "the sets of parameters differ in their lengths",
+                ));
+            }
         }
         parameters.ok()
     }
@@ -131,12 +151,13 @@ impl Parameters {
 
     /// How many sets there are, of many.
     pub(super) const fn sets(&self) -> usize {
-        self.ends.len()
+        self.sets
     }
 
     /// Gives the one set to a statement.
     pub(super) fn bind(&self, statement: &mut Statement<'_>) -> Result<(), SqliteError> {
         if self.names.is_empty() {
+            Self::check(self.cells.len(), statement)?;
             return self.bind_cells(&self.cells, statement);
         }
         for place in 1..=statement.parameter_count() {
@@ -154,24 +175,37 @@ impl Parameters {
         Ok(())
     }
 
-    /// Gives one of many sets to a statement.
+    /// Refuses a statement that has another number of parameters than each of the sets.
+    pub(super) fn check_sets(&self, statement: &Statement<'_>) -> Result<(), SqliteError> {
+        match self.sets {
+            0 => Ok(()),
+            _ => Self::check(self.width, statement),
+        }
+    }
+
+    /// Gives one of many sets to a statement, which was checked.
     pub(super) fn bind_set(
         &self,
         set: usize,
         statement: &mut Statement<'_>,
     ) -> Result<(), SqliteError> {
-        let start = set.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.bind_cells(&self.cells[start..self.ends[set]], statement)
+        let start = set * self.width;
+        self.bind_cells(&self.cells[start..start + self.width], statement)
     }
 
     fn bind_cells(&self, cells: &[Cell], statement: &mut Statement<'_>) -> Result<(), SqliteError> {
-        let wanted = statement.parameter_count();
-        if cells.len() != wanted {
-            return Err(rusqlite::Error::InvalidParameterCount(cells.len(), wanted).into());
-        }
         for (place, cell) in cells.iter().enumerate() {
             let value = cell.value(&self.bytes);
             statement.raw_bind_parameter(place + 1, ToSqlOutput::Borrowed(value))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a statement that has another number of parameters.
+    fn check(given: usize, statement: &Statement<'_>) -> Result<(), SqliteError> {
+        let wanted = statement.parameter_count();
+        if given != wanted {
+            return Err(rusqlite::Error::InvalidParameterCount(given, wanted).into());
         }
         Ok(())
     }

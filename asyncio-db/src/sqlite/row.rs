@@ -8,10 +8,11 @@ use rusqlite::types::{FromSql, FromSqlError, ValueRef};
 
 use super::error::SqliteError;
 
-/// A chunk whose texts and blobs come to so much is large enough.
-const LARGE: usize = 1 << 20;
-/// So is one of so many values.
-const MANY: usize = 1 << 16;
+/// A chunk whose texts and blobs come to so much is large enough: the memory of one that is smaller than what
+/// an allocator asks the system for is used again for the next.
+const LARGE: usize = 1 << 16;
+/// So is one of so many values, of 16 bytes each.
+const MANY: usize = 1 << 12;
 
 /// A row of a result: values by position or by the name of the column (`sqlite3.Row`).
 ///

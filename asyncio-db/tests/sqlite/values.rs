@@ -71,6 +71,12 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
             error_of(two),
             "only one statement can be executed at a time"
         );
+        let sets = [vec![1], vec![1, 2]];
+        let uneven = db.executemany("insert into t values (?)", &sets).await;
+        assert_eq!(
+            error_of(uneven),
+            "the sets of parameters differ in their lengths"
+        );
         let select = db.executemany("select ?", [(1,)]).await;
         assert_eq!(
             error_of(select),
