@@ -114,6 +114,7 @@ mod p522_uvloop_same_output;
 mod p523_standing_in_for_uvloop;
 mod p701_aiofiles_read_many;
 mod p702_aiofiles_write_and_lines;
+mod p703_aiosqlite;
 mod p711_asyncpg_connect;
 mod p712_asyncpg_pool_queries;
 mod p714_asyncpg_transaction;
@@ -282,6 +283,7 @@ twins! {
     p523_standing_in_for_uvloop itself,
     p701_aiofiles_read_many anywhere,
     p702_aiofiles_write_and_lines anywhere,
+    p703_aiosqlite on_loop,
     p711_asyncpg_connect postgres,
     p712_asyncpg_pool_queries postgres,
     p714_asyncpg_transaction postgres,
