@@ -11,8 +11,6 @@ use std::ptr::NonNull;
 /// short enough that a burst of tasks does not keep its memory for good.
 pub(crate) struct FreeList {
     classes: [Class; CLASSES],
-    /// How many bytes a class keeps at the most.
-    keep: usize,
 }
 
 struct Class {
@@ -33,17 +31,12 @@ const KEEP_HERE: usize = 256 * 1024;
 
 thread_local! {
     /// What cells without a loop gave back on this thread, wherever they were made.
-    static HERE: FreeList = const { FreeList::keeping(KEEP_HERE) };
+    static HERE: FreeList = const { FreeList::new() };
 }
 
 impl FreeList {
     pub(crate) const fn new() -> Self {
-        Self::keeping(KEEP)
-    }
-
-    const fn keeping(keep: usize) -> Self {
         Self {
-            keep,
             classes: [const {
                 Class {
                     first: Cell::new(None),
@@ -68,7 +61,7 @@ impl FreeList {
     #[inline]
     pub(crate) unsafe fn free_here(memory: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise; all lists take their blocks from the same allocator.
-        let kept = HERE.try_with(|here| unsafe { here.free(memory, layout) });
+        let kept = HERE.try_with(|here| unsafe { here.keep(memory, layout, KEEP_HERE) });
         if kept.is_err() {
             // SAFETY: as above; the thread is ending and its list is gone, so the block was not taken.
             unsafe { Self::free_plainly(memory, layout) };
@@ -94,9 +87,21 @@ impl FreeList {
     /// # Safety
     ///
     /// The block came from one of the functions that allocate, with this layout, and is not used again.
+    #[inline]
     pub(crate) unsafe fn free(&self, memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.keep(memory, layout, KEEP) };
+    }
+
+    /// As `free`, while the class keeps less than so many bytes.
+    ///
+    /// # Safety
+    ///
+    /// As of `free`.
+    #[inline]
+    unsafe fn keep(&self, memory: NonNull<u8>, layout: Layout, most: usize) {
         if let Some(class) = self.class(layout)
-            && class.length.get() * rounded(layout).size() < self.keep
+            && class.length.get() * rounded(layout).size() < most
         {
             let block = memory.cast::<Block>();
             // SAFETY: the block is ours, and large enough and aligned for an address: `class`

@@ -1,7 +1,6 @@
 //! PostgreSQL and SQLite for programs that are cancelled: asyncpg and aiosqlite for Rust.
 //!
-//! **Being built:** PostgreSQL is in [`pg`], SQLite in `sqlite`; statements that are built in Rust are to
-//! come.
+//! **Being built:** PostgreSQL is in [`pg`] and SQLite in `sqlite`; statements that are built in Rust are to come.
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -39,7 +38,7 @@
 //! | Python package | here | to come |
 //! | --- | --- | --- |
 //! | `asyncpg` | [`pg`]: [`connect`](pg::connect), [`create_pool`](pg::create_pool), transactions, cursors, prepared statements; [`exc`], its classes of errors | `COPY`, `LISTEN`, codecs |
-//! | `aiosqlite` | `sqlite`: `connect`, cursors, rows, transactions, a pool | |
+//! | `aiosqlite` | `sqlite`: `connect`, `create_pool`, transactions, cursors, rows | |
 //! | above both | | statements built in Rust instead of written as text |
 //!
 //! # What it does not do

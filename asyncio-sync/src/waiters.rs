@@ -10,6 +10,7 @@
 //! [`Waiting`] is the future of all waits. A [`Request`] tells it what is waited for: how it is taken,
 //! in which list one waits, and what is to be done when a wait is given up.
 
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -44,9 +45,14 @@ struct Node {
 }
 
 /// Wakes to be carried out once the primitive's mutex is free.
+///
+/// It has no drop: nearly always there is nothing in it, and finding that out takes longer than the rest.
 #[derive(Debug, Default)]
 #[must_use = "nobody is woken unless the wakes are carried out"]
-pub(crate) enum Wakes {
+pub(crate) struct Wakes(ManuallyDrop<Collected>);
+
+#[derive(Debug, Default)]
+enum Collected {
     #[default]
     None,
     One(Wake),
@@ -54,7 +60,7 @@ pub(crate) enum Wakes {
 }
 
 #[derive(Debug)]
-pub(crate) enum Wake {
+enum Wake {
     /// The wait has been ended already, and this is left.
     Untold(Untold),
     Whole(Wakeup),
@@ -289,55 +295,50 @@ impl Node {
 
 impl Wakes {
     #[inline]
-    const fn is_empty(&self) -> bool {
-        matches!(self, Self::None)
+    fn is_empty(&self) -> bool {
+        matches!(*self.0, Collected::None)
     }
 
     #[inline]
     fn add(&mut self, wake: Wake) {
-        match self {
-            Self::None => {
-                let none = std::mem::replace(self, Self::One(wake));
-                // There is nothing to drop; said so, because finding out takes longer.
-                std::mem::forget(none);
-            }
-            others => others.add_to(wake),
+        if self.is_empty() {
+            self.0 = ManuallyDrop::new(Collected::One(wake));
+        } else {
+            self.add_to(wake);
         }
     }
 
     #[cold]
     fn add_to(&mut self, wake: Wake) {
-        let mut many = match std::mem::take(self) {
-            Self::None => Vec::new(),
-            Self::One(first) => vec![first],
-            Self::Many(many) => many,
+        let mut many = match std::mem::take(&mut *self.0) {
+            Collected::None => Vec::new(),
+            Collected::One(first) => vec![first],
+            Collected::Many(many) => many,
         };
         many.push(wake);
-        *self = Self::Many(many);
+        *self.0 = Collected::Many(many);
     }
 
     /// Carries the wakes out, first come first served. No lock is held by now.
     ///
     /// Whoever is cancelled or dropped at this very moment finds in the list that it was woken, and
-    /// passes on what it was given. They stay where they are: words that were just written one by one
-    /// are slow to be read again as a whole.
+    /// passes on what it was given. They stay where they are meanwhile: words that were just written one
+    /// by one are slow to be read again as a whole.
     #[inline(always)]
     pub(crate) fn carry_out(&mut self) {
         if !self.is_empty() {
             self.carry_out_each();
         }
-        // There is nothing to drop; said so, because finding out takes longer.
-        std::mem::forget(std::mem::take(self));
     }
 
     #[inline(never)]
     fn carry_out_each(&mut self) {
-        match self {
-            Self::None => {}
-            Self::One(wake) => wake.carry_out(),
-            Self::Many(wakes) => wakes.iter().for_each(Wake::carry_out),
+        match &*self.0 {
+            Collected::None => {}
+            Collected::One(wake) => wake.carry_out(),
+            Collected::Many(wakes) => wakes.iter().for_each(Wake::carry_out),
         }
-        *self = Self::None;
+        *self.0 = Collected::None;
     }
 }
 
@@ -444,6 +445,8 @@ impl<'a, R: Request> Waiting<'a, R> {
             }
             let used = list.leave(place);
             debug_assert!(used.is_none(), "it was woken");
+            // There is nothing to drop; said so, because finding out takes longer.
+            std::mem::forget(used);
             let taken = self.request.take_woken(&mut state, &mut wakes);
             if taken.is_none() {
                 self.join_plain(&mut state, cx);

@@ -189,6 +189,8 @@ fn visit(cell: &CellRef, message: &Message, origin: Option<&TaskRef>, path: &[Le
         Some(Ok(slots)) => {
             let (accepted, targets) = slots.wake(task, message);
             if targets.is_empty() {
+                // As in `Slots::wake`.
+                std::mem::forget(targets);
                 return Visit::Answer(Answer::Accepted);
             }
             Visit::Forward(Level {
@@ -279,7 +281,15 @@ impl Slots {
         if self.schedule {
             schedule(task);
         }
-        self.wakers.into_iter().for_each(Waker::wake);
+        // Where there is nothing to drop that is said, because finding out takes longer.
+        if self.abroad.is_empty() {
+            std::mem::forget(self.abroad);
+        }
+        if self.wakers.is_empty() {
+            std::mem::forget(self.wakers);
+        } else {
+            self.wakers.into_iter().for_each(Waker::wake);
+        }
         (self.accepted, self.targets)
     }
 }

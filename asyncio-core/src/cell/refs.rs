@@ -265,6 +265,9 @@ impl TaskRef {
     /// come from a stock, to which [`put_back`](Self::put_back) gives and which the end of the task empties.
     #[inline]
     pub(super) fn take_two(&self) -> [Self; 2] {
+        if self.0.home().is_running_here() {
+            return [self.clone_here(), self.clone_here()];
+        }
         let Some(driver) = self.driver_elsewhere() else {
             return [self.clone(), self.clone()];
         };
@@ -296,7 +299,7 @@ impl TaskRef {
     }
 
     /// Gives up what is left of the stock; when the task ends.
-    #[inline]
+    #[inline(never)]
     pub(super) fn empty_stock(&self) {
         if let Some(driver) = self.driver_elsewhere()
             && let stock @ 1.. = driver.stock.take()

@@ -42,8 +42,13 @@ pub(crate) fn schedule_here(core: &Core, task: &TaskRef) {
         task.base.set_flags(flags | SCHEDULED);
         core.push_step(task.clone_here());
     } else if flags & SCOPED != 0 {
-        tell(task, schedule_driven(task).as_ref());
+        schedule_scoped(task);
     }
+}
+
+#[cold]
+fn schedule_scoped(task: &TaskRef) {
+    tell(task, schedule_driven(task).as_ref());
 }
 
 #[cold]
@@ -515,13 +520,15 @@ fn end(core: Option<&Core>, task: &TaskRef, failure: Failure) {
 }
 
 /// Gives up the loop's own reference to a task that has ended, or those that the task has to itself.
+#[inline]
 fn disown(core: Option<&Core>, task: &TaskRef) {
-    let Some(core) = core else {
-        return task.empty_stock();
-    };
-    let owned = core.tasks.borrow_mut().remove(task);
-    if let Some(owned) = owned {
-        owned.into_cell().drop_here();
+    if let Some(core) = core {
+        let owned = core.tasks.borrow_mut().remove(task);
+        if let Some(owned) = owned {
+            owned.into_cell().drop_here();
+        }
+    } else {
+        task.empty_stock();
     }
 }
 

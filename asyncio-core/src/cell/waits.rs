@@ -323,10 +323,8 @@ impl TaskHeader {
         let mut show = |slot: &Slot, extra: &mut Extra| {
             function(slot, extra);
             let needed = extra.waker.is_some() || extra.message.is_some();
-            slot.unmark(HAS_EXTRA);
-            if needed {
-                slot.mark(HAS_EXTRA);
-            }
+            let others = slot.marks.get() & !HAS_EXTRA;
+            slot.marks.set(others | if needed { HAS_EXTRA } else { 0 });
             needed
         };
         if self.first.state.get() != State::Free {
@@ -410,10 +408,6 @@ impl Slot {
     #[inline(always)]
     pub(super) fn mark(&self, mark: u8) {
         self.marks.set(self.marks.get() | mark);
-    }
-
-    fn unmark(&self, mark: u8) {
-        self.marks.set(self.marks.get() & !mark);
     }
 
     /// The awaited future.

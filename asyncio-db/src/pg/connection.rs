@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use asyncio_core::{Result, timeout};
+use asyncio_core::{Result, TimeoutError, current_task, timeout};
 use postgres_types::FromSqlOwned;
 
 use super::args::Args;
 use super::execute;
-use super::link::Link;
+use super::link::{Link, ServerVersion};
 use super::notices::ListenerId;
 use super::prepared::Query;
 use super::protocol::{IDLE, Wire};
@@ -19,6 +19,35 @@ use super::transaction::IsolationLevel;
 use crate::exceptions::PgError;
 
 /// A session with a PostgreSQL server (`asyncpg.Connection`).
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// use asyncio_db::{ExceptionExt as _, exc};
+///
+/// asyncio_core::run(async move {
+///     let mut connection = asyncio_db::pg::connect(dsn).await?;
+///     let tag = connection
+///         .execute("CREATE TEMP TABLE t (n int PRIMARY KEY); INSERT INTO t VALUES (1), (2)", ())
+///         .await?;
+///     assert_eq!(tag, "INSERT 0 2");
+///
+///     let rows = connection.fetch("SELECT n FROM t ORDER BY n", ()).await?;
+///     assert_eq!(rows.len(), 2);
+///     let sum: Option<i64> = connection.fetchval("SELECT sum(n) FROM t", ()).await?;
+///     assert_eq!(sum, Some(3));
+///     assert!(connection.fetchrow("SELECT n FROM t WHERE n > $1", (7,)).await?.is_none());
+///
+///     let error = connection.execute("INSERT INTO t VALUES ($1)", (1,)).await.expect_err("it is there");
+///     assert!(error.is_pg::<exc::UniqueViolationError>());
+///     connection.close().await
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 pub struct Connection {
     pub(crate) link: Link,
     pub(crate) statements: Statements,
@@ -135,7 +164,39 @@ impl Connection {
         self.link.shared().backend.pid
     }
 
-    /// One of the settings that the server tells of unasked, such as `TimeZone`.
+    /// Which version of PostgreSQL the server is.
+    #[must_use]
+    pub fn get_server_version(&self) -> ServerVersion {
+        self.link.shared().version
+    }
+
+    /// Puts the session back to how it was when it was opened: ends a transaction, closes cursors, releases
+    /// advisory locks and undoes settings.
+    ///
+    /// # Errors
+    ///
+    /// As of [`execute`](Self::execute).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`execute`](Self::execute).
+    pub async fn reset(&mut self) -> Result<()> {
+        let script = self.reset_script();
+        limited(self.command_timeout, self.link.put_right(Some(script))).await
+    }
+
+    /// What resets a session, as asyncpg does.
+    pub(crate) fn reset_script(&self) -> &'static str {
+        if self.get_setting("in_hot_standby") == Some("on") {
+            // A server that follows another one knows no channels.
+            "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; RESET ALL"
+        } else {
+            "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
+        }
+    }
+
+    /// One of the settings that the server tells of unasked, such as `TimeZone`; nothing while something
+    /// that was left in the middle is being put right.
     #[must_use]
     pub fn get_setting(&self, name: &str) -> Option<&str> {
         let parameters = self.link.wire().map(Wire::parameters)?;
@@ -221,7 +282,13 @@ pub(crate) async fn limited<T>(
 ) -> Result<T> {
     match limit {
         None => operation.await,
-        Some(limit) => timeout(limit, operation).await,
+        // In a task the limit is a request to cancel, which the body may answer; a time of the loop's.
+        Some(limit) if current_task().is_some() => timeout(limit, operation).await,
+        // Elsewhere there is nobody to cancel, and on a loop's thread no clock of the loop's.
+        Some(limit) => match tokio::time::timeout(limit, operation).await {
+            Ok(done) => done,
+            Err(_) => Err(TimeoutError::new("the operation took too long").into()),
+        },
     }
 }
 

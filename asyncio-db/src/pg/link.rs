@@ -47,9 +47,34 @@ pub(crate) struct Shared {
     pub(crate) address: Address,
     pub(crate) encrypted: bool,
     pub(crate) backend: Backend,
+    pub(crate) version: ServerVersion,
     pub(crate) runtime: Handle,
     pub(crate) cancel_timeout: Duration,
     pub(crate) notices: Arc<Notices>,
+}
+
+/// Which version of PostgreSQL a server is (`asyncpg.types.ServerVersion`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct ServerVersion {
+    /// The version proper: 17 of 17.2.
+    pub major: u32,
+    /// The number of its correction: 2 of 17.2.
+    pub minor: u32,
+}
+
+impl ServerVersion {
+    fn of(wire: &Wire) -> Self {
+        let told = wire.parameters().get("server_version");
+        let mut numbers = told
+            .map_or("", String::as_str)
+            .split(|it: char| !it.is_ascii_digit())
+            .map(|number| number.parse().unwrap_or(0));
+        Self {
+            major: numbers.next().unwrap_or(0),
+            minor: numbers.next().unwrap_or(0),
+        }
+    }
 }
 
 /// Where the session is: in one place only, so that nobody else can use it meanwhile.
@@ -74,6 +99,7 @@ impl Link {
                 address: session.address,
                 encrypted: session.encrypted,
                 backend: session.wire.backend(),
+                version: ServerVersion::of(&session.wire),
                 runtime,
                 cancel_timeout,
                 notices,

@@ -92,6 +92,7 @@ pub use connect::{ConnectBuilder, connect};
 pub use connection::Connection;
 pub use cursor::{Cursor, CursorBuilder};
 pub use errors::InterfaceError;
+pub use link::ServerVersion;
 pub use many::{Pipeline, PipelineResults, Ticket};
 pub use notices::ListenerId;
 pub use pool::{
@@ -107,6 +108,10 @@ pub use target::SslMode;
 pub use transaction::{IsolationLevel, Transaction, TransactionBuilder};
 
 /// The types of values, and what turns them into Rust's: those of the crate `postgres-types`.
+///
+/// It knows the types of other crates too (dates, JSON, UUIDs and others) when it is built with the
+/// feature of that name: `postgres-types = { version = "0.2", features = ["with-uuid-1"] }` in a program's
+/// `Cargo.toml` is all that it takes.
 pub mod types {
     pub use postgres_types::{
         Field, Format, FromSql, FromSqlOwned, IsNull, Kind, Oid, ToSql, Type, accepts,

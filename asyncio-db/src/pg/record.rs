@@ -28,6 +28,27 @@ pub struct Attribute {
 
 /// One row of a result, by position or by name (`asyncpg.Record`).
 ///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// asyncio_core::run(async move {
+///     let mut connection = asyncio_db::pg::connect(dsn).await?;
+///     let query = "SELECT 'Ghent' AS name, 270000 AS people, NULL::text AS motto";
+///     let row = connection.fetchrow(query, ()).await?.expect("there is one");
+///     assert_eq!(row.get::<&str>("name")?, "Ghent");
+///     assert_eq!(row.get::<i32>(1)?, 270_000);
+///     assert_eq!(row.get::<Option<String>>("motto")?, None);
+///     assert!(row.get::<String>("motto").is_err(), "what may be null is an Option");
+///     assert_eq!(row.keys().collect::<Vec<_>>(), ["name", "people", "motto"]);
+///     Ok(())
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
+///
 /// A clone is the same row; its memory is shared with the rows that came with it.
 #[derive(Clone)]
 pub struct Record {

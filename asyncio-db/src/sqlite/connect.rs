@@ -181,9 +181,9 @@ impl ConnectBuilder {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
         };
         flags.set(OpenFlags::SQLITE_OPEN_URI, self.uri);
-        let connection = rusqlite::Connection::open_with_flags(&self.path, flags)?;
+        let mut connection = rusqlite::Connection::open_with_flags(&self.path, flags)?;
         connection.set_prepared_statement_cache_capacity(self.cached_statements);
-        worker::prepare(&connection, self.busy_timeout)?;
+        worker::prepare(&mut connection, self.busy_timeout)?;
         if self.wal && !self.readonly {
             self.set_wal(&connection)?;
         }

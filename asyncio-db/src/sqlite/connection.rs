@@ -84,7 +84,7 @@ impl Connection {
         }
     }
 
-    fn queue(&self) -> &Arc<Queue> {
+    pub(super) fn queue(&self) -> &Arc<Queue> {
         &self.session.handle.queue
     }
 

@@ -22,11 +22,17 @@ pub(super) struct Desk<'c> {
     connection: &'c Connection,
     queue: &'c Arc<Queue>,
     cursors: HashMap<u64, Open<'c>>,
+    kept: Kept,
+    leave: Option<Leave>,
+}
+
+/// What is known of a connection also while it is not served.
+#[derive(Default)]
+pub(super) struct Kept {
     /// The transaction, and the savepoints in it, that somebody holds a guard of; outermost first.
     guards: Vec<u64>,
     /// Python's way: a transaction begins by itself before a statement that changes something.
     isolation_level: Option<Behavior>,
-    leave: Option<Leave>,
 }
 
 /// What the thread goes on with when it does not serve.
@@ -36,6 +42,8 @@ pub(super) enum Leave {
     Close(Answer<()>),
     /// Gives the connection away for a while.
     Lend(LendTo),
+    /// Does what cannot be done while somebody may have a part of it.
+    Alter(Box<dyn FnOnce(&mut Connection) + Send>),
 }
 
 pub(super) type LendTo = Box<dyn FnOnce(Connection) -> Option<Connection> + Send>;
@@ -75,13 +83,12 @@ enum Verb {
 }
 
 impl<'c> Desk<'c> {
-    pub(super) fn new(connection: &'c Connection, queue: &'c Arc<Queue>) -> Self {
+    pub(super) fn new(connection: &'c Connection, queue: &'c Arc<Queue>, kept: Kept) -> Self {
         Self {
             connection,
             queue,
             cursors: HashMap::new(),
-            guards: Vec::new(),
-            isolation_level: None,
+            kept,
             leave: None,
         }
     }
@@ -91,22 +98,29 @@ impl<'c> Desk<'c> {
     }
 
     /// Does what is asked for, until the thread is to do something else.
-    pub(super) fn serve(mut self) -> Leave {
+    pub(super) fn serve(mut self) -> (Leave, Kept) {
         loop {
             match self.queue.take(None) {
                 Some(taken) => self.handle(taken),
                 None => continue,
             }
             if let Some(leave) = self.leave.take() {
-                return leave;
+                return (leave, self.kept);
             }
         }
     }
 
-    /// Does what others ask for, for so long, in the middle of a job.
+    /// Does what others ask for, for so long, in the middle of a job: a few calls at the least, and no more
+    /// than that once the time is over, so that the job comes to its end.
     pub(super) fn serve_others(&mut self, time: Duration) {
+        const AT_LEAST: usize = 16;
         let deadline = Instant::now() + time;
+        let mut served = 0;
         while self.leave.is_none() && !worker::is_stopped() {
+            if served >= AT_LEAST && Instant::now() >= deadline {
+                break;
+            }
+            served += 1;
             match self.queue.take(Some(deadline)) {
                 Some(taken) => self.handle(taken),
                 None => break,
@@ -143,7 +157,7 @@ impl<'c> Desk<'c> {
     pub(super) fn look_around(&mut self) {
         let in_transaction = !self.connection.is_autocommit();
         if !in_transaction {
-            self.guards.clear();
+            self.kept.guards.clear();
         }
         // Relaxed: whoever reads them after a call was told of its end, by a lock.
         let queue = self.queue;
@@ -156,7 +170,7 @@ impl<'c> Desk<'c> {
 
     /// Whether the transaction, or savepoint, still is.
     pub(super) fn is_active(&self, guard: u64) -> bool {
-        self.guards.contains(&guard) && !self.connection.is_autocommit()
+        self.kept.guards.contains(&guard) && !self.connection.is_autocommit()
     }
 
     /// Refuses what belongs to a transaction that is over.
@@ -168,14 +182,14 @@ impl<'c> Desk<'c> {
     }
 
     pub(super) fn set_isolation_level(&mut self, level: Option<Behavior>) {
-        self.isolation_level = level;
+        self.kept.isolation_level = level;
     }
 
     /// Begins a transaction; who gets the lease gives it back.
     pub(super) fn begin(&mut self, behavior: Behavior) -> Result<Lease, SqliteError> {
         self.run(behavior.statement())?;
         let guard = self.queue.name();
-        self.guards = vec![guard];
+        self.kept.guards = vec![guard];
         Ok(Lease::of_transaction(self.queue, guard))
     }
 
@@ -184,14 +198,14 @@ impl<'c> Desk<'c> {
         self.check(Some(outer))?;
         let guard = self.queue.name();
         self.run(&format!("SAVEPOINT asyncio_{guard}"))?;
-        self.guards.push(guard);
+        self.kept.guards.push(guard);
         Ok(Lease::of_transaction(self.queue, guard))
     }
 
     /// Ends a transaction or a savepoint, and what is inside of it.
     pub(super) fn end(&mut self, guard: u64, commit: bool) -> Result<(), SqliteError> {
         self.check(Some(guard))?;
-        let Some(place) = self.guards.iter().position(|it| *it == guard) else {
+        let Some(place) = self.kept.guards.iter().position(|it| *it == guard) else {
             return Err(SqliteError::transaction_over());
         };
         match (place, commit) {
@@ -202,7 +216,7 @@ impl<'c> Desk<'c> {
                 "ROLLBACK TO asyncio_{guard}; RELEASE asyncio_{guard}"
             ))?,
         }
-        self.guards.truncate(place);
+        self.kept.guards.truncate(place);
         Ok(())
     }
 
@@ -210,7 +224,7 @@ impl<'c> Desk<'c> {
     pub(super) fn abandon(&mut self, guard: u64) {
         if self.is_active(guard)
             && self.end(guard, false).is_err()
-            && self.guards.first() == Some(&guard)
+            && self.kept.guards.first() == Some(&guard)
         {
             // What cannot be rolled back by itself is over when the connection is closed.
             self.close_queue();
@@ -235,7 +249,7 @@ impl<'c> Desk<'c> {
     }
 
     fn begin_by_itself(&mut self, verb: Verb) -> Result<(), SqliteError> {
-        match self.isolation_level {
+        match self.kept.isolation_level {
             Some(level) if verb != Verb::Other && self.connection.is_autocommit() => {
                 self.run(level.statement())
             }
@@ -393,7 +407,7 @@ impl<'c> Desk<'c> {
 
     /// Executes statements one after the other, whose rows nobody wants.
     pub(super) fn execute_script(&mut self, sql: &str) -> Result<(), SqliteError> {
-        if self.isolation_level.is_some() {
+        if self.kept.isolation_level.is_some() {
             self.end_any(true)?;
         }
         let mut batch = rusqlite::Batch::new(self.connection, sql);

@@ -8,7 +8,10 @@ use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::types::ToSql;
 
+use super::call::{Answer, Call};
 use super::connection::Connection;
+use super::desk::{Desk, Leave};
+use super::error::SqliteError;
 use super::worker;
 
 type Tracer = Box<dyn FnMut(&str)>;
@@ -85,7 +88,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As of [`execute`](Self::execute).
+    /// As of [`execute`](Self::execute), and while rows are being read from the connection.
     ///
     /// # Cancel safety
     ///
@@ -99,7 +102,7 @@ impl Connection {
         F: FnMut() -> bool + Send + 'static,
     {
         // Ours, which stops what was cancelled, shares the place with it.
-        self.call(move |db| match function {
+        self.alter(move |db| match function {
             Some(function) => worker::watch(db, instructions, function),
             None => worker::unwatch(db),
         })
@@ -127,7 +130,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As of [`execute`](Self::execute).
+    /// As of [`execute`](Self::execute), and while rows are being read from the connection.
     ///
     /// # Cancel safety
     ///
@@ -136,7 +139,7 @@ impl Connection {
     where
         F: FnMut(&str) + Send + 'static,
     {
-        self.call(move |db| {
+        self.alter(move |db| {
             let wanted = function.is_some();
             let before = TRACER.replace(function.map(|it| Box::new(it) as Tracer));
             drop(before);
@@ -171,7 +174,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As of [`execute`](Self::execute).
+    /// As of [`execute`](Self::execute), and while rows are being read from the connection.
     ///
     /// # Cancel safety
     ///
@@ -180,12 +183,30 @@ impl Connection {
     where
         F: for<'a> FnMut(AuthContext<'a>) -> Authorization + Send + 'static,
     {
-        self.call(move |db| {
+        self.alter(move |db| {
             // What was prepared before would not be asked about again.
             db.flush_prepared_statement_cache();
             db.authorizer(function)
         })
         .await
+    }
+
+    /// Calls a function that needs the connection for itself: no rows are being read from it.
+    async fn alter<F>(&self, function: F) -> Result<()>
+    where
+        F: FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<()> + Send + 'static,
+    {
+        let call = |desk: &mut Desk<'_>, answer: Answer<()>| {
+            if desk.has_cursors() {
+                let error = SqliteError::programming("rows are being read from the connection");
+                answer.give(Ok(Err(error)));
+                return;
+            }
+            desk.leave(Leave::Alter(Box::new(move |db| {
+                answer.give(Ok(function(db).map_err(Into::into)));
+            })));
+        };
+        Call::leaving(self.queue(), call).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::call::Answer;
-use super::desk::{Desk, Leave};
+use super::desk::{Desk, Kept, Leave};
 use super::error::SqliteError;
 
 /// So long a thread that has done something looks out for more before it sleeps: to be woken takes several
@@ -265,7 +265,10 @@ pub(super) fn stoppable<R>(stop: Arc<dyn Stop>, run: impl FnOnce() -> R) -> R {
 }
 
 /// Sets up how a connection waits and is stopped.
-pub(super) fn prepare(connection: &rusqlite::Connection, limit: Duration) -> rusqlite::Result<()> {
+pub(super) fn prepare(
+    connection: &mut rusqlite::Connection,
+    limit: Duration,
+) -> rusqlite::Result<()> {
     WAIT.set(Wait { limit, begun: None });
     connection.busy_handler(Some(wait_for_lock))?;
     watch(connection, INSTRUCTIONS, || false)
@@ -273,7 +276,7 @@ pub(super) fn prepare(connection: &rusqlite::Connection, limit: Duration) -> rus
 
 /// Has a function called every so many instructions, which stops a statement by saying so.
 pub(super) fn watch(
-    connection: &rusqlite::Connection,
+    connection: &mut rusqlite::Connection,
     instructions: u32,
     mut function: impl FnMut() -> bool + Send + 'static,
 ) -> rusqlite::Result<()> {
@@ -296,7 +299,7 @@ pub(super) fn watch(
 }
 
 /// As above, without a function of the program's.
-pub(super) fn unwatch(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+pub(super) fn unwatch(connection: &mut rusqlite::Connection) -> rusqlite::Result<()> {
     watch(connection, INSTRUCTIONS, || false)
 }
 
@@ -338,9 +341,11 @@ pub(super) fn work(
         }
     };
     opened.give(Ok(Ok(())));
+    let mut kept = Kept::default();
     loop {
-        let left = Desk::new(&connection, queue).serve();
-        match left {
+        let (leave, left) = Desk::new(&connection, queue, kept).serve();
+        kept = left;
+        match leave {
             Leave::Gone => break,
             Leave::Close(answer) => {
                 let closed = connection.close().map_err(|(_, error)| error.into());
@@ -352,6 +357,7 @@ pub(super) fn work(
                 Some(back) => connection = back,
                 None => break,
             },
+            Leave::Alter(alter) => alter(&mut connection),
         }
     }
 }

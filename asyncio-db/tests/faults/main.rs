@@ -4,9 +4,11 @@
 //! is made for every day; `ASYNCIO_DB_SCALE=100` makes them a hundred times as long.
 
 mod fairness;
+mod limits;
 mod migrations;
 mod network;
 mod recovery;
+mod replays;
 mod restarts;
 mod storm;
 mod support;

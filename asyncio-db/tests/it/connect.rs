@@ -28,7 +28,7 @@ fn tls_cluster() -> Option<&'static PgCluster> {
     match CLUSTER.get_or_init(|| PgCluster::builder().tls().create()) {
         Ok(cluster) => Some(cluster),
         // What the server was built without cannot be tested with it.
-        Err(ClusterError::NoTls) if std::env::var("CI").as_deref() != Ok("true") => None,
+        Err(ClusterError::NoTls) if !crate::support::in_ci() => None,
         Err(error) => panic!("there is no server to test with: {error:?}"),
     }
 }

@@ -93,6 +93,21 @@ fn one_that_was_begun_by_hand_is_left_alone() -> Result<()> {
 }
 
 #[test]
+fn a_session_is_put_back() -> Result<()> {
+    everywhere(|server| async move {
+        let mut connection = server.connection().await?;
+        assert!(connection.get_server_version().major >= 10);
+        connection
+            .execute("SET lock_timeout = 7; BEGIN", ())
+            .await?;
+        connection.reset().await?;
+        assert!(!connection.is_in_transaction());
+        assert_eq!(setting(&mut connection, "lock_timeout").await?, "0");
+        Ok(())
+    })
+}
+
+#[test]
 fn a_cursor_needs_one() -> Result<()> {
     everywhere(|server| async move {
         let mut connection = server.connection().await?;
@@ -199,5 +214,29 @@ fn where_there_is_no_task_of_ours() -> Result<()> {
             assert_eq!(same, i32::try_from(n).ok());
         }
         pool.close().await
+    })
+}
+
+#[test]
+fn a_task_of_tokios_on_the_loop() -> Result<()> {
+    let Some(cluster) = crate::support::cluster() else {
+        return Ok(());
+    };
+    asyncio_core::run(async {
+        let pool = asyncio_db::pg::create_pool(cluster.dsn())
+            .min_size(0)
+            .max_size(1)
+            .command_timeout(Duration::from_millis(100))
+            .await?;
+        let foreign = tokio::spawn(async move {
+            error_of::<TimeoutError>(pool.execute("SELECT pg_sleep(60)", ()).await);
+            let both = [pool.clone(), pool]
+                .map(|pool| async move { pool.fetchval::<i32>("SELECT 1", ()).await });
+            for one in futures::future::join_all(both).await {
+                assert_eq!(one?, Some(1));
+            }
+            Ok(())
+        });
+        foreign.await.expect("it does not panic")
     })
 }

@@ -23,7 +23,7 @@ fn cancelled_calls_leave_the_connection_free() -> Result<()> {
         let lock = holder.transaction(Behavior::Immediate).await?;
         let db = Arc::new(connect(folder.db()).await?);
         let mut numbers = Numbers::new(7);
-        let mut times = Vec::new();
+        let (mut times, mut controls) = (Vec::new(), Vec::new());
         for round in 0..scaled(200) {
             let kind = numbers.below(4);
             let task = create_task({
@@ -39,19 +39,25 @@ fn cancelled_calls_leave_the_connection_free() -> Result<()> {
             let rows = db.execute_fetchall("select ?", (round as i64,)).await?;
             assert_eq!(rows[0].get::<i64>(0)?, round as i64);
             times.push(asked.elapsed());
+            let asked = Instant::now();
+            db.execute_fetchall("select 1", ()).await?;
+            controls.push(asked.elapsed());
         }
         lock.rollback().await?;
         times.sort_unstable();
-        let p99 = times[times.len() * 99 / 100];
+        controls.sort_unstable();
+        let at = times.len() * 99 / 100;
+        let (p99, control) = (times[at], controls[at]);
         println!(
-            "{} cancels: median {:?}, p99 {p99:?}, longest {:?}",
+            "{} cancels: median {:?}, p99 {p99:?}, longest {:?}; calls: p99 {control:?}",
             times.len(),
             times[times.len() / 2],
             times[times.len() - 1]
         );
-        // The short form has two rounds above it, and a machine that does other things has them soon.
+        // On a machine that does other things any call takes long at times, and the short form has only
+        // two rounds above the figure.
         let most = if times.len() >= 10_000 { 20 } else { 200 };
-        assert!(p99 <= Duration::from_millis(most), "{p99:?}");
+        assert!(p99 <= Duration::from_millis(most) + 2 * control, "{p99:?}");
         Ok(())
     })
 }

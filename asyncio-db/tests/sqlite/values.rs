@@ -266,6 +266,32 @@ fn a_dump_makes_the_database_again() -> Result<()> {
     })
 }
 
+/// What is set while a transaction is open leaves it open, and what is known of the connection known.
+#[test]
+fn a_hook_is_set_in_a_transaction() -> Result<()> {
+    everywhere(async |_| {
+        let db = connect(":memory:")
+            .isolation_level(Behavior::Immediate)
+            .await?;
+        db.execute("create table t (i integer)", ()).await?;
+        let transaction = db.transaction(Behavior::Immediate).await?;
+        transaction.execute("insert into t values (1)", ()).await?;
+        db.set_trace_callback(Some(|_: &str| ())).await?;
+        assert!(transaction.is_active().await?);
+        transaction.commit().await?;
+        db.execute("insert into t values (2)", ()).await?;
+        assert!(db.in_transaction());
+        let numbers =
+            "with recursive t(i) as (select 1 union all select i + 1 from t) select i from t";
+        let _reading = db.execute(numbers, ()).await?;
+        assert_eq!(
+            error_of(db.set_trace_callback(None::<fn(&str)>).await),
+            "rows are being read from the connection"
+        );
+        Ok(())
+    })
+}
+
 #[test]
 fn others_are_served_during_a_backup() -> Result<()> {
     everywhere(async |folder| {

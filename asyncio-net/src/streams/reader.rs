@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use asyncio_core::waiting::{Waiter, Wakeup};
+use asyncio_core::waiting::{Mutex, MutexGuard, Waiter, Wakeup};
 use asyncio_core::{Exception, Result, RuntimeError, ValueError};
 
 use super::buffer::Buffer;
@@ -497,9 +497,10 @@ impl fmt::Debug for StreamReader {
 }
 
 impl Shared {
-    /// The state; a panic while it was locked left it complete, for nothing of a user's runs then.
+    /// The state; a panic while it was locked left it complete, for nothing of a user's runs then. A
+    /// socket is read under it, which takes a moment, but nobody else wants it then: one task reads.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `start_server` and `start_unix_server` (`asyncio/streams.py`).
 
 use std::fmt;
-use std::future::IntoFuture;
+use std::future::{IntoFuture, ready};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
@@ -340,8 +340,15 @@ where
             let handling = Arc::new(handling);
             listen
                 .serve(Box::new(move |place, channel, attachment| {
-                    let handled = handle(Arc::clone(&handling), channel, attachment);
-                    start(place, handled);
+                    let handling = Arc::clone(&handling);
+                    #[cfg(feature = "tls")]
+                    if let Some(tls) = handling.tls.clone() {
+                        return start(place, handle_tls(handling, tls, channel, attachment));
+                    }
+                    match Handled::new(handling, channel, attachment) {
+                        Ok(handled) => start(place, handled.run()),
+                        Err(error) => start(place, ready(Err(error))),
+                    }
                 }))
                 .await
         })
@@ -377,8 +384,14 @@ where
             drop(create_local_task(async move {
                 // Until the server is gone, or the loop ends.
                 while let Ok((channel, attachment)) = connections.get().await {
-                    let handled = handle(Rc::clone(&handling), channel, attachment);
-                    let task = create_local_task(handled);
+                    let handling = Rc::clone(&handling);
+                    let task = create_local_task(async move {
+                        #[cfg(feature = "tls")]
+                        if let Some(tls) = handling.tls.clone() {
+                            return handle_tls(handling, tls, channel, attachment).await;
+                        }
+                        Handled::new(handling, channel, attachment)?.run().await
+                    });
                     report(&task, event_loop.clone());
                 }
                 Ok(())
@@ -405,39 +418,75 @@ struct Handling<H> {
     tls: Option<TlsServer>,
 }
 
-/// Runs the handler of a connection.
-async fn handle<H, F>(
-    handling: impl Deref<Target = Handling<H>>,
+/// A connection that was accepted: its handler, once it has the streams. Without TLS these are made at
+/// once, so that its task has no room for what they are made of.
+struct Handled<P> {
+    handling: P,
+    reader: StreamReader,
+    writer: StreamWriter,
+}
+
+impl<P> Handled<P> {
+    fn new<H>(handling: P, channel: Channel, attachment: Attachment) -> Result<Self>
+    where
+        P: Deref<Target = Handling<H>>,
+    {
+        let (reader, writer) = connect(
+            channel.read,
+            channel.write,
+            channel.addresses,
+            handling.limit,
+        )?;
+        attachment.attach_to(writer.outgoing());
+        Ok(Self {
+            handling,
+            reader,
+            writer,
+        })
+    }
+
+    /// Runs the handler.
+    async fn run<H, F>(self) -> Result<()>
+    where
+        P: Deref<Target = Handling<H>>,
+        H: Fn(StreamReader, StreamWriter) -> F,
+        F: Future<Output = Result<()>>,
+    {
+        let closing = self.writer.clone();
+        let handled = (self.handling.handler)(self.reader, self.writer).await;
+        if handled.is_err() {
+            closing.close();
+        }
+        handled
+    }
+}
+
+/// Begins with TLS, and then runs the handler.
+#[cfg(feature = "tls")]
+async fn handle_tls<P, H, F>(
+    handling: P,
+    tls: TlsServer,
     channel: Channel,
     attachment: Attachment,
 ) -> Result<()>
 where
+    P: Deref<Target = Handling<H>>,
     H: Fn(StreamReader, StreamWriter) -> F,
     F: Future<Output = Result<()>>,
 {
-    #[cfg(feature = "tls")]
-    let channel = match &handling.tls {
-        Some(tls) => match Box::pin(sslproto::accept(channel, tls)).await {
-            Ok(channel) => channel,
-            Err(error) if error.is_cancelled() => return Err(error),
+    // In a box, which is gone when the handler runs.
+    let begun = Box::pin(async move {
+        match sslproto::accept(channel, &tls).await {
+            Ok(channel) => Handled::new(handling, channel, attachment).map(Some),
+            Err(error) if error.is_cancelled() => Err(error),
             // Whoever connects to a port without speaking TLS is no error of the program.
-            Err(_) => return Ok(()),
-        },
-        None => channel,
-    };
-    let (reader, writer) = connect(
-        channel.read,
-        channel.write,
-        channel.addresses,
-        handling.limit,
-    )?;
-    attachment.attach_to(writer.outgoing());
-    let closing = writer.clone();
-    let handled = (handling.handler)(reader, writer).await;
-    if handled.is_err() {
-        closing.close();
+            Err(_) => Ok(None),
+        }
+    });
+    match begun.await? {
+        Some(handled) => handled.run().await,
+        None => Ok(()),
     }
-    handled
 }
 
 /// Starts the task of a connection, whose error is reported.

@@ -3,10 +3,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 
-use asyncio_core::{Result, create_local_task, create_task, sleep};
+use asyncio_core::{Result, Task, create_local_task, create_task, sleep};
 use asyncio_sync::{
     BoundedSemaphore, Condition, Event, LifoQueue, Lock, PriorityQueue, Queue, Semaphore,
 };
@@ -184,6 +187,50 @@ fn waking_many_allocates_nothing_the_second_time() -> Result<()> {
         };
         round().await?;
         assert_eq!(allocations(round()).await?, 0);
+        Ok(())
+    })
+}
+
+/// A task on a tokio runtime counts references to itself in advance, for its waits, and gives up what is
+/// left of them when it ends: its cell goes with the last handle, and its value with the cell.
+#[test]
+fn a_task_that_has_waited_on_a_tokio_runtime_is_freed() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(async {
+        let value = Arc::new(());
+        for eager in [false, true] {
+            for items in [0, 1, 2, 20] {
+                let queue = Queue::new(1);
+                let (to, value_of_task) = (queue.clone(), Arc::clone(&value));
+                let task = Task::builder().eager_start(eager).spawn(async move {
+                    for item in 0..items {
+                        to.put(item).await?;
+                    }
+                    to.put(items).await?;
+                    // One that is begun and given up, and one that is cancelled.
+                    let mut given_up = to.put(0);
+                    poll_fn(|cx| Poll::Ready(Pin::new(&mut given_up).poll(cx).is_pending())).await;
+                    drop(given_up);
+                    let cancelled = items > 1 && to.put(0).await.is_err();
+                    assert_eq!(cancelled, items > 1);
+                    Ok(value_of_task)
+                });
+                for item in 0..items {
+                    assert_eq!(queue.get().await?, item);
+                }
+                tokio::task::yield_now().await;
+                task.cancel();
+                while !task.done() {
+                    tokio::task::yield_now().await;
+                }
+                assert!(!task.cancelled());
+                assert_eq!(Arc::strong_count(&value), 2, "nobody has taken it");
+                drop(task);
+                // What polled it is gone by now as well.
+                tokio::task::yield_now().await;
+                assert_eq!(Arc::strong_count(&value), 1);
+            }
+        }
         Ok(())
     })
 }

@@ -32,7 +32,7 @@ pub(crate) fn main() -> asyncio::Result<()> {
     let runner = asyncio::Runner::new()?;
     let left = runner.run(evening("gate"))?;
     println!("left pending: {}", yes(!left.done()));
-    runner.close()?; // and so does dropping it
+    runner.close()?; // dropped unclosed, it would drop what is left instead of cancelling it
     println!(
         "after the runner: {}",
         if left.cancelled() {

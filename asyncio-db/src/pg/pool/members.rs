@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use asyncio_core::{Exception, Result, RuntimeError, Timeout, TimeoutError};
+use asyncio_core::{Exception, Result, RuntimeError, TimeoutError};
 use asyncio_sync::{Event, OwnedPermit, Semaphore};
 use tokio::runtime::Handle;
 
@@ -19,7 +19,7 @@ use super::builder::{Reset, Settings};
 use super::lease::PooledConnection;
 use super::stats::{PoolClosedError, PoolStats, PoolTimeoutError};
 use crate::pg::connect::{self, ConnectBuilder, Options};
-use crate::pg::connection::Connection;
+use crate::pg::connection::{Connection, limited};
 use crate::pg::introspection::Types;
 use crate::pg::target::Target;
 
@@ -109,11 +109,6 @@ impl Drop for Made {
 /// A connection that has not been used for so long is looked at before it is lent: a call to the system.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// As asyncpg: what others could have left behind.
-const RESET: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL";
-/// A server that follows another one knows no channels.
-const RESET_STANDBY: &str = "SELECT pg_catalog.pg_advisory_unlock_all(); CLOSE ALL; RESET ALL";
-
 impl Members {
     pub(super) async fn open(server: ConnectBuilder, settings: Settings) -> Result<Arc<Self>> {
         let runtime =
@@ -151,23 +146,40 @@ impl Members {
         let mut permit = pin!(self.permits.guard_owned());
         // The usual case, in which nobody waits for anything.
         let now = poll_fn(|cx| Poll::Ready(permit.as_mut().poll(cx))).await;
-        let permit = match now {
-            Poll::Ready(permit) => permit?,
+        let lease = match now {
+            Poll::Ready(permit) => match self.lend_idle(permit?)? {
+                Ok(lease) => lease,
+                Err(permit) => self.in_time(self.order(permit).take()).await?,
+            },
+            // One limit for all that is waited for.
             Poll::Pending => {
                 let waiting = Waiting::begin(self);
-                let permit = self.in_time(async { Ok(permit.await?) }).await?;
-                drop(waiting);
-                permit
+                self.in_time(async {
+                    let permit = permit.await?;
+                    drop(waiting);
+                    match self.lend_idle(permit)? {
+                        Ok(lease) => Ok(lease),
+                        Err(permit) => self.order(permit).take().await,
+                    }
+                })
+                .await?
             }
         };
-        self.lend(permit).await
+        self.make_ready(lease).await
     }
 
-    async fn lend(self: &Arc<Self>, permit: OwnedPermit) -> Result<PooledConnection> {
-        let mut lease = match self.take_idle()? {
-            Some(member) => PooledConnection::new(member, permit, Arc::clone(self)),
-            None => self.in_time(self.order(permit).take()).await?,
-        };
+    /// Lends an idle connection, or gives the permit back.
+    fn lend_idle(
+        self: &Arc<Self>,
+        permit: OwnedPermit,
+    ) -> Result<Result<PooledConnection, OwnedPermit>> {
+        Ok(match self.take_idle()? {
+            Some(member) => Ok(PooledConnection::new(member, permit, Arc::clone(self))),
+            None => Err(permit),
+        })
+    }
+
+    async fn make_ready(&self, mut lease: PooledConnection) -> Result<PooledConnection> {
         // The program's functions run in the task that borrows, and not in the one that connects, where
         // they could not do what a task can. What they have not ended with is of no use to anybody.
         if let Some(init) = self.settings.init.as_ref().filter(|_| lease.is_new()) {
@@ -213,17 +225,22 @@ impl Members {
         let Some(limit) = self.settings.acquire_timeout else {
             return future.await;
         };
-        let timeout = Timeout::new(limit);
-        match timeout.run(future).await {
-            Err(error) if timeout.expired() && error.is::<TimeoutError>() => {
-                Err(PoolTimeoutError {
-                    after: limit,
-                    stats: self.stats(),
-                    last_connect_error: self.state().last_connect_error.clone(),
-                }
-                .into())
+        // What is through has an outcome of its own, be it that another time limit was over.
+        let limited = limited(Some(limit), async {
+            match future.await {
+                Err(error) if error.is_cancelled() => Err(error),
+                outcome => Ok(outcome),
             }
-            outcome => outcome,
+        });
+        match limited.await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is::<TimeoutError>() => Err(PoolTimeoutError {
+                after: limit,
+                stats: self.stats(),
+                last_connect_error: self.state().last_connect_error.clone(),
+            }
+            .into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -353,10 +370,7 @@ impl Members {
 
     fn reset_of(&self, connection: &Connection) -> Option<&str> {
         match &self.settings.reset {
-            Reset::Full if connection.get_setting("in_hot_standby") == Some("on") => {
-                Some(RESET_STANDBY)
-            }
-            Reset::Full => Some(RESET),
+            Reset::Full => Some(connection.reset_script()),
             Reset::Query(script) => Some(script),
             Reset::RollbackOnly => None,
         }

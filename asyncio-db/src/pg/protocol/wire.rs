@@ -338,6 +338,9 @@ impl Wire {
                     };
                     self.owed = owed;
                     self.status = body.status();
+                    if owed == 0 {
+                        self.give_back_room();
+                    }
                     if self.nobodys > 0 {
                         self.nobodys -= 1;
                         continue;
@@ -356,6 +359,14 @@ impl Wire {
                 _ => {}
             }
             return Ok(Some(Incoming::Message(message)));
+        }
+    }
+
+    /// An idle session needs no room for rows.
+    fn give_back_room(&mut self) {
+        self.bulk = false;
+        if self.inbound.is_empty() && self.inbound.capacity() > 2 * ROOM {
+            self.inbound = BytesMut::new();
         }
     }
 

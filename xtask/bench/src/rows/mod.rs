@@ -5,6 +5,7 @@ mod net;
 mod sqlite;
 mod sync;
 mod tasks;
+mod tls;
 
 use crate::runtimes::Measured;
 
@@ -32,6 +33,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(sync::rows());
     rows.extend(net::rows());
     rows.extend(sqlite::rows());
+    rows.extend(tls::rows());
     rows
 }
 

@@ -4,14 +4,17 @@
 //! counts twice, and the operating system's part, which is most of it, for both.
 
 use std::hint::black_box;
+use std::io::{Read, Write};
+use std::time::Duration;
 
 use asyncio_core::{Result, create_task};
 use asyncio_net::{StreamReader, StreamWriter, open_connection, start_server};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{CURRENT_THREAD, Row, row};
-use crate::runtimes::{current_thread, ours};
+use super::{CURRENT_THREAD, Row, bytes, row};
+use crate::memory;
+use crate::runtimes::{Measured, current_thread, ours};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -33,6 +36,29 @@ pub(super) fn rows() -> Vec<Row> {
                 }),
             ],
         ),
+        Row {
+            fixed: 4_000,
+            ..bytes(
+                "conn_bytes",
+                &[
+                    ("ours", |n| {
+                        connection_bytes(n, |served| {
+                            let runner = asyncio_core::Runner::new().expect("a runner");
+                            let bytes = runner.run(served);
+                            runner.close().expect("nothing fails");
+                            bytes
+                        })
+                    }),
+                    ("ours_on_tokio", |n| {
+                        connection_bytes(n, |served| {
+                            let mut builder = tokio::runtime::Builder::new_current_thread();
+                            let runtime = builder.enable_all().build().expect("a runtime");
+                            runtime.block_on(async { create_task(served).await })
+                        })
+                    }),
+                ],
+            )
+        },
         row(
             "readline_mem",
             &[
@@ -121,6 +147,52 @@ async fn tokio_echo(count: u32, connections: u32, size: usize) {
         client.await.expect("no panic");
     }
     server.abort();
+}
+
+type Served = std::pin::Pin<Box<dyn Future<Output = Result<f64>> + Send>>;
+
+/// What a connection costs that was used once and is idle: the server's side, for the clients are the
+/// operating system's alone.
+fn connection_bytes(count: u32, run: fn(Served) -> Result<f64>) -> Measured {
+    let served = async move {
+        let handler = |reader: StreamReader, writer: StreamWriter| async move {
+            while let Some(line) = reader.next_line().await? {
+                writer.write(&line);
+                writer.drain().await?;
+            }
+            Ok(())
+        };
+        let server = start_server(handler, "127.0.0.1", 0).backlog(4096).await?;
+        let mut clients = Vec::with_capacity(2 * count as usize);
+        let mut before = 0;
+        for round in 1..=2 {
+            before = memory::live();
+            for _ in 0..count {
+                let mut client = std::net::TcpStream::connect(("127.0.0.1", server.port()))?;
+                client.write_all(b"x\n")?;
+                clients.push(client);
+                if clients.len() % 500 == 0 {
+                    asyncio_core::sleep(0.001).await?;
+                }
+            }
+            while server.connections() < round * count as usize {
+                asyncio_core::sleep(0.001).await?;
+            }
+            for client in &mut clients[(round - 1) * count as usize..] {
+                let mut answer = [0; 2];
+                client.set_nonblocking(true)?;
+                while client.read(&mut answer).is_err() {
+                    asyncio_core::sleep(0.001).await?;
+                }
+            }
+            asyncio_core::sleep(0.01).await?;
+        }
+        Ok((memory::live() - before) as f64 / f64::from(count))
+    };
+    Measured {
+        time: Duration::ZERO,
+        bytes: run(Box::pin(served)).ok(),
+    }
 }
 
 /// Lines of 80 bytes from a reader that has them already.

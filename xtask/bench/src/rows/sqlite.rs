@@ -199,7 +199,7 @@ async fn peer_roundtrip(count: u32) -> PeerResult {
     for _ in 0..count {
         db.call(|_| rusqlite::Result::Ok(())).await?;
     }
-    Ok(db.close().await?)
+    db.close().await
 }
 
 async fn peer_point(count: u32) -> PeerResult {
@@ -211,7 +211,7 @@ async fn peer_point(count: u32) -> PeerResult {
         });
         black_box(name.await?);
     }
-    Ok(db.close().await?)
+    db.close().await
 }
 
 async fn peer_fetch(count: u32) -> PeerResult {
@@ -219,7 +219,7 @@ async fn peer_fetch(count: u32) -> PeerResult {
     for share in shares(count) {
         black_box(db.call(move |db| all_rows(db, share)).await?);
     }
-    Ok(db.close().await?)
+    db.close().await
 }
 
 async fn peer_executemany(count: u32) -> PeerResult {
@@ -229,5 +229,5 @@ async fn peer_executemany(count: u32) -> PeerResult {
         fill(db, count)
     })
     .await?;
-    Ok(db.close().await?)
+    db.close().await
 }
