@@ -22,7 +22,7 @@ and valgrind, which runs only when it is named";
 const FUZZ: &str = "300";
 
 /// The programs generated for the stage on tokio's runtimes, beside those that are recorded.
-const ON_WORKERS: &str = "2000";
+const ON_WORKERS: &str = "1000";
 
 /// These need what cargo does not bring, or a long time.
 const ON_REQUEST: [&str; 1] = ["valgrind"];
