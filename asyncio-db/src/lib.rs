@@ -1,6 +1,7 @@
 //! PostgreSQL and SQLite for programs that are cancelled: asyncpg and aiosqlite for Rust.
 //!
-//! **Being built:** PostgreSQL is in [`pg`] and SQLite in `sqlite`; statements that are built in Rust are to come.
+//! **Being built:** PostgreSQL is in [`pg`] and SQLite in `sqlite`; statements that are built in Rust are
+//! to come.
 //!
 //! ```
 //! # #[cfg(feature = "testing")]

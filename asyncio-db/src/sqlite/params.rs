@@ -195,8 +195,16 @@ impl Parameters {
 
     fn bind_cells(&self, cells: &[Cell], statement: &mut Statement<'_>) -> Result<(), SqliteError> {
         for (place, cell) in cells.iter().enumerate() {
-            let value = cell.value(&self.bytes);
-            statement.raw_bind_parameter(place + 1, ToSqlOutput::Borrowed(value))?;
+            let place = place + 1;
+            // By their types, which saves half of the instructions of a number.
+            match *cell {
+                Cell::Integer(value) => statement.raw_bind_parameter(place, value)?,
+                Cell::Real(value) => statement.raw_bind_parameter(place, value)?,
+                other => {
+                    let value = other.value(&self.bytes);
+                    statement.raw_bind_parameter(place, ToSqlOutput::Borrowed(value))?;
+                }
+            }
         }
         Ok(())
     }
