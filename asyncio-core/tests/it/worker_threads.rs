@@ -582,3 +582,28 @@ fn a_handler_that_panics_harms_nobody() -> Result<()> {
     })?;
     runner.close()
 }
+
+/// `gather(…).return_exceptions()` is a second future: what its children end with while it is made is no
+/// failure of the first one, which nobody will ask.
+#[test]
+fn a_gather_that_lists_exceptions_leaves_none_unretrieved() -> Result<()> {
+    let reports = Reports::default();
+    let runner = reports.runner(2)?;
+    runner.run(async {
+        for round in 0..40_000 {
+            let children = (0..=round % 3).map(|_| create_task(sleep(3600)));
+            let children: Vec<Task<()>> = children.collect();
+            sleep(0).await?;
+            for child in &children {
+                child.cancel();
+            }
+            let count = children.len();
+            let outcomes = gather(children).return_exceptions().await?;
+            assert_eq!(outcomes.iter().filter(|one| one.is_err()).count(), count);
+        }
+        Ok(())
+    })?;
+    runner.close()?;
+    assert_eq!(reports.take(), [""; 0]);
+    Ok(())
+}

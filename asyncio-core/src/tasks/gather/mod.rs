@@ -242,6 +242,9 @@ impl<K: Tasks> Gathering<K> {
         let taken = self.outer.with(|members| {
             let key = std::mem::replace(&mut members.key, Key::NONE);
             members.is_open = false;
+            // A child that ends on another thread by now is no failure of this one, which nobody would
+            // see.
+            members.fails = false;
             members.unsettled = Vec::new();
             (members.tasks.take(), members.cancel_requested, key)
         });
