@@ -53,7 +53,9 @@ where
     F: StdFuture<Output = Result<T>> + 'static,
     T: 'static,
 {
-    refuse_inside("asyncio.run()").inspect_err(|_| unrun::<T, F>(Location::caller()))?;
+    // Not in the closure, whose caller is nobody's line.
+    let place = Location::caller();
+    refuse_inside("asyncio.run()").inspect_err(|_| unrun::<T, F>(place))?;
     let runner = Runner::new()?;
     let result = runner.run(main);
     let closed = runner.close();
