@@ -61,6 +61,8 @@ pub(super) struct Habits {
     delays: u64,
     /// Between two statements others get in one time in so many; never for 0.
     gaps: u64,
+    /// Timers fire at the multiples of this only, in seconds; whenever they are due for 0.
+    grain: f64,
 }
 
 impl Habits {
@@ -79,10 +81,17 @@ impl Habits {
             (Manner::Harsh, 6) => (8, 3),
             (Manner::Harsh, _) => (2, 1),
         };
+        // A clock of milliseconds may be coarser than the longest delay of a program whose seconds are
+        // shorter: what has waited at all finds that every other time has passed too.
+        let grain = match (manner, run / 8 % 2) {
+            (Manner::Harsh, 1) => [8.0, 2.0, 32.0, 0.5][(run / 16 % 4) as usize],
+            _ => 0.0,
+        };
         Self {
             manner,
             delays,
             gaps,
+            grain,
         }
     }
 }
@@ -99,8 +108,17 @@ impl Place {
     /// What a delay of the program comes to here. One that is over at once stays so.
     pub(super) fn delay(&self, seconds: f64) -> f64 {
         match self {
-            Self::Drawn { chance, habits, .. } if seconds > 0.0 && seconds.is_finite() => {
-                seconds * chance.factor(*habits)
+            Self::Drawn {
+                event_loop,
+                chance,
+                habits,
+            } if seconds > 0.0 && seconds.is_finite() => {
+                let drawn = seconds * chance.factor(*habits);
+                if habits.grain == 0.0 {
+                    return drawn;
+                }
+                let now = event_loop.time();
+                (((now + drawn) / habits.grain).floor() + 1.0) * habits.grain - now
             }
             Self::Runtime(runtime) => runtime.delay(seconds),
             Self::Loop(_) | Self::Drawn { .. } => seconds,
