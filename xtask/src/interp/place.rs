@@ -63,6 +63,8 @@ pub(super) struct Habits {
     gaps: u64,
     /// Timers fire at the multiples of this only, in seconds; whenever they are due for 0.
     grain: f64,
+    /// So many of eight delays that are drawn are over before anything else has happened.
+    at_once: u64,
 }
 
 impl Habits {
@@ -81,17 +83,23 @@ impl Habits {
             (Manner::Harsh, 6) => (8, 3),
             (Manner::Harsh, _) => (2, 1),
         };
-        // A clock of milliseconds may be coarser than the longest delay of a program whose seconds are
-        // shorter: what has waited at all finds that every other time has passed too.
-        let grain = match (manner, run / 8 % 2) {
-            (Manner::Harsh, 1) => [8.0, 2.0, 32.0, 0.5][(run / 16 % 4) as usize],
-            _ => 0.0,
+        // What slows a machine down does so to all tasks alike. A clock of milliseconds may be coarser than
+        // the longest delay of a program whose seconds are shorter: what has waited at all finds that every
+        // other time has passed too. And where all threads stand still, every time has passed at once.
+        let (grain, at_once) = match (manner, run / 8 % 8) {
+            (Manner::Harsh, 1) => (8.0, 3),
+            (Manner::Harsh, 3) => (0.0, 8),
+            (Manner::Harsh, 4) => (2.0, 3),
+            (Manner::Harsh, 5) => (0.0, 7),
+            (Manner::Harsh, 7) => (32.0, 7),
+            _ => (0.0, 3),
         };
         Self {
             manner,
             delays,
             gaps,
             grain,
+            at_once,
         }
     }
 }
@@ -447,8 +455,8 @@ impl Chance {
         let drawn = self.fraction();
         match habits.manner {
             Manner::Mild => 0.8 + 0.45 * drawn,
-            // Over before anything else has happened: time passes while others are ready to run.
-            Manner::Harsh if self.below(3) == 0 => 1e-12,
+            // Time passes while others are ready to run.
+            Manner::Harsh if self.below(8) < habits.at_once => 1e-12,
             Manner::Harsh => 2_f64.powf(8.0 * drawn - 4.0),
         }
     }
