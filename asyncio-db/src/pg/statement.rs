@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use asyncio_core::Result;
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::backend::Message;
@@ -385,7 +385,7 @@ impl Statement {
         most_rows: i32,
     ) -> Result<()> {
         self.write_bind(wire, args, portal)?;
-        wire.extended(|out| frontend::execute(portal, most_rows, out))
+        wire.extended(|out| write_execute(portal, most_rows, out))
     }
 
     /// Has it prepared without a name, for [`write_again`](Self::write_again).
@@ -412,7 +412,7 @@ impl Statement {
                 out.truncate(before);
             }
             written?;
-            Ok::<_, asyncio_core::Exception>(frontend::execute("", 0, out)?)
+            write_execute("", 0, out)
         })
     }
 
@@ -460,6 +460,79 @@ impl Statement {
         name: &str,
         out: &mut BytesMut,
     ) -> Result<()> {
+        let begin = out.len();
+        if self.write_binary(args, portal, name, out) {
+            return Ok(());
+        }
+        // Text among the arguments, or something wrong: the long way.
+        out.truncate(begin);
+        self.write_any(args, portal, name, out)
+    }
+
+    /// The usual message, in which all values are binary, so that this is said once. False where they are
+    /// not, or cannot be written.
+    fn write_binary(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> bool {
+        let begin = out.len();
+        out.put_slice(b"B\0\0\0\0");
+        out.put_slice(portal.as_bytes());
+        out.put_u8(0);
+        out.put_slice(name.as_bytes());
+        out.put_slice(b"\0\0\x01\0\x01");
+        let Ok(count) = u16::try_from(self.params.len()) else {
+            return false;
+        };
+        out.put_u16(count);
+        for (index, type_) in self.params.iter().enumerate() {
+            let Some(arg) = args.get(index) else {
+                return false;
+            };
+            if matches!(arg.encode_format(type_), Format::Text) {
+                return false;
+            }
+            let length = out.len();
+            out.put_i32(-1);
+            match arg.to_sql_checked(type_, out) {
+                Ok(postgres_types::IsNull::Yes) => {}
+                Ok(postgres_types::IsNull::No) => {
+                    let Ok(written) = i32::try_from(out.len() - length - 4) else {
+                        return false;
+                    };
+                    out[length..length + 4].copy_from_slice(&written.to_be_bytes());
+                }
+                Err(_) => return false,
+            }
+        }
+        if self.columns.all.iter().any(|column| column.text) {
+            let Ok(count) = u16::try_from(self.columns.all.len()) else {
+                return false;
+            };
+            out.put_u16(count);
+            for column in &self.columns.all {
+                out.put_i16(i16::from(!column.text));
+            }
+        } else {
+            out.put_slice(b"\0\x01\0\x01");
+        }
+        let Ok(length) = i32::try_from(out.len() - begin - 1) else {
+            return false;
+        };
+        out[begin + 1..begin + 5].copy_from_slice(&length.to_be_bytes());
+        true
+    }
+
+    fn write_any(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> Result<()> {
         let params = self.params.iter().enumerate();
         let formats = params.clone().map(|(index, type_)| {
             let format = args.get(index).map(|arg| arg.encode_format(type_));
@@ -497,6 +570,17 @@ impl Statement {
             BindError::Serialization(error) => error.into(),
         })
     }
+}
+
+/// Has so many rows of a portal sent, all of them if zero.
+fn write_execute(portal: &str, most_rows: i32, out: &mut BytesMut) -> Result<()> {
+    let length = i32::try_from(portal.len() + 9)?;
+    out.put_u8(b'E');
+    out.put_i32(length);
+    out.put_slice(portal.as_bytes());
+    out.put_u8(0);
+    out.put_i32(most_rows);
+    Ok(())
 }
 
 /// An argument cannot be of the type that the server expects (`asyncpg.DataError`).
