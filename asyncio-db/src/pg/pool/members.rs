@@ -185,6 +185,7 @@ impl Members {
             },
             // One limit for all that is waited for.
             Poll::Pending => {
+                self.state().phase.open()?;
                 let waiting = Waiting::begin(self);
                 self.in_time(async {
                     let permit = permit.await?;
