@@ -1,7 +1,9 @@
 //! Prepared statements, and which of them a connection keeps.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use asyncio_core::Result;
@@ -82,7 +84,6 @@ pub(crate) struct Statements {
     /// What the server is to forget, with the next message.
     closing: Arc<Closing>,
     uses: u64,
-    last_name: u64,
     types: Arc<Types>,
 }
 
@@ -111,6 +112,16 @@ impl Closing {
     }
 }
 
+/// Numbers the names of statements, those of all connections: by way of a pooler one may come to a server
+/// where another has prepared his, and no name may be taken for that.
+static LAST_NAME: AtomicU64 = AtomicU64::new(0);
+
+/// Tells the names of this process from those of others.
+fn whose_names() -> u64 {
+    static OURS: OnceLock<u64> = OnceLock::new();
+    *OURS.get_or_init(|| RandomState::new().hash_one(std::process::id()))
+}
+
 #[derive(Debug)]
 struct Kept {
     statement: Arc<Statement>,
@@ -125,7 +136,6 @@ impl Statements {
             all: HashMap::new(),
             closing: Arc::default(),
             uses: 0,
-            last_name: 0,
             types,
         }
     }
@@ -282,8 +292,9 @@ impl Statements {
         if self.limits.names == StatementNames::Unnamed {
             return String::new();
         }
-        self.last_name += 1;
-        format!("__asyncio_{:x}", self.last_name)
+        // Relaxed: each is another number, and that is all.
+        let number = LAST_NAME.fetch_add(1, Ordering::Relaxed);
+        format!("__asyncio_{:x}_{number:x}", whose_names())
     }
 
     fn keep(&mut self, statement: &Arc<Statement>) {
