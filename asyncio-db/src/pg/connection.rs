@@ -82,7 +82,7 @@ impl Connection {
             }
             let outcome =
                 execute::query(&mut self.link, &mut self.statements, &query, &args, 0).await?;
-            Ok(outcome.tag)
+            outcome.tag()
         })
         .await
     }
@@ -97,7 +97,7 @@ impl Connection {
     ///
     /// As of [`execute`](Self::execute).
     pub async fn fetch(&mut self, query: impl Query, args: impl Args) -> Result<Vec<Record>> {
-        Ok(self.run(&query, &args, 0).await?.rows)
+        Ok(self.run(&query, &args, 0).await?.into_rows())
     }
 
     /// Executes a query and returns its first row, if there is one.
@@ -110,7 +110,7 @@ impl Connection {
     ///
     /// As of [`execute`](Self::execute).
     pub async fn fetchrow(&mut self, query: impl Query, args: impl Args) -> Result<Option<Record>> {
-        Ok(self.run(&query, &args, 1).await?.rows.into_iter().next())
+        Ok(self.run(&query, &args, 1).await?.into_first_row())
     }
 
     /// Executes a query and returns the first value of its first row; `None` where there is no row, or

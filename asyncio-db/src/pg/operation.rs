@@ -2,13 +2,14 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use asyncio_core::{FutureExt, Result};
 use postgres_protocol::message::backend::Message;
 
 use super::errors;
 use super::link::{Link, Outdated};
-use super::protocol::{IDLE, Incoming, Wire};
+use super::protocol::{IDLE, Incoming, Passing, Wire};
 use super::recovery::{Interrupt, Orders, Undo};
 use crate::exceptions::PgError;
 
@@ -102,19 +103,8 @@ impl<'a> Operation<'a> {
         poll_fn(|cx| wire.poll_incoming(cx)).cancellable().await?
     }
 
-    /// The next that the server says, while there is more to be written than this.
-    ///
-    /// # Errors
-    ///
-    /// As of [`incoming`](Self::incoming).
-    pub(crate) async fn incoming_or_room(&mut self, room: usize) -> Result<Option<Incoming>> {
-        let wire = self.wire()?;
-        poll_fn(|cx| wire.poll_incoming_or_room(cx, room))
-            .cancellable()
-            .await?
-    }
-
-    /// Hears all that is owed. What went wrong first is the outcome; all else is passed on.
+    /// Hears all that is owed. What went wrong first is the outcome; all else is passed on, but for messages
+    /// that only say that something went well.
     ///
     /// # Errors
     ///
@@ -124,20 +114,58 @@ impl<'a> Operation<'a> {
         &mut self,
         mut hear: impl FnMut(Incoming) -> Result<()>,
     ) -> Result<()> {
+        self.wire()?.pass(Passing::Assent);
         let mut outcome = Ok(());
+        // One wait for all of it: most of it comes at once.
+        poll_fn(|cx| self.poll_ready(cx, &mut outcome, &mut hear))
+            .cancellable()
+            .await??;
+        outcome
+    }
+
+    fn poll_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: &mut Result<()>,
+        hear: &mut impl FnMut(Incoming) -> Result<()>,
+    ) -> Poll<Result<()>> {
         loop {
-            let incoming = self.incoming().await?;
+            let incoming = ready!(self.wire()?.poll_incoming(cx))?;
             match self.sort(incoming)? {
-                Sorted::Ready => return outcome,
-                Sorted::Failed(error) => outcome = outcome.and(Err(error.into())),
+                Sorted::Ready => return Poll::Ready(Ok(())),
+                Sorted::Failed(error) => {
+                    if outcome.is_ok() {
+                        *outcome = Err(error.into());
+                    }
+                }
                 Sorted::Nothing => {}
                 Sorted::Something(incoming) => {
                     if outcome.is_ok() {
-                        outcome = hear(incoming);
+                        *outcome = hear(incoming);
                     }
                 }
             }
         }
+    }
+
+    /// Hears what comes until no more than so much is to be written.
+    ///
+    /// # Errors
+    ///
+    /// As of [`until_ready`](Self::until_ready).
+    pub(crate) async fn until_room(
+        &mut self,
+        room: usize,
+        mut hear: impl FnMut(Sorted) -> Result<()>,
+    ) -> Result<()> {
+        poll_fn(|cx| {
+            while let Some(incoming) = ready!(self.wire()?.poll_incoming_or_room(cx, room))? {
+                hear(self.sort(incoming)?)?;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .cancellable()
+        .await?
     }
 
     /// What every exchange has to look at.

@@ -7,6 +7,7 @@ mod execute;
 mod faults;
 mod points;
 mod pool;
+mod pool_ends;
 mod statements;
 mod support;
 mod transactions;

@@ -10,7 +10,7 @@ use asyncio_core::Result;
 
 use super::{BATCH, CURRENT_THREAD, LOCAL_SET, MULTI_THREAD, Row, bytes, row};
 use crate::memory;
-use crate::runtimes::{Measured, current_thread, local_set, multi_thread, ours, ours_virtual};
+use crate::runtimes::{Measured, Taken, current_thread, local_set, multi_thread, ours, ours_virtual};
 
 /// The rows about tasks, timers and threads.
 pub(super) fn rows() -> Vec<Row> {
@@ -377,6 +377,7 @@ fn ours_bytes(count: u32) -> Measured {
     });
     runner.close().expect("nothing fails");
     Measured {
+        taken: Taken::All,
         time: Duration::ZERO,
         bytes: per_task.ok(),
     }
@@ -399,6 +400,7 @@ fn tokio_bytes(count: u32) -> Measured {
         bytes
     });
     Measured {
+        taken: Taken::All,
         time: Duration::ZERO,
         bytes: Some(per_task),
     }
