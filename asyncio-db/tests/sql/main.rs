@@ -1,0 +1,1 @@
+//! The SQL layer, on both databases.
