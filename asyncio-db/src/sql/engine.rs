@@ -192,9 +192,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`TimeoutError`](asyncio_core::TimeoutError) or [`pg::PoolTimeoutError`] when none was free in time;
-    /// what goes wrong when one is opened; [`CancelledError`](asyncio_core::CancelledError) when the task is
-    /// cancelled meanwhile.
+    /// [`TimeoutError`](asyncio_core::TimeoutError) when none was free in time; what goes wrong when one is
+    /// opened; [`CancelledError`](asyncio_core::CancelledError) when the task is cancelled meanwhile.
     ///
     /// # Cancel safety
     ///

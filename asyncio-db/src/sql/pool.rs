@@ -1,8 +1,11 @@
 //! The connections of an engine.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use asyncio_core::waiting::Mutex;
@@ -41,6 +44,15 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// So many connections there are at the most.
+    fn most(&self) -> usize {
+        let most = self.pool_size.saturating_add(self.max_overflow);
+        // More nobody has.
+        most.clamp(1, 1 << 20)
+    }
+}
+
 /// How many connections an engine has (`engine.pool.status()`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -55,6 +67,8 @@ pub struct PoolStatus {
 
 pub(super) struct Pool {
     pub(super) settings: Settings,
+    /// First come, first served.
+    permits: Semaphore,
     source: Source,
 }
 
@@ -71,6 +85,7 @@ impl Pool {
     pub(super) fn postgres(connect: pg::ConnectBuilder, settings: Settings) -> Self {
         Self {
             settings,
+            permits: Semaphore::new(settings.most()),
             source: Source::Postgres {
                 connect: Box::new(connect),
                 pool: Mutex::new(None),
@@ -86,16 +101,13 @@ impl Pool {
         // What is in memory is the connection's own: there is one, and it stays.
         let (most, kept, recycle) = match memory {
             true => (1, 1, None),
-            false => {
-                let most = settings.pool_size.saturating_add(settings.max_overflow);
-                (most, settings.pool_size, settings.recycle)
-            }
+            false => (settings.most(), settings.pool_size, settings.recycle),
         };
         Self {
             settings,
+            permits: Semaphore::new(most),
             source: Source::Sqlite(Arc::new(Files {
                 connect,
-                permits: Semaphore::new(most.max(1)),
                 kept,
                 recycle,
                 state: Mutex::new(Idle::default()),
@@ -112,38 +124,41 @@ impl Pool {
     }
 
     pub(super) async fn acquire(&self) -> Result<Link> {
+        let permit = self.permit().await?;
         match &self.source {
-            Source::Sqlite(files) => {
-                let limit = self.settings.timeout.map(Delay::from);
-                Ok(Link::Sqlite(timeout(limit, files.borrow()).await?))
-            }
+            Source::Sqlite(files) => Ok(Link::Sqlite(files.borrow(permit).await?)),
             Source::Postgres { connect, pool } => {
                 let pool = self.pool_of(connect, pool).await?;
-                let most = self.most();
+                let mut permit = Some(permit);
                 let mut tries = 0;
                 loop {
                     let mut lease = PgLease {
                         connection: pool.acquire().await?,
-                        pool: pool.clone(),
                         kept: self.settings.pool_size,
+                        pool: pool.clone(),
+                        permit: permit.take(),
                     };
                     // Each that is lost makes room for a new one, which answers.
-                    if !self.settings.pre_ping || tries > most || ping(&mut lease).await? {
+                    let is_last = !self.settings.pre_ping || tries > self.settings.most();
+                    if is_last || ping(&mut lease).await? {
                         return Ok(Link::Pg(Box::new(lease)));
                     }
                     tries += 1;
+                    permit = lease.permit.take();
                 }
             }
         }
     }
 
-    fn most(&self) -> usize {
-        let most = self
-            .settings
-            .pool_size
-            .saturating_add(self.settings.max_overflow);
-        // More a semaphore need not count.
-        most.clamp(1, 1 << 20)
+    /// Waits until a connection may be borrowed.
+    async fn permit(&self) -> Result<OwnedPermit> {
+        let mut permit = pin!(self.permits.guard_owned());
+        // The usual case, in which nobody waits, and no limit is too short.
+        if let Poll::Ready(permit) = poll_fn(|cx| Poll::Ready(permit.as_mut().poll(cx))).await {
+            return Ok(permit?);
+        }
+        let limit = self.settings.timeout.map(Delay::from);
+        timeout(limit, async { Ok(permit.await?) }).await
     }
 
     async fn pool_of(
@@ -159,11 +174,11 @@ impl Pool {
         }
         let made = pg::create_pool(connect.clone())
             .min_size(0)
-            .max_size(self.most())
+            .max_size(self.settings.most())
             .max_queries(u64::MAX)
             .max_inactive_connection_lifetime(None)
             .max_connection_age(self.settings.recycle)
-            .acquire_timeout(self.settings.timeout)
+            .acquire_timeout(None)
             .await?;
         let mut place = place.lock();
         // Somebody else may have been quicker; an empty pool is nothing to be closed.
@@ -246,6 +261,8 @@ pub(super) struct PgLease {
     pub(super) connection: pg::PooledConnection,
     pool: pg::Pool,
     kept: usize,
+    /// Dropped after the connection has gone back.
+    permit: Option<OwnedPermit>,
 }
 
 impl PgLease {
@@ -266,7 +283,6 @@ impl Drop for PgLease {
 /// Connections to one file.
 struct Files {
     connect: sqlite::ConnectBuilder,
-    permits: Semaphore,
     kept: usize,
     recycle: Option<Duration>,
     state: Mutex<Idle>,
@@ -282,8 +298,7 @@ struct Idle {
 }
 
 impl Files {
-    async fn borrow(self: &Arc<Self>) -> Result<SqliteLease> {
-        let permit = self.permits.guard_owned().await?;
+    async fn borrow(self: &Arc<Self>, permit: OwnedPermit) -> Result<SqliteLease> {
         let (idle, generation) = {
             let mut state = self.state.lock();
             (state.connections.pop(), state.generation)
