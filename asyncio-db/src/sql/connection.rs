@@ -42,6 +42,8 @@ pub struct EngineConnection {
     /// Whether nobody knows if the transaction is still there.
     suspect: bool,
     last_savepoint: u64,
+    /// The statement whose rows are being read.
+    streaming: Option<Compiled>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,7 @@ impl EngineConnection {
             debt: None,
             suspect: false,
             last_savepoint: 0,
+            streaming: None,
         }
     }
 
@@ -133,20 +136,25 @@ impl EngineConnection {
         statement: S,
     ) -> Result<ResultStream<'_, <S::Shape as Shape>::Plain>> {
         let compiled = statement.compile(self.dialect())?;
-        self.open_stream(&compiled, S::Shape::plain).await
+        self.open_stream(compiled, S::Shape::plain).await
     }
 
     pub(super) async fn open_stream<'a, R>(
         &'a mut self,
-        statement: &Compiled,
+        statement: Compiled,
         make: impl FnMut(&Row) -> Result<R> + Send + 'a,
     ) -> Result<ResultStream<'a, R>> {
         self.ready(statement.writes).await?;
-        self.echo(statement);
+        self.echo(&statement);
         // Until it has ended nobody knows.
         self.suspect = true;
-        let link = self.link.as_mut().ok_or(CLOSED)?;
-        ResultStream::open(link, statement, make).await
+        let in_transaction = self.begun;
+        let Self {
+            link, streaming, ..
+        } = self;
+        let link = link.as_mut().ok_or(CLOSED)?;
+        let statement = streaming.insert(statement);
+        ResultStream::open(link, statement, in_transaction, make).await
     }
 
     /// Begins a transaction, which is rolled back when the guard goes without
@@ -230,6 +238,10 @@ impl EngineConnection {
     ///
     /// It is rolled back in any case, and the connection is closed.
     pub async fn rollback(&mut self) -> Result<()> {
+        if self.is_closed() {
+            // It was rolled back with that.
+            return Ok(());
+        }
         if self.begun {
             self.debt = Some(Debt::Transaction);
         }
@@ -292,6 +304,11 @@ impl EngineConnection {
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         self.link.is_none()
+    }
+
+    /// Whether anything may have been done on it that is lost if it is closed.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// The engine that it is of.

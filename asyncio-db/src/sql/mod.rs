@@ -81,6 +81,8 @@ mod result;
 mod row;
 mod select;
 mod session;
+mod sessionmaker;
+mod sessiontransaction;
 mod statement;
 mod stream;
 mod table;
@@ -106,7 +108,9 @@ pub use pool::PoolStatus;
 pub use result::{ResultSet, Scalars};
 pub use row::{Row, RowMapping};
 pub use select::{Select, select};
-pub use session::{Session, SessionMaker, SessionTransaction, async_sessionmaker};
+pub use session::Session;
+pub use sessionmaker::{SessionMaker, async_sessionmaker};
+pub use sessiontransaction::SessionTransaction;
 pub use statement::{
     Anything, Dialect, Entity, Scalar, Selected, Selection, Shape, Statement, Values,
 };

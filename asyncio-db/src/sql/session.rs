@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::{AsyncFnOnce, Deref, DerefMut};
+use std::ops::AsyncFnOnce;
 use std::sync::{Arc, Weak};
 
 use asyncio_core::Result;
@@ -17,105 +17,13 @@ use super::identity::{Id, Identity};
 use super::instance::{AnySlot, ChangeKind, Instance, InstanceState};
 use super::result::{ResultSet, Scalars};
 use super::select::{Select, select};
+use super::sessionmaker::SessionMaker;
+use super::sessiontransaction::SessionTransaction;
 use super::statement::{Entity, Scalar, Shape, Statement};
 use super::stream::ResultStream;
 use super::table::{Key, Table};
 use super::unit::{Job, in_order};
 use super::value::Value;
-
-/// Says how sessions are made (`sqlalchemy.ext.asyncio.async_sessionmaker`).
-///
-/// ```
-/// use asyncio_core::{Result, run};
-/// use asyncio_db::sql::{MetaData, Table, async_sessionmaker, create_async_engine, select};
-///
-/// #[derive(Clone, Debug, Table)]
-/// struct User {
-///     #[table(primary_key, generated)]
-///     id: i64,
-///     name: String,
-/// }
-///
-/// # fn main() -> Result<()> {
-/// run(async {
-///     let engine = create_async_engine("sqlite://").build()?;
-///     engine.begin_with(async |it| MetaData::new().table::<User>().create_all(it).await).await?;
-///     let new_session = async_sessionmaker(&engine).expire_on_commit(false);
-///
-///     let ann = new_session
-///         .begin(async |session| Ok(session.add(User { id: 0, name: "Ann".to_owned() })))
-///         .await?;
-///     assert_eq!((ann.get().id, ann.get().name.as_str()), (1, "Ann"));
-///
-///     let mut session = new_session.session();
-///     let users = session.scalars(select::<User>().order_by(User::ID)).await?.all();
-///     assert_eq!(users[0].get().name, "Ann");
-///     Ok(())
-/// })
-/// # }
-/// ```
-pub fn async_sessionmaker(engine: &Engine) -> SessionMaker {
-    SessionMaker {
-        engine: engine.clone(),
-        expire_on_commit: true,
-        autoflush: true,
-    }
-}
-
-/// Makes sessions; see [`async_sessionmaker`].
-#[derive(Clone, Debug)]
-#[must_use = "it makes sessions"]
-pub struct SessionMaker {
-    engine: Engine,
-    expire_on_commit: bool,
-    autoflush: bool,
-}
-
-impl SessionMaker {
-    /// Whether a commit has what the session knows count as outdated; it does by default.
-    pub const fn expire_on_commit(mut self, on: bool) -> Self {
-        self.expire_on_commit = on;
-        self
-    }
-
-    /// Whether statements see what was changed in the session; they do by default.
-    pub const fn autoflush(mut self, on: bool) -> Self {
-        self.autoflush = on;
-        self
-    }
-
-    /// A session (`async_session()`).
-    #[must_use]
-    pub fn session(&self) -> Session {
-        Session {
-            settings: self.clone(),
-            connection: None,
-            identity: Identity::new(),
-            levels: Vec::new(),
-            in_flush: Vec::new(),
-            deleted: Vec::new(),
-            failed: false,
-        }
-    }
-
-    /// Runs a function with a session in a transaction, which is committed if the function succeeds and
-    /// rolled back otherwise (`async with async_session.begin()`).
-    ///
-    /// # Errors
-    ///
-    /// What the function ends with; as of [`Session::commit`].
-    ///
-    /// # Cancel safety
-    ///
-    /// All is rolled back, unless it was being committed: see [`Session::commit`].
-    pub async fn begin<T>(
-        &self,
-        function: impl AsyncFnOnce(&mut Session) -> Result<T>,
-    ) -> Result<T> {
-        let mut session = self.session();
-        session.begin_with(function).await
-    }
-}
 
 /// Instances of tables, and what was changed of them (`sqlalchemy.ext.asyncio.AsyncSession`).
 ///
@@ -133,25 +41,37 @@ impl SessionMaker {
 /// changes nothing in the session; of its transaction [`EngineConnection`] says what becomes.
 pub struct Session {
     settings: SessionMaker,
-    connection: Option<EngineConnection>,
+    pub(super) connection: Option<EngineConnection>,
     identity: Identity,
     /// The transaction, and the savepoints in it.
-    levels: Vec<Level>,
+    pub(super) levels: Vec<Level>,
     /// What is being written, and has to be looked at if that goes wrong.
     in_flush: Vec<Arc<dyn AnySlot>>,
     /// What was deleted within the transaction.
     deleted: Vec<Arc<dyn AnySlot>>,
     /// A flush or a commit was left in the middle.
-    failed: bool,
+    pub(super) failed: bool,
 }
 
 /// How the instances were when a transaction or a savepoint began.
-struct Level {
-    savepoint: Option<u64>,
+pub(super) struct Level {
+    pub(super) savepoint: Option<u64>,
     saved: Vec<(Weak<dyn AnySlot>, Box<dyn Any + Send + Sync>)>,
 }
 
 impl Session {
+    pub(super) fn new(settings: SessionMaker) -> Self {
+        Self {
+            settings,
+            connection: None,
+            identity: Identity::new(),
+            levels: Vec::new(),
+            in_flush: Vec::new(),
+            deleted: Vec::new(),
+            failed: false,
+        }
+    }
+
     // -- what it consists of ---------------------------------------------------
 
     /// Adds a row, which is inserted with the next flush.
@@ -326,7 +246,7 @@ impl Session {
         } = self;
         let connection = connection.as_mut().ok_or(PendingRollbackError)?;
         let load = |row: &super::row::Row| S::Shape::load(row, identity);
-        connection.open_stream(&compiled, load).await
+        connection.open_stream(compiled, load).await
     }
 
     /// The instance of a row, by its primary key. One that is known, and not expired, is not read again.
@@ -743,7 +663,13 @@ impl Session {
     }
 
     /// The connection; the session's transaction is begun.
-    async fn connected(&mut self) -> Result<&mut EngineConnection> {
+    pub(super) async fn connected(&mut self) -> Result<&mut EngineConnection> {
+        let closed = self.connection.as_ref().filter(|it| it.is_closed());
+        if closed.is_some_and(|it| !it.has_begun()) && self.levels.len() == 1 {
+            // Its beginning was cancelled, and there is nothing that would be lost.
+            self.connection = None;
+            self.levels.clear();
+        }
         if self.levels.is_empty() {
             let connection = self.settings.engine.connect().await?;
             self.connection = Some(connection);
@@ -769,7 +695,7 @@ impl Session {
     }
 
     /// Makes the instances what they were when this level began, and ends it and those within.
-    fn undo(&mut self, level: usize) {
+    pub(super) fn undo(&mut self, level: usize) {
         self.failed = false;
         let mut touched = self.identity.home.take();
         touched.append(&mut self.in_flush);
@@ -806,7 +732,7 @@ impl Session {
     }
 
     /// Ends the innermost level, which was committed.
-    fn keep_level(&mut self) {
+    pub(super) fn keep_level(&mut self) {
         self.levels.pop();
         let level = self.levels.len().saturating_sub(1);
         for slot in self.identity.all() {
@@ -832,120 +758,6 @@ fn by_key<M: Table>(key: Vec<Value>) -> Select<Entity<M>> {
         })
 }
 
-/// A transaction of a session's, or a savepoint in it (`sqlalchemy.ext.asyncio.AsyncSessionTransaction`). It
-/// is the session for as long as it lasts; when it goes without [`commit`](Self::commit), what was done in
-/// it is undone.
-#[must_use = "it is undone when it goes"]
-pub struct SessionTransaction<'a> {
-    session: &'a mut Session,
-    /// Which of the session's levels it is.
-    level: usize,
-    over: bool,
-}
-
-impl<'a> SessionTransaction<'a> {
-    const fn new(session: &'a mut Session) -> Self {
-        Self {
-            level: session.levels.len() - 1,
-            session,
-            over: false,
-        }
-    }
-
-    /// Flushes, and makes lasting what was done in it; of a savepoint, a part of the transaction.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Session::commit`]; what was done is undone then.
-    ///
-    /// # Cancel safety
-    ///
-    /// As of [`Session::commit`], where what can be undone is undone; of a savepoint, all is.
-    pub async fn commit(mut self) -> Result<()> {
-        if self.session.levels.len() != self.level + 1 {
-            let message = "the transaction of this guard was ended by somebody else";
-            return Err(InvalidRequestError::new(message).into());
-        }
-        let Some(number) = self.savepoint() else {
-            self.session.commit().await?;
-            self.over = true;
-            return Ok(());
-        };
-        self.session.flush().await?;
-        self.session.failed = true;
-        let connection = self.session.connected().await?;
-        connection.release_savepoint(number).await?;
-        connection.savepoint_is_over();
-        self.session.failed = false;
-        self.session.keep_level();
-        self.over = true;
-        Ok(())
-    }
-
-    /// Undoes what was done in it.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is lost, and with it what was done.
-    ///
-    /// # Cancel safety
-    ///
-    /// It is undone in any case.
-    pub async fn rollback(mut self) -> Result<()> {
-        self.over = true;
-        if let Some(mut connection) = self.leave() {
-            return connection.rollback().await;
-        }
-        match &mut self.session.connection {
-            // What is to be undone of a savepoint.
-            Some(connection) => connection.pay().await,
-            None => Ok(()),
-        }
-    }
-
-    fn savepoint(&self) -> Option<u64> {
-        self.session.levels.get(self.level)?.savepoint
-    }
-
-    /// Undoes it here; the connection of a transaction that is to be rolled back, too.
-    fn leave(&mut self) -> Option<EngineConnection> {
-        let savepoint = self.savepoint();
-        let left = match (savepoint, &mut self.session.connection) {
-            (Some(number), Some(connection)) => {
-                connection.leave_savepoint(number);
-                connection.savepoint_is_over();
-                None
-            }
-            _ => self.session.connection.take(),
-        };
-        self.session.undo(self.level);
-        left
-    }
-}
-
-impl Drop for SessionTransaction<'_> {
-    fn drop(&mut self) {
-        if !self.over {
-            // Dropped, the connection rolls back.
-            drop(self.leave());
-        }
-    }
-}
-
-impl Deref for SessionTransaction<'_> {
-    type Target = Session;
-
-    fn deref(&self) -> &Session {
-        self.session
-    }
-}
-
-impl DerefMut for SessionTransaction<'_> {
-    fn deref_mut(&mut self) -> &mut Session {
-        self.session
-    }
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         // What is read of them later is theirs, and nobody writes it.
@@ -960,14 +772,5 @@ impl fmt::Debug for Session {
             .field("in_transaction", &self.in_transaction())
             .field("active", &self.is_active())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for SessionTransaction<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionTransaction")
-            .field("nested", &self.savepoint().is_some())
-            .field("session", &*self.session)
-            .finish()
     }
 }

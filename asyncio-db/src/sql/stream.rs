@@ -42,11 +42,16 @@ pub struct ResultStream<'a, R> {
     make: Make<'a, R>,
 }
 
+/// So many rows come from the server at a time.
+const PREFETCH: u16 = 500;
+
 /// Makes what is asked for of a row.
 type Make<'a, R> = Box<dyn FnMut(&Row) -> Result<R> + Send + 'a>;
 
+/// Each of them is large, and there is one.
 enum Source<'a> {
-    // Both are large, and there is one of them.
+    /// Within a transaction, which is not to fail when it is left before its end.
+    Cursor(Box<pg::Cursor<'a>>),
     Pg(Box<pg::RowStream<'a>>),
     Sqlite(Box<sqlite::Cursor>),
 }
@@ -54,14 +59,21 @@ enum Source<'a> {
 impl<'a, R> ResultStream<'a, R> {
     pub(super) async fn open(
         link: &'a mut Link,
-        statement: &Compiled,
+        statement: &'a Compiled,
+        in_transaction: bool,
         make: impl FnMut(&Row) -> Result<R> + Send + 'a,
     ) -> Result<Self> {
         let sql = statement.sql.as_ref();
         let source = match link {
             Link::Pg(lease) => {
                 let arguments = Arguments(&statement.values);
-                Source::Pg(Box::new(lease.connection.stream(sql, arguments).await?))
+                let connection = &mut *lease.connection;
+                if in_transaction {
+                    let cursor = connection.cursor(sql, arguments).prefetch(PREFETCH);
+                    Source::Cursor(Box::new(cursor.await?))
+                } else {
+                    Source::Pg(Box::new(connection.stream(sql, arguments).await?))
+                }
             }
             Link::Sqlite(lease) => {
                 let cursor = lease.connection().execute(sql, &statement.values).await?;
@@ -86,6 +98,7 @@ impl<'a, R> ResultStream<'a, R> {
     /// When it is cancelled there are no more rows. When it is dropped no row is lost.
     pub async fn next(&mut self) -> Result<Option<R>> {
         let row = match &mut self.source {
+            Source::Cursor(rows) => rows.next().await?.map(Inner::Pg),
             Source::Pg(rows) => rows.next().await?.map(Inner::Pg),
             Source::Sqlite(cursor) => cursor.fetchone().await?.map(Inner::Sqlite),
         };
@@ -203,6 +216,7 @@ impl<'a, R> ResultStream<'a, R> {
 impl<R> fmt::Debug for ResultStream<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source: &dyn fmt::Debug = match &self.source {
+            Source::Cursor(rows) => rows,
             Source::Pg(rows) => rows,
             Source::Sqlite(_) => &"sqlite",
         };

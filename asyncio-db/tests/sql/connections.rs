@@ -1,13 +1,18 @@
 //! Connections, their transactions and savepoints.
 
 use asyncio_core::{Result, gather, sleep};
-use asyncio_db::sql::{InvalidRequestError, PendingRollbackError, ResourceClosedError, delete, func, insert, select, text};
+use asyncio_db::sql::{
+    InvalidRequestError, PendingRollbackError, ResourceClosedError, delete, func, insert, select,
+    text,
+};
 
 use crate::support::{Db, User, both, error_of, user, users};
 
 async fn count(db: &Db) -> Result<i64> {
     let mut connection = db.engine.connect().await?;
-    let count = connection.scalar(select::<User>().columns(func::count())).await?;
+    let count = connection
+        .scalar(select::<User>().columns(func::count()))
+        .await?;
     Ok(count.unwrap_or(-1))
 }
 
@@ -88,11 +93,19 @@ fn a_guard_that_goes_undoes_its_part() -> Result<()> {
             innermost.execute(insert().row(&user("innermost"))).await?;
         }
         assert!(!outer.in_nested_transaction());
-        let names = outer.scalars(select::<User>().columns(User::NAME)).await?.all();
+        let names = outer
+            .scalars(select::<User>().columns(User::NAME))
+            .await?
+            .all();
         assert_eq!(names, ["outer"]);
         drop(outer);
         assert!(!connection.in_transaction());
-        assert_eq!(connection.scalar(select::<User>().columns(func::count())).await?, Some(0));
+        assert_eq!(
+            connection
+                .scalar(select::<User>().columns(func::count()))
+                .await?,
+            Some(0)
+        );
         Ok(())
     })
 }
@@ -165,7 +178,12 @@ fn a_statement_that_fails_is_no_end() -> Result<()> {
         db.fill().await?;
         let mut connection = db.engine.connect().await?;
         connection.execute(delete::<User>()).await?;
-        assert!(connection.execute(text("SELECT * FROM nowhere")).await.is_err());
+        assert!(
+            connection
+                .execute(text("SELECT * FROM nowhere"))
+                .await
+                .is_err()
+        );
         let committed = connection.commit().await;
         if db.is_sqlite() {
             committed?;
@@ -186,7 +204,12 @@ fn a_savepoint_contains_an_error() -> Result<()> {
         let mut transaction = db.engine.begin().await?;
         transaction.execute(insert().row(&user("kept"))).await?;
         let mut savepoint = transaction.begin_nested().await?;
-        assert!(savepoint.execute(text("SELECT * FROM nowhere")).await.is_err());
+        assert!(
+            savepoint
+                .execute(text("SELECT * FROM nowhere"))
+                .await
+                .is_err()
+        );
         savepoint.rollback().await?;
         transaction.commit().await?;
         assert_eq!(count(&db).await?, 1);
@@ -209,7 +232,8 @@ fn writers_wait_for_one_another() -> Result<()> {
             };
             let name = transaction.execute(jack).await?.one()?.name;
             sleep(0.001).await?;
-            let longer = asyncio_db::sql::update().set(User::NAME, format!("{name}{letter}").as_str());
+            let longer =
+                asyncio_db::sql::update().set(User::NAME, format!("{name}{letter}").as_str());
             transaction.execute(longer.filter(User::ID.eq(7))).await?;
             transaction.commit().await
         };
@@ -218,8 +242,13 @@ fn writers_wait_for_one_another() -> Result<()> {
         first?;
         second?;
         let mut connection = db.engine.connect().await?;
-        let name = connection.scalar(select::<User>().columns(User::NAME).filter(User::ID.eq(7))).await?;
-        assert!(matches!(name.as_deref(), Some("jackab" | "jackba")), "{name:?}");
+        let name = connection
+            .scalar(select::<User>().columns(User::NAME).filter(User::ID.eq(7)))
+            .await?;
+        assert!(
+            matches!(name.as_deref(), Some("jackab" | "jackba")),
+            "{name:?}"
+        );
         Ok(())
     })
 }
@@ -230,7 +259,10 @@ fn the_rows_of_a_table_are_values() -> Result<()> {
     both(async |db| {
         db.fill().await?;
         let mut connection = db.engine.connect().await?;
-        let all = connection.execute(select::<User>().order_by(User::ID)).await?.all();
+        let all = connection
+            .execute(select::<User>().order_by(User::ID))
+            .await?
+            .all();
         assert_eq!(all, users());
         Ok(())
     })
@@ -263,7 +295,9 @@ fn tasks_have_connections_of_their_own() -> Result<()> {
             let engine = db.engine.clone();
             async move {
                 let mut connection = engine.connect().await?;
-                let ask = text("SELECT CAST(:n AS bigint)").bind("n", n).columns::<(i64,)>();
+                let ask = text("SELECT CAST(:n AS bigint)")
+                    .bind("n", n)
+                    .columns::<(i64,)>();
                 connection.execute(ask).await?.scalar_one()
             }
         };

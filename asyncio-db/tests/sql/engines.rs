@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use asyncio_core::{Result, TimeoutError, create_task, gather_iter, sleep};
 use asyncio_db::sql::{
-    ArgumentError, EngineConnection, IsolationLevel, Value, create_async_engine, delete, func, select, text,
+    ArgumentError, EngineConnection, IsolationLevel, Value, create_async_engine, delete, func,
+    select, text,
 };
 
 use crate::support::{User, both, error_of, user};
 
 async fn one(connection: &mut EngineConnection) -> Result<i64> {
-    connection.execute(text("SELECT 1").columns::<(i64,)>()).await?.scalar_one()
+    connection
+        .execute(text("SELECT 1").columns::<(i64,)>())
+        .await?
+        .scalar_one()
 }
 
 /// Ports `test_engine.AsyncEngineTest.test_connect_ctxmanager` and `test_connect_plain`.
@@ -195,7 +199,11 @@ fn what_is_above_the_size_is_closed_when_it_comes_back() -> Result<()> {
 #[test]
 fn what_is_too_old_is_replaced() -> Result<()> {
     both(async |db| {
-        let engine = db.another().pool_size(1).pool_recycle(Duration::ZERO).build()?;
+        let engine = db
+            .another()
+            .pool_size(1)
+            .pool_recycle(Duration::ZERO)
+            .build()?;
         let make = text("CREATE TEMPORARY TABLE t (x int)");
         engine
             .begin_with(async |it| {
@@ -216,7 +224,9 @@ fn what_is_invalidated_is_lent_to_nobody() -> Result<()> {
     both(async |db| {
         let engine = db.another().pool_size(1).max_overflow(0).build()?;
         let mut first = engine.connect().await?;
-        first.execute(text("CREATE TEMPORARY TABLE t (x int)")).await?;
+        first
+            .execute(text("CREATE TEMPORARY TABLE t (x int)"))
+            .await?;
         first.commit().await?;
         first.invalidate();
         let mut next = engine.connect().await?;
@@ -232,11 +242,16 @@ fn what_comes_back_is_rolled_back() -> Result<()> {
     both(async |db| {
         let engine = db.another().pool_size(1).max_overflow(0).build()?;
         let mut first = engine.connect().await?;
-        first.execute(asyncio_db::sql::insert().row(&user("lost"))).await?;
+        first
+            .execute(asyncio_db::sql::insert().row(&user("lost")))
+            .await?;
         drop(first);
         let mut next = engine.connect().await?;
         assert!(!next.in_transaction());
-        assert_eq!(next.scalar(select::<User>().columns(func::count())).await?, Some(0));
+        assert_eq!(
+            next.scalar(select::<User>().columns(func::count())).await?,
+            Some(0)
+        );
         Ok(())
     })
 }
@@ -248,12 +263,29 @@ fn a_connection_that_was_closed_is_replaced() -> Result<()> {
         if db.is_sqlite() {
             return Ok(());
         }
-        let engine = db.another().pool_size(1).max_overflow(0).pool_pre_ping(true).build()?;
+        let engine = db
+            .another()
+            .pool_size(1)
+            .max_overflow(0)
+            .pool_pre_ping(true)
+            .build()?;
         let pid = text("SELECT pg_backend_pid()").columns::<(i64,)>();
-        let victim = engine.connect().await?.scalar(pid.clone()).await?.expect("it has one");
+        let victim = engine
+            .connect()
+            .await?
+            .scalar(pid.clone())
+            .await?
+            .expect("it has one");
         let mut killer = db.engine.connect().await?;
-        killer.execute(text("SELECT pg_terminate_backend(:pid)").bind("pid", victim)).await?;
-        let next = engine.connect().await?.scalar(pid).await?.expect("it has one");
+        killer
+            .execute(text("SELECT pg_terminate_backend(:pid)").bind("pid", victim))
+            .await?;
+        let next = engine
+            .connect()
+            .await?
+            .scalar(pid)
+            .await?
+            .expect("it has one");
         assert_ne!(next, victim);
         Ok(())
     })
@@ -265,21 +297,37 @@ fn a_connection_has_an_isolation() -> Result<()> {
     both(async |db| {
         let mut connection = db.engine.connect().await?;
         connection.set_isolation_level(IsolationLevel::Serializable)?;
-        assert_eq!(connection.get_isolation_level(), Some(IsolationLevel::Serializable));
+        assert_eq!(
+            connection.get_isolation_level(),
+            Some(IsolationLevel::Serializable)
+        );
         if !db.is_sqlite() {
-            let level = connection.scalar(text("SHOW transaction_isolation")).await?;
+            let level = connection
+                .scalar(text("SHOW transaction_isolation"))
+                .await?;
             assert_eq!(level, Some(Value::from("serializable")));
         } else {
             assert_eq!(one(&mut connection).await?, 1);
         }
-        assert!(connection.set_isolation_level(IsolationLevel::ReadCommitted).is_err());
+        assert!(
+            connection
+                .set_isolation_level(IsolationLevel::ReadCommitted)
+                .is_err()
+        );
         connection.rollback().await?;
         connection.set_isolation_level(IsolationLevel::Autocommit)?;
-        connection.execute(asyncio_db::sql::insert().row(&user("there"))).await?;
+        connection
+            .execute(asyncio_db::sql::insert().row(&user("there")))
+            .await?;
         assert!(!connection.in_transaction());
         drop(connection);
         let mut other = db.engine.connect().await?;
-        assert_eq!(other.scalar(select::<User>().columns(func::count())).await?, Some(1));
+        assert_eq!(
+            other
+                .scalar(select::<User>().columns(func::count()))
+                .await?,
+            Some(1)
+        );
         Ok(())
     })
 }
@@ -288,7 +336,12 @@ fn a_connection_has_an_isolation() -> Result<()> {
 /// is to be, and what is not understood is an error without the password.
 #[test]
 fn what_is_not_understood_is_said() -> Result<()> {
-    for url in ["", "users.db", "oracle://scott:tiger@db/x", "sqlite://host/file.db"] {
+    for url in [
+        "",
+        "users.db",
+        "oracle://scott:tiger@db/x",
+        "sqlite://host/file.db",
+    ] {
         let error = create_async_engine(url).build().expect_err(url);
         assert!(!error.to_string().contains("tiger"));
         error_of::<ArgumentError>(Err::<(), _>(error.into()));
@@ -300,14 +353,19 @@ fn what_is_not_understood_is_said() -> Result<()> {
 #[test]
 fn a_database_in_memory_has_one_connection() -> Result<()> {
     asyncio_core::run(async {
-        let engine = create_async_engine("sqlite+aiosqlite://").pool_timeout(Duration::ZERO).build()?;
+        let engine = create_async_engine("sqlite+aiosqlite://")
+            .pool_timeout(Duration::ZERO)
+            .build()?;
         let mut connection = engine.connect().await?;
         connection.execute(text("CREATE TABLE t (x int)")).await?;
         connection.commit().await?;
         assert!(engine.connect().await.is_err());
         drop(connection);
         let mut again = engine.connect().await?;
-        assert_eq!(again.scalar(text("SELECT count(*) FROM t")).await?, Some(Value::Integer(0)));
+        assert_eq!(
+            again.scalar(text("SELECT count(*) FROM t")).await?,
+            Some(Value::Integer(0))
+        );
         Ok(())
     })
 }

@@ -131,7 +131,10 @@ impl Db {
             let ends = ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"];
             !ends.iter().any(|end| sql.starts_with(end))
         };
-        std::mem::take(&mut *said).into_iter().filter(is_one).collect()
+        std::mem::take(&mut *said)
+            .into_iter()
+            .filter(is_one)
+            .collect()
     }
 
     /// As [`said`](Self::said): the first word of each and its table.
@@ -139,7 +142,10 @@ impl Db {
         let short = |sql: String| {
             let verb = sql.split(' ').next().unwrap_or_default().to_owned();
             let table = sql.split('"').nth(match verb.as_str() {
-                "SELECT" => sql.split('"').position(|it| it == " FROM ").map_or(1, |it| it + 1),
+                "SELECT" => sql
+                    .split('"')
+                    .position(|it| it == " FROM ")
+                    .map_or(1, |it| it + 1),
                 _ => 1,
             });
             format!("{verb} {}", table.unwrap_or_default())
@@ -189,12 +195,10 @@ where
     run(async move {
         let engine = create_async_engine(&url).echo(true).build()?;
         let all = tables();
-        engine.begin_with(async |it| all.create_all(it).await).await?;
-        let db = Db {
-            url,
-            engine,
-            said,
-        };
+        engine
+            .begin_with(async |it| all.create_all(it).await)
+            .await?;
+        let db = Db { url, engine, said };
         db.said();
         let engine = db.engine.clone();
         let Ok(result) = tokio::time::timeout(Duration::from_secs(60), test(db)).await else {
@@ -291,5 +295,7 @@ pub(crate) fn is_integrity_error(error: &Exception) -> bool {
     use asyncio_db::{ExceptionExt as _, exc, sqlite::SqliteError};
 
     error.is_pg::<exc::IntegrityConstraintViolationError>()
-        || error.downcast_ref().is_some_and(SqliteError::is_constraint_violation)
+        || error
+            .downcast_ref()
+            .is_some_and(SqliteError::is_constraint_violation)
 }
