@@ -61,6 +61,10 @@ pub(super) struct Habits {
     delays: u64,
     /// Between two statements others get in one time in so many; never for 0.
     gaps: u64,
+    /// Timers fire at the multiples of this only, in seconds; whenever they are due for 0.
+    grain: f64,
+    /// So many of eight delays that are drawn are over before anything else has happened.
+    at_once: u64,
 }
 
 impl Habits {
@@ -79,10 +83,23 @@ impl Habits {
             (Manner::Harsh, 6) => (8, 3),
             (Manner::Harsh, _) => (2, 1),
         };
+        // What slows a machine down does so to all tasks alike. A clock of milliseconds may be coarser than
+        // the longest delay of a program whose seconds are shorter: what has waited at all finds that every
+        // other time has passed too. And where all threads stand still, every time has passed at once.
+        let (grain, at_once) = match (manner, run / 8 % 8) {
+            (Manner::Harsh, 1) => (8.0, 3),
+            (Manner::Harsh, 3) => (0.0, 8),
+            (Manner::Harsh, 4) => (2.0, 3),
+            (Manner::Harsh, 5) => (0.0, 7),
+            (Manner::Harsh, 7) => (32.0, 7),
+            _ => (0.0, 3),
+        };
         Self {
             manner,
             delays,
             gaps,
+            grain,
+            at_once,
         }
     }
 }
@@ -99,8 +116,17 @@ impl Place {
     /// What a delay of the program comes to here. One that is over at once stays so.
     pub(super) fn delay(&self, seconds: f64) -> f64 {
         match self {
-            Self::Drawn { chance, habits, .. } if seconds > 0.0 && seconds.is_finite() => {
-                seconds * chance.factor(*habits)
+            Self::Drawn {
+                event_loop,
+                chance,
+                habits,
+            } if seconds > 0.0 && seconds.is_finite() => {
+                let drawn = seconds * chance.factor(*habits);
+                if habits.grain == 0.0 {
+                    return drawn;
+                }
+                let now = event_loop.time();
+                (((now + drawn) / habits.grain).floor() + 1.0) * habits.grain - now
             }
             Self::Runtime(runtime) => runtime.delay(seconds),
             Self::Loop(_) | Self::Drawn { .. } => seconds,
@@ -429,8 +455,8 @@ impl Chance {
         let drawn = self.fraction();
         match habits.manner {
             Manner::Mild => 0.8 + 0.45 * drawn,
-            // Over before anything else has happened: time passes while others are ready to run.
-            Manner::Harsh if self.below(3) == 0 => 1e-12,
+            // Time passes while others are ready to run.
+            Manner::Harsh if self.below(8) < habits.at_once => 1e-12,
             Manner::Harsh => 2_f64.powf(8.0 * drawn - 4.0),
         }
     }
