@@ -2,6 +2,7 @@
 
 mod groups;
 mod net;
+mod sql;
 mod sqlite;
 mod sync;
 mod tasks;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(sync::rows());
     rows.extend(net::rows());
     rows.extend(sqlite::rows());
+    rows.extend(sql::rows());
     rows.extend(tls::rows());
     rows
 }
