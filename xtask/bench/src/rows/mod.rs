@@ -3,6 +3,7 @@
 mod groups;
 mod net;
 pub(crate) mod pg;
+mod sql;
 mod sqlite;
 mod sync;
 mod tasks;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(sync::rows());
     rows.extend(net::rows());
     rows.extend(sqlite::rows());
+    rows.extend(sql::rows());
     rows.extend(tls::rows());
     rows.extend(pg::rows());
     rows
