@@ -56,7 +56,7 @@ impl Outcome {
                 self.tag = CommandTag::from(body.tag()?);
             }
             Incoming::Message(Message::PortalSuspended) => self.suspended = true,
-            Incoming::Message(_) => {}
+            Incoming::Message(_) | Incoming::Copied(_) => {}
         }
         Ok(())
     }

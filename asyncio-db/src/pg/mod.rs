@@ -64,6 +64,7 @@ mod args;
 mod config;
 mod connect;
 mod connection;
+mod copy;
 mod cursor;
 mod errors;
 mod execute;
@@ -90,6 +91,10 @@ pub use config::{
 };
 pub use connect::{ConnectBuilder, connect};
 pub use connection::Connection;
+pub use copy::{
+    Chunks, CopyColumns, CopyFormat, CopyFromQuery, CopyFromTable, CopyRecords, CopySink,
+    CopySource, CopyToTable, EachChunk, FileAt, chunks, each_chunk, file_at,
+};
 pub use cursor::{Cursor, CursorBuilder};
 pub use errors::InterfaceError;
 pub use link::ServerVersion;

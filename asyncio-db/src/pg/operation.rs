@@ -162,9 +162,7 @@ impl<'a> Operation<'a> {
                 self.wire()?.refuse_copy();
                 Sorted::Nothing
             }
-            Incoming::Message(
-                Message::CopyOutResponse(_) | Message::CopyData(_) | Message::CopyDone,
-            ) => Sorted::Nothing,
+            Incoming::Message(Message::CopyOutResponse(_) | Message::CopyDone) => Sorted::Nothing,
             incoming => Sorted::Something(incoming),
         })
     }

@@ -200,6 +200,13 @@ impl Recovery {
             }
             wire.sync();
         }
+        if wire.is_copying() {
+            // Between two rows the server does not notice that it is to stop.
+            wire.refuse_copy();
+            if let Ok(drained) = tokio::time::timeout(FIRST_PATIENCE, drain(wire)).await {
+                drained?;
+            }
+        }
         // All that is owed may have come already.
         if now(|cx| poll_drain(wire, cx)).transpose()?.is_none() {
             match self.interrupt {
@@ -295,7 +302,7 @@ fn poll_drain(wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Result<()>> {
     while !wire.is_clean() {
         match ready!(wire.poll_incoming(cx))? {
             Incoming::Message(Message::CopyInResponse(_)) => wire.refuse_copy(),
-            Incoming::Message(_) | Incoming::Rows(_) => {}
+            Incoming::Message(_) | Incoming::Rows(_) | Incoming::Copied(_) => {}
         }
     }
     Poll::Ready(Ok(()))

@@ -11,6 +11,7 @@ use postgres_protocol::message::backend::Message;
 
 use super::args::Args;
 use super::connection::{Connection, limited};
+use super::copy::Tuples;
 use super::operation::{Operation, Sorted};
 use super::prepared::Query;
 use super::protocol::{Incoming, RowRun};
@@ -65,6 +66,7 @@ impl Connection {
             Ok(RowStream {
                 columns,
                 run: None,
+                copied: Tuples::default(),
                 failed: None,
                 state: State::Idle(operation),
             })
@@ -108,6 +110,7 @@ async fn begin(
 pub struct RowStream<'a> {
     columns: Arc<Columns>,
     run: Option<RowRun>,
+    copied: Tuples,
     failed: Option<Exception>,
     state: State<'a>,
 }
@@ -138,6 +141,19 @@ impl<'a> Future for Hearing<'a> {
     }
 }
 
+impl<'a> RowStream<'a> {
+    /// Rows that are copied out, in the server's binary form.
+    pub(super) fn copied(operation: Operation<'a>, columns: Arc<Columns>) -> Self {
+        Self {
+            columns,
+            run: None,
+            copied: Tuples::default(),
+            failed: None,
+            state: State::Idle(operation),
+        }
+    }
+}
+
 impl RowStream<'_> {
     /// The next row; `None` after the last one.
     ///
@@ -162,6 +178,7 @@ impl RowStream<'_> {
                 self.failed.get_or_insert(error.into());
             }
             Sorted::Something(Incoming::Rows(run)) => self.run = Some(run),
+            Sorted::Something(Incoming::Copied(run)) => self.copied.add(run),
             Sorted::Something(Incoming::Message(_)) | Sorted::Nothing => {}
         }
         Ok(false)
@@ -176,6 +193,16 @@ impl Stream for RowStream<'_> {
         loop {
             if let Some(row) = this.run.as_mut().and_then(Iterator::next) {
                 return Poll::Ready(Some(Ok(Record::new(Arc::clone(&this.columns), row))));
+            }
+            match this.copied.next() {
+                Ok(None) => {}
+                Ok(Some(row)) => {
+                    return Poll::Ready(Some(Ok(Record::new(Arc::clone(&this.columns), row))));
+                }
+                Err(error) => {
+                    this.state = State::Over;
+                    return Poll::Ready(Some(Err(error)));
+                }
             }
             match std::mem::replace(&mut this.state, State::Over) {
                 State::Over => return Poll::Ready(None),

@@ -509,6 +509,19 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
+    /// Counted from zero.
+    pub(crate) fn new(
+        index: usize,
+        type_: &Type,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        Self {
+            number: index + 1,
+            type_: type_.name().to_owned(),
+            source,
+        }
+    }
+
     /// Which argument it is, counted from one, as in the query.
     #[must_use]
     pub const fn number(&self) -> usize {

@@ -3,6 +3,7 @@
 mod auto_traits;
 mod cancellation;
 mod connect;
+mod copy;
 mod execute;
 mod faults;
 mod points;

@@ -117,7 +117,7 @@ async fn ask(wire: &mut Wire, question: &str) -> Result<String> {
                 return Err(errors::server_error(body.fields()).into());
             }
             Incoming::Message(Message::ReadyForQuery(_)) => return Ok(answer),
-            Incoming::Message(_) => {}
+            Incoming::Message(_) | Incoming::Copied(_) => {}
         }
     }
 }
@@ -271,7 +271,7 @@ async fn hear(wire: &mut Wire) -> Result<Message> {
             Err(errors::server_error(body.fields()).into())
         }
         Incoming::Message(message) => Ok(message),
-        Incoming::Rows(_) => Err(unexpected()),
+        Incoming::Rows(_) | Incoming::Copied(_) => Err(unexpected()),
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Wire {
     simple: bool,
     /// What the server has said last: idle, in a transaction, in one that has failed.
     status: u8,
+    /// The server waits for rows to copy.
+    copying: bool,
     backend: Backend,
     parameters: HashMap<String, String>,
     notices: Arc<Notices>,
@@ -75,6 +77,7 @@ impl Wire {
             unsynced: false,
             simple: false,
             status: IDLE,
+            copying: false,
             backend: Backend::default(),
             parameters: HashMap::new(),
             notices,
@@ -125,6 +128,11 @@ impl Wire {
         self.nobodys > 0
     }
 
+    /// Whether the server waits for rows to copy.
+    pub(crate) const fn is_copying(&self) -> bool {
+        self.copying
+    }
+
     pub(crate) const fn is_unsynced(&self) -> bool {
         self.unsynced
     }
@@ -170,6 +178,7 @@ impl Wire {
 
     /// The server waits for rows to copy, and there will be none: it is told so.
     pub(crate) fn refuse_copy(&mut self) {
+        self.copying = false;
         // The text has no zero byte, the one thing that cannot be written.
         let _ = frontend::copy_fail("no rows are sent this way", &mut self.outbound);
         if !self.simple {
@@ -177,6 +186,17 @@ impl Wire {
             // another; the answer is still owed for the first.
             frontend::sync(&mut self.outbound);
         }
+    }
+
+    /// Rows to copy, in messages that are whole.
+    pub(crate) fn copy(&mut self, messages: &[u8]) {
+        self.outbound.extend_from_slice(messages);
+    }
+
+    /// These were all rows to copy.
+    pub(crate) fn end_copy(&mut self) {
+        self.copying = false;
+        frontend::copy_done(&mut self.outbound);
     }
 
     /// What cannot be written has not been begun.
@@ -314,8 +334,8 @@ impl Wire {
                 Err(error) => return Err(self.broke(Some(error))),
             };
             let message = match incoming {
-                Incoming::Rows(_) if self.nobodys > 0 => continue,
-                Incoming::Rows(_) => return Ok(Some(incoming)),
+                Incoming::Rows(_) | Incoming::Copied(_) if self.nobodys > 0 => continue,
+                Incoming::Rows(_) | Incoming::Copied(_) => return Ok(Some(incoming)),
                 Incoming::Message(message) => message,
             };
             match &message {
@@ -337,6 +357,7 @@ impl Wire {
                         return Err(self.broke(Some(error)));
                     };
                     self.owed = owed;
+                    self.copying = false;
                     self.status = body.status();
                     if owed == 0 {
                         self.give_back_room();
@@ -347,6 +368,7 @@ impl Wire {
                     }
                 }
                 Message::ErrorResponse(body) => {
+                    self.copying = false;
                     let error = errors::server_error(body.fields());
                     if error.is_fatal() || self.nobodys > 0 {
                         // What follows is the end of the stream; or nobody can say in which state the
@@ -356,6 +378,7 @@ impl Wire {
                     }
                 }
                 _ if self.nobodys > 0 => continue,
+                Message::CopyInResponse(_) => self.copying = true,
                 _ => {}
             }
             return Ok(Some(Incoming::Message(message)));
