@@ -42,7 +42,9 @@ impl Connection {
         rows: impl IntoIterator<Item = A>,
     ) -> Result<()> {
         let limit = self.command_timeout;
-        limited(limit, self.for_each(&query, rows, false, |_| {})).await
+        let loggers = self.loggers.clone();
+        let running = limited(limit, self.for_each(&query, rows, false, |_| {}));
+        loggers.log(query.text(), &(), limit, running).await
     }
 
     /// As [`executemany`](Self::executemany), and returns the rows of all, in the order of the arguments.

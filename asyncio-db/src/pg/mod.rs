@@ -70,6 +70,8 @@ mod errors;
 mod execute;
 mod introspection;
 mod link;
+mod listen;
+mod logging;
 mod many;
 mod notices;
 mod operation;
@@ -98,8 +100,10 @@ pub use copy::{
 pub use cursor::{Cursor, CursorBuilder};
 pub use errors::InterfaceError;
 pub use link::ServerVersion;
+pub use listen::{Listener, ListenerEvent};
+pub use logging::{LoggedQuery, QueryLogging};
 pub use many::{Pipeline, PipelineResults, Ticket};
-pub use notices::ListenerId;
+pub use notices::{ListenerId, Notification};
 pub use pool::{
     Pool, PoolBuilder, PoolClosedError, PoolStats, PoolTimeoutError, PooledConnection, Reset,
     create_pool,

@@ -84,6 +84,8 @@ pub(crate) struct Statements {
     uses: u64,
     last_name: u64,
     types: Arc<Types>,
+    /// The generation of types that all that is kept belongs to.
+    generation: u64,
 }
 
 /// Statements and portals that the server is to forget, with the next message.
@@ -126,6 +128,7 @@ impl Statements {
             closing: Arc::default(),
             uses: 0,
             last_name: 0,
+            generation: types.generation(),
             types,
         }
     }
@@ -318,6 +321,12 @@ impl Statements {
     /// Keeps none any more, and knows nothing of types any more.
     pub(crate) fn forget_all(&mut self) {
         self.types.forget_all();
+        self.forget_kept();
+    }
+
+    /// Keeps none any more.
+    fn forget_kept(&mut self) {
+        self.generation = self.types.generation();
         let all = std::mem::take(&mut self.all);
         for kept in all.into_values() {
             self.close(&kept.statement.name);
@@ -350,6 +359,8 @@ impl Statements {
     /// Forgets what the server has said to be outdated.
     fn keep_up(&mut self, operation: &mut Operation<'_>) {
         match operation.take_outdated() {
+            // What one connection of a pool has found out holds for all.
+            None if self.generation != self.types.generation() => self.forget_kept(),
             None => {}
             // Where one has changed, so may have others.
             Some(Outdated::Plans) => self.forget_all(),

@@ -5,6 +5,7 @@
 
 mod fairness;
 mod limits;
+mod listening;
 mod migrations;
 mod network;
 mod recovery;

@@ -6,6 +6,7 @@ mod connect;
 mod copy;
 mod execute;
 mod faults;
+mod listeners;
 mod points;
 mod pool;
 mod statements;

@@ -14,7 +14,7 @@ use super::frames::{self, Incoming};
 use super::stream::Channel;
 use crate::exceptions::PgError;
 use crate::pg::errors;
-use crate::pg::notices::Notices;
+use crate::pg::notices::{Notices, Notification};
 
 /// A session: one stream, and what is outstanding on it.
 ///
@@ -350,7 +350,16 @@ impl Wire {
                     }
                     continue;
                 }
-                Message::NotificationResponse(_) => continue,
+                Message::NotificationResponse(body) => {
+                    if let (Ok(channel), Ok(payload)) = (body.channel(), body.message()) {
+                        self.notices.notify(Notification {
+                            pid: body.process_id(),
+                            channel: channel.to_owned(),
+                            payload: payload.to_owned(),
+                        });
+                    }
+                    continue;
+                }
                 Message::ReadyForQuery(body) => {
                     let Some(owed) = self.owed.checked_sub(1) else {
                         let error = frames::invalid("the server is ready, and nobody asked");
@@ -396,6 +405,7 @@ impl Wire {
     /// The session is over; what to say about it.
     fn broke(&mut self, source: Option<io::Error>) -> Exception {
         self.broken = true;
+        self.notices.end();
         match &self.last_words {
             Some(error) => (**error).clone().into(),
             None => errors::connection_lost(source),
@@ -411,6 +421,12 @@ impl Wire {
         let mut context = Context::from_waker(std::task::Waker::noop());
         // It is a courtesy: the server sees the end of the stream in any case.
         let _ = self.poll_write_out(&mut context);
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.notices.end();
     }
 }
 
