@@ -56,7 +56,7 @@ impl Outcome {
             },
             Incoming::Message(Message::CommandComplete(body)) => self.complete = Some(body),
             Incoming::Message(Message::PortalSuspended) => self.suspended = true,
-            Incoming::Message(_) => {}
+            Incoming::Message(_) | Incoming::Copied(_) => {}
         }
     }
 

@@ -145,7 +145,7 @@ impl Link {
     pub(crate) fn is_closed(&self) -> bool {
         match &self.place {
             Place::Here(wire) => wire.is_broken(),
-            Place::Recovering(_) => false,
+            Place::Recovering(handover) => handover.is_lost(),
             Place::Gone => true,
         }
     }
@@ -192,10 +192,24 @@ impl Link {
     /// own.
     pub(super) fn leave(&mut self, orders: Orders) {
         match &self.place {
-            Place::Here(wire) if wire.is_clean() && orders.undo.is_empty() => {}
+            Place::Here(wire) if wire.is_clean() && orders.undo.is_empty() => self.watch(),
             Place::Here(_) => self.recover(orders),
             Place::Recovering(_) | Place::Gone => {}
         }
+    }
+
+    /// Where somebody listens, the session is read while nothing is asked, by a task of its own.
+    pub(crate) fn watch(&mut self) {
+        if !self.shared.notices.is_watched() || !self.wire().is_some_and(Wire::is_clean) {
+            return;
+        }
+        self.status = self.status();
+        self.recover(Orders {
+            before: self.status,
+            interrupt: Interrupt::Wait,
+            atomic: false,
+            undo: Vec::new(),
+        });
     }
 
     fn recover(&mut self, orders: Orders) {
@@ -243,8 +257,10 @@ impl Link {
 
     /// Ends the session, at once.
     pub(crate) fn terminate(&mut self) {
-        if let Place::Here(wire) = std::mem::replace(&mut self.place, Place::Gone) {
-            wire.terminate();
+        match std::mem::replace(&mut self.place, Place::Gone) {
+            Place::Here(wire) => wire.terminate(),
+            Place::Recovering(handover) => handover.abandon(),
+            Place::Gone => {}
         }
         self.status = IDLE;
     }

@@ -43,7 +43,9 @@ impl Connection {
         rows: impl IntoIterator<Item = A>,
     ) -> Result<()> {
         let limit = self.command_timeout;
-        limited(limit, self.for_each(&query, rows, None)).await
+        let loggers = self.loggers.clone();
+        let running = limited(limit, self.for_each(&query, rows, None));
+        loggers.log(query.text(), &(), limit, running).await
     }
 
     /// As [`executemany`](Self::executemany), and returns the rows of all, in the order of the arguments.

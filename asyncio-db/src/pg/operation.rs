@@ -148,6 +148,18 @@ impl<'a> Operation<'a> {
         }
     }
 
+    /// The next that the server says, while there is more to be written than this.
+    ///
+    /// # Errors
+    ///
+    /// As of [`incoming`](Self::incoming).
+    pub(crate) async fn incoming_or_room(&mut self, room: usize) -> Result<Option<Incoming>> {
+        let wire = self.wire()?;
+        poll_fn(|cx| wire.poll_incoming_or_room(cx, room))
+            .cancellable()
+            .await?
+    }
+
     /// Hears what comes until no more than so much is to be written.
     ///
     /// # Errors
@@ -190,9 +202,7 @@ impl<'a> Operation<'a> {
                 self.wire()?.refuse_copy();
                 Sorted::Nothing
             }
-            Incoming::Message(
-                Message::CopyOutResponse(_) | Message::CopyData(_) | Message::CopyDone,
-            ) => Sorted::Nothing,
+            Incoming::Message(Message::CopyOutResponse(_) | Message::CopyDone) => Sorted::Nothing,
             incoming => Sorted::Something(incoming),
         })
     }

@@ -12,6 +12,7 @@ use postgres_protocol::message::backend::Message;
 
 use super::args::Args;
 use super::connection::{Connection, limited};
+use super::copy::Tuples;
 use super::operation::{Operation, Sorted};
 use super::prepared::Query;
 use super::protocol::{Incoming, RowRun};
@@ -66,6 +67,7 @@ impl Connection {
             Ok(RowStream {
                 columns,
                 run: None,
+                copied: Tuples::default(),
                 failed: None,
                 state: State::Idle(operation),
                 limit,
@@ -110,6 +112,7 @@ async fn begin(
 pub struct RowStream<'a> {
     columns: Arc<Columns>,
     run: Option<RowRun>,
+    copied: Tuples,
     failed: Option<Exception>,
     state: State<'a>,
     /// How long a row is waited for.
@@ -138,6 +141,24 @@ impl<'a> Future for Hearing<'a> {
         match self.operation.take() {
             Some(operation) => Poll::Ready(Ok((operation, incoming))),
             None => Poll::Pending,
+        }
+    }
+}
+
+impl<'a> RowStream<'a> {
+    /// Rows that are copied out, in the server's binary form.
+    pub(super) fn copied(
+        operation: Operation<'a>,
+        columns: Arc<Columns>,
+        limit: Option<Duration>,
+    ) -> Self {
+        Self {
+            columns,
+            run: None,
+            copied: Tuples::default(),
+            failed: None,
+            state: State::Idle(operation),
+            limit,
         }
     }
 }
@@ -188,6 +209,7 @@ impl RowStream<'_> {
                 self.failed.get_or_insert(error.into());
             }
             Sorted::Something(Incoming::Rows(run)) => self.run = Some(run),
+            Sorted::Something(Incoming::Copied(run)) => self.copied.add(run),
             Sorted::Something(Incoming::Message(_)) | Sorted::Nothing => {}
         }
         Ok(false)
@@ -202,6 +224,16 @@ impl Stream for RowStream<'_> {
         loop {
             if let Some(row) = this.row_at_hand() {
                 return Poll::Ready(Some(Ok(row)));
+            }
+            match this.copied.next() {
+                Ok(None) => {}
+                Ok(Some(row)) => {
+                    return Poll::Ready(Some(Ok(Record::new(Arc::clone(&this.columns), row))));
+                }
+                Err(error) => {
+                    this.state = State::Over;
+                    return Poll::Ready(Some(Err(error)));
+                }
             }
             match std::mem::replace(&mut this.state, State::Over) {
                 State::Over => return Poll::Ready(None),

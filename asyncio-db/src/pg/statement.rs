@@ -85,6 +85,8 @@ pub(crate) struct Statements {
     closing: Arc<Closing>,
     uses: u64,
     types: Arc<Types>,
+    /// The generation of types that all that is kept belongs to.
+    generation: u64,
 }
 
 /// Statements and portals that the server is to forget, with the next message.
@@ -136,6 +138,7 @@ impl Statements {
             all: HashMap::new(),
             closing: Arc::default(),
             uses: 0,
+            generation: types.generation(),
             types,
         }
     }
@@ -329,6 +332,12 @@ impl Statements {
     /// Keeps none any more, and knows nothing of types any more.
     pub(crate) fn forget_all(&mut self) {
         self.types.forget_all();
+        self.forget_kept();
+    }
+
+    /// Keeps none any more.
+    fn forget_kept(&mut self) {
+        self.generation = self.types.generation();
         let all = std::mem::take(&mut self.all);
         for kept in all.into_values() {
             self.close(&kept.statement.name);
@@ -361,6 +370,8 @@ impl Statements {
     /// Forgets what the server has said to be outdated.
     fn keep_up(&mut self, operation: &mut Operation<'_>) {
         match operation.take_outdated() {
+            // What one connection of a pool has found out holds for all.
+            None if self.generation != self.types.generation() => self.forget_kept(),
             None => {}
             // Where one has changed, so may have others.
             Some(Outdated::Plans) => self.forget_all(),
@@ -604,6 +615,19 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
+    /// Counted from zero.
+    pub(crate) fn new(
+        index: usize,
+        type_: &Type,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        Self {
+            number: index + 1,
+            type_: type_.name().to_owned(),
+            source,
+        }
+    }
+
     /// Which argument it is, counted from one, as in the query.
     #[must_use]
     pub const fn number(&self) -> usize {

@@ -6,6 +6,7 @@
 
 mod fairness;
 mod limits;
+mod listening;
 mod migrations;
 mod network;
 mod pooler;

@@ -3,8 +3,10 @@
 mod auto_traits;
 mod cancellation;
 mod connect;
+mod copy;
 mod execute;
 mod faults;
+mod listeners;
 mod points;
 mod pool;
 mod pool_ends;

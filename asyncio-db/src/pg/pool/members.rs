@@ -20,14 +20,13 @@ use tokio::runtime::Handle;
 use super::builder::{Reset, Settings};
 use super::lease::PooledConnection;
 use super::stats::{PoolClosedError, PoolStats, PoolTimeoutError};
-use crate::pg::connect::{self, ConnectBuilder, Options};
+use crate::pg::connect::{self, ConnectBuilder};
 use crate::pg::connection::{Connection, limited};
 use crate::pg::introspection::Types;
 use crate::pg::target::Target;
 
 pub(crate) struct Members {
-    target: Arc<Target>,
-    options: Options,
+    server: Mutex<Server>,
     pub(super) settings: Settings,
     types: Arc<Types>,
     runtime: Handle,
@@ -36,6 +35,22 @@ pub(crate) struct Members {
     state: Mutex<State>,
     /// Set when it is closed.
     closed: Event,
+}
+
+/// Where connections are opened, and how.
+#[derive(Clone)]
+struct Server {
+    target: Arc<Target>,
+    builder: ConnectBuilder,
+}
+
+impl Server {
+    fn of(builder: ConnectBuilder) -> Result<Self> {
+        Ok(Self {
+            target: Arc::new(builder.target()?),
+            builder,
+        })
+    }
 }
 
 #[derive(Default)]
@@ -144,8 +159,7 @@ impl Members {
         let runtime =
             Handle::try_current().map_err(|_| RuntimeError::new("no running event loop"))?;
         let members = Arc::new(Self {
-            target: Arc::new(Target::of(&server.config)?),
-            options: server.options,
+            server: Mutex::new(Server::of(server)?),
             types: Arc::default(),
             runtime,
             permits: Semaphore::new(settings.max_size),
@@ -303,8 +317,10 @@ impl Members {
     async fn open_one(&self) -> Result<Box<Member>> {
         let seat = Seat::take(&self.size);
         let generation = self.state().generation;
-        let opening = connect::open(&self.target, &self.options, &self.types);
-        let time = self.target.timeout().unwrap_or(Duration::MAX);
+        let server = lock(&self.server).clone();
+        let options = &server.builder.options;
+        let opening = connect::open(&server.target, options, &self.types);
+        let time = server.target.timeout().unwrap_or(Duration::MAX);
         // This is a task of tokio's, where the loop's clock is not to be had.
         let connection = match tokio::time::timeout(time, opening).await {
             Ok(opened) => opened?,
@@ -472,6 +488,24 @@ impl Members {
             std::mem::take(&mut state.idle)
         };
         drop(idle);
+    }
+
+    /// Connections are opened there from now on.
+    pub(super) fn set_server(&self, builder: ConnectBuilder) -> Result<()> {
+        let server = Server::of(builder)?;
+        let before = std::mem::replace(&mut *lock(&self.server), server);
+        drop(before);
+        Ok(())
+    }
+
+    /// How connections are opened.
+    pub(super) fn builder(&self) -> ConnectBuilder {
+        lock(&self.server).builder.clone()
+    }
+
+    /// Nothing that was said of types and statements counts any more.
+    pub(super) fn reload_schema_state(&self) {
+        self.types.forget_all();
     }
 
     pub(super) fn is_closed(&self) -> bool {

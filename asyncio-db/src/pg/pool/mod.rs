@@ -18,6 +18,8 @@ use postgres_types::FromSqlOwned;
 use members::Members;
 
 use super::args::Args;
+use super::connect::ConnectBuilder;
+use super::listen::Listener;
 use super::prepared::Query;
 use super::record::Record;
 use super::tag::CommandTag;
@@ -182,6 +184,38 @@ impl Pool {
     /// back.
     pub fn expire_connections(&self) {
         self.members.expire();
+    }
+
+    /// Has connections opened elsewhere, or otherwise, from now on; those that there are stay as they are
+    /// until they [expire](Self::expire_connections).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientConfigurationError`](crate::ClientConfigurationError) when it cannot be told what to do.
+    pub fn set_connect_args(&self, server: impl Into<ConnectBuilder>) -> Result<()> {
+        self.members.set_server(server.into())
+    }
+
+    /// Has all connections forget what the server has said of its types and statements, for after a
+    /// change of its schema.
+    pub fn reload_schema_state(&self) {
+        self.members.reload_schema_state();
+    }
+
+    /// Listens to channels, on a connection that is none of the pool's: see [`Listener`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`ConnectBuilder::listen`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`ConnectBuilder::listen`].
+    pub async fn listen<C: Into<String>>(
+        &self,
+        channels: impl IntoIterator<Item = C>,
+    ) -> Result<Listener> {
+        self.members.builder().listen(channels).await
     }
 
     /// How many connections there are, lent or not, being opened or put right.

@@ -5,13 +5,14 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use postgres_protocol::message::backend::Message;
 
-/// One message, or a run of rows.
+/// One message, or a run of rows, or of what is copied out.
 pub(crate) enum Incoming {
     Rows(RowRun),
+    Copied(RowRun),
     Message(Message),
 }
 
-/// Rows that came one after the other, as they came: no memory is asked for per row.
+/// Rows, or pieces of a COPY, that came one after the other, as they came: no memory is asked for per row.
 #[derive(Debug)]
 pub(crate) struct RowRun {
     bytes: Bytes,
@@ -24,6 +25,7 @@ const LONGEST: usize = 1 << 30;
 const HEAD: usize = 5;
 
 const DATA_ROW: u8 = b'D';
+const COPY_DATA: u8 = b'd';
 
 /// Takes the next message out, or all rows that have come completely and follow each other.
 ///
@@ -42,19 +44,25 @@ pub(crate) fn next(inbound: &mut BytesMut) -> io::Result<Option<Incoming>> {
         inbound.advance(HEAD);
         return Ok(Some(Incoming::Message(message)));
     }
-    if inbound[0] != DATA_ROW {
+    let tag = inbound[0];
+    if !matches!(tag, DATA_ROW | COPY_DATA) {
         return Ok(Message::parse(inbound)?.map(Incoming::Message));
     }
     let mut end = first;
-    while inbound.get(end) == Some(&DATA_ROW) {
+    while inbound.get(end) == Some(&tag) {
         match frame_len(&inbound[end..])? {
             Some(len) => end += len,
             None => break,
         }
     }
-    Ok(Some(Incoming::Rows(RowRun {
+    let run = RowRun {
         bytes: inbound.split_to(end).freeze(),
-    })))
+    };
+    Ok(Some(if tag == DATA_ROW {
+        Incoming::Rows(run)
+    } else {
+        Incoming::Copied(run)
+    }))
 }
 
 /// A message that is its tag and nothing else. A statement has several of them, and to cut one out costs
@@ -130,7 +138,7 @@ impl RowRun {
 }
 
 impl Iterator for RowRun {
-    /// The body of a row's message: the number of fields, then the fields.
+    /// The body of a message: of a row's, the number of fields, then the fields.
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
@@ -156,6 +164,8 @@ mod tests {
             (b'2', b""),
             (b'D', b"\0\x01\0\0\0\x01a"),
             (b'D', b"\0\x01\xff\xff\xff\xff"),
+            (b'd', b"one"),
+            (b'd', b"two"),
             (b'C', b"SELECT 2\0"),
             (b'Z', b"I"),
             (b'D', b"\0\0"),
@@ -172,6 +182,7 @@ mod tests {
         while let Some(incoming) = next(inbound)? {
             match incoming {
                 Incoming::Rows(run) => lines.extend(run.map(|row| format!("row {row:?}"))),
+                Incoming::Copied(run) => lines.extend(run.map(|it| format!("copied {it:?}"))),
                 Incoming::Message(Message::CommandComplete(body)) => {
                     lines.push(body.tag()?.to_owned());
                 }
@@ -189,7 +200,7 @@ mod tests {
         let bytes = session();
         let mut whole = Vec::new();
         told(&mut BytesMut::from(&bytes[..]), &mut whole)?;
-        assert_eq!(whole.len(), 7, "{whole:?}");
+        assert_eq!(whole.len(), 9, "{whole:?}");
         for first in 0..=bytes.len() {
             for second in first..=bytes.len() {
                 let mut inbound = BytesMut::new();
