@@ -4,6 +4,8 @@ mod aiohttp;
 mod bodies;
 mod cancelling;
 mod limits;
+mod peers;
 mod requests;
 mod server;
+mod soak;
 mod tls;
