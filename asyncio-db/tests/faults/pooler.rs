@@ -99,7 +99,7 @@ fn statements_outlive_a_pooler() -> Result<()> {
     everywhere(|cluster| async move {
         let address = pooler(&cluster, 5)?;
         let dsn = format!("postgresql://postgres@{address}/postgres?sslmode=disable");
-        let asked = ask_all(dsn, extent(600, 100_000)).await?;
+        let asked = ask_all(dsn, extent(600, 50_000)).await?;
         report(
             "R10",
             format!("{asked} rounds of queries by a pooler that changes servers, 0 errors"),
@@ -128,10 +128,10 @@ fn statements_outlive_pgbouncer() -> Result<()> {
             Ok(())
         })
         .await?;
-        let asked = ask_all(dsn.clone(), extent(600, 100_000)).await?;
+        let asked = ask_all(dsn.clone(), extent(600, 50_000)).await?;
         // A cancellation finds its way through it.
         let pool = create_pool(dsn).min_size(1).max_size(1).await?;
-        for _ in 0..extent(5, 500) {
+        for _ in 0..extent(5, 250) {
             let slept = timeout(0.005, pool.execute("SELECT pg_sleep(60)", ())).await;
             assert!(slept.is_err());
             assert_eq!(pool.fetchval("SELECT 7", ()).await?, Some(7));
@@ -140,7 +140,7 @@ fn statements_outlive_pgbouncer() -> Result<()> {
             "R10",
             format!(
                 "{asked} rounds of queries by pgbouncer in transaction mode, 0 errors; {} sleeps cancelled",
-                extent(5, 500)
+                extent(5, 250)
             ),
         );
         Ok(())

@@ -54,7 +54,7 @@ fn a_storm_of_cancellations_as_the_server_sees_it() -> Result<()> {
                     pool.clone(),
                     cluster.dsn_of(APART, "postgres"),
                     seed,
-                    extent(25, 5000),
+                    extent(25, 2500),
                 ))
             })
             .collect();
@@ -86,7 +86,7 @@ fn a_storm_of_cancellations_as_the_server_sees_it() -> Result<()> {
             open_files() <= files
         })
         .await?;
-        let all = 20 * extent(25, 5000);
+        let all = 20 * extent(25, 2500);
         report(
             "R1",
             format!(

@@ -10,7 +10,9 @@ use asyncio_core::Result;
 
 use super::{BATCH, CURRENT_THREAD, LOCAL_SET, MULTI_THREAD, Row, bytes, row};
 use crate::memory;
-use crate::runtimes::{Measured, Taken, current_thread, local_set, multi_thread, ours, ours_virtual};
+use crate::runtimes::{
+    Measured, Taken, current_thread, local_set, multi_thread, ours, ours_virtual,
+};
 
 /// The rows about tasks, timers and threads.
 pub(super) fn rows() -> Vec<Row> {
