@@ -42,6 +42,7 @@
 //! | exceptions | [`exceptions`] | all of them |
 //! | Python's `contextvars` | [`contextvars`] | `asyncio_core` |
 //! | async generators, Python's `contextlib` | [`aiter`], [`contextlib`] | here |
+//! | the packages asyncpg, aiosqlite, SQLAlchemy | `asyncpg`, `aiosqlite`, `sqlalchemy` | `asyncio_db` |
 //!
 //! Every name of a module is at the root as well, as in Python. [`get_event_loop`], [`set_event_loop`]
 //! and [`async_generator`] live here.
@@ -58,6 +59,8 @@
 //! - `net`, on by default: streams, transports, servers and subprocesses.
 //! - `tls`, on by default: TLS for them, by rustls.
 //! - `process-pool`: `ProcessPoolExecutor`, on Unix.
+//! - `db`: databases, as the Python packages of which programs know them. What is derived is told where they
+//!   are: `#[table(crate = asyncio_compat::sqlalchemy)]`.
 
 pub mod aiter;
 pub mod contextlib;
@@ -81,6 +84,16 @@ pub mod timeouts;
 pub mod transports;
 #[cfg(feature = "net")]
 pub mod trsock;
+
+/// PostgreSQL: [`asyncio_db::pg`].
+#[cfg(feature = "db")]
+pub use asyncio_db::pg as asyncpg;
+/// Statements and sessions for either database: [`asyncio_db::sql`].
+#[cfg(feature = "db")]
+pub use asyncio_db::sql as sqlalchemy;
+/// SQLite: [`asyncio_db::sqlite`].
+#[cfg(feature = "db")]
+pub use asyncio_db::sqlite as aiosqlite;
 
 pub use aiter::{AsyncGenerator, GeneratorExit, Yield, async_generator};
 #[doc(inline)]

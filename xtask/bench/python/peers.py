@@ -456,6 +456,95 @@ async def pg_ten(count, connections):
 workloads([pg_point, pg_fetch, pg_executemany, pg_pool, pg_acquire, pg_ten], missing)
 
 
+# The ORM on SQLite, where there is a SQLAlchemy.
+
+try:
+    import sqlalchemy
+    from sqlalchemy.ext import asyncio as alchemy
+    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+except ImportError:
+    sqlalchemy = None
+
+
+def sql_workloads():
+    class Base(DeclarativeBase):
+        pass
+
+    class Item(Base):
+        __tablename__ = "item"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        score: Mapped[float]
+        name: Mapped[str]
+
+    def item(number):
+        return Item(id=number, score=number / 8.0, name="a name of some length")
+
+    @functools.cache
+    def filled():
+        """The file, which is made once."""
+        folder = tempfile.TemporaryDirectory()
+        atexit.register(folder.cleanup)
+        path = os.path.join(folder.name, "sql.db")
+        engine = sqlalchemy.create_engine("sqlite:///" + path)
+        Base.metadata.create_all(engine)
+        with sqlalchemy.orm.Session(engine) as session, session.begin():
+            session.add_all([item(number) for number in range(ROWS)])
+        engine.dispose()
+        return path
+
+    def engine():
+        return alchemy.create_async_engine("sqlite+aiosqlite:///" + filled())
+
+    @workload
+    async def sql_point(count):
+        made = engine()
+        async with made.connect() as connection:
+            for number in range(count):
+                one = sqlalchemy.select(Item).where(Item.id == number % ROWS)
+                (await connection.execute(one)).one()
+        await made.dispose()
+
+    @workload
+    async def sql_session(count):
+        made = engine()
+        maker = alchemy.async_sessionmaker(made)
+        for number in range(count):
+            async with maker() as session:
+                (await session.get_one(Item, number % ROWS)).score
+        await made.dispose()
+
+    @workload
+    async def sql_fetch(count):
+        made = engine()
+        async with made.connect() as connection:
+            for share in shares(count):
+                (await connection.execute(sqlalchemy.select(Item).limit(share))).all()
+        await made.dispose()
+
+    @workload
+    async def sql_instances(count):
+        made = engine()
+        maker = alchemy.async_sessionmaker(made)
+        for share in shares(count):
+            async with maker() as session:
+                (await session.scalars(sqlalchemy.select(Item).limit(share))).all()
+        await made.dispose()
+
+    @workload
+    async def sql_flush(count):
+        made = alchemy.create_async_engine("sqlite+aiosqlite://")
+        async with made.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with alchemy.async_sessionmaker(made)() as session:
+            session.add_all([item(number) for number in range(count)])
+            await session.commit()
+        await made.dispose()
+
+
+if sqlalchemy is not None and aiosqlite is not None:
+    sql_workloads()
+
+
 # Measuring.
 
 

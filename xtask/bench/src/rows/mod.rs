@@ -4,6 +4,7 @@ mod groups;
 mod net;
 #[cfg(feature = "postgres")]
 mod pg;
+mod sql;
 mod sqlite;
 mod sync;
 mod tasks;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(sync::rows());
     rows.extend(net::rows());
     rows.extend(sqlite::rows());
+    rows.extend(sql::rows());
     rows.extend(tls::rows());
     #[cfg(feature = "postgres")]
     rows.extend(pg::rows());

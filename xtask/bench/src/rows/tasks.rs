@@ -56,15 +56,19 @@ pub(super) fn rows() -> Vec<Row> {
                 }),
             ],
         ),
-        row(
-            "timers_live",
-            &[
-                ("ours", |n| ours(move || timers_live(n))),
-                (CURRENT_THREAD, |n| {
-                    current_thread(move || tokio_timers_live(n))
-                }),
-            ],
-        ),
+        // As many at a time for each side, for how many are live is what it is about.
+        Row {
+            fixed: 100_000,
+            ..row(
+                "timers_live",
+                &[
+                    ("ours", |n| ours(move || timers_live(n))),
+                    (CURRENT_THREAD, |n| {
+                        current_thread(move || tokio_timers_live(n))
+                    }),
+                ],
+            )
+        },
         row(
             "sleepers_100k",
             &[
