@@ -18,16 +18,20 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fai
         // Before the others, for some of them end the reading of arguments.
         args.splice(0..0, ["--python".into(), python.path.into()]);
     }
+    // The budget is that of a build which needs no PostgreSQL.
+    let counts = args
+        .iter()
+        .any(|arg| arg == "--budget" || arg == "--check-budget");
+    let features: &[&str] = if counts {
+        &[]
+    } else {
+        &["--features", "postgres"]
+    };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "asyncio-bench",
-            "--",
-        ])
+        .args(["run", "--quiet", "--release", "--package", "asyncio-bench"])
+        .args(features)
+        .arg("--")
         .args(args)
         .status()?;
     Ok(if status.success() {

@@ -31,7 +31,9 @@ pub(crate) struct Operation<'a> {
 
 impl<'a> Operation<'a> {
     pub(super) fn new(link: &'a mut Link) -> Result<Self> {
-        let before = link.wire().ok_or_else(errors::connection_closed)?.status();
+        let wire = link.wire_mut().ok_or_else(errors::connection_closed)?;
+        wire.hear_all();
+        let before = wire.status();
         Ok(Self {
             link,
             before,

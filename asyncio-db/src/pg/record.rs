@@ -171,21 +171,22 @@ impl Record {
     /// Where a value is.
     fn range(&self, position: usize) -> Option<Option<Range<usize>>> {
         let body = &self.body[..];
-        let count = u16::from_be_bytes(*body.first_chunk()?);
-        if position >= usize::from(count) {
+        let (count, mut rest) = body.split_first_chunk()?;
+        if position >= usize::from(u16::from_be_bytes(*count)) {
             return None;
         }
-        let mut at = 2;
         for _ in 0..position {
-            let len = i32::from_be_bytes(*body.get(at..)?.first_chunk()?);
-            at += 4 + usize::try_from(len).unwrap_or(0);
+            let (len, behind) = rest.split_first_chunk()?;
+            // That of null is below zero.
+            let len = usize::try_from(i32::from_be_bytes(*len)).unwrap_or(0);
+            rest = behind.get(len..)?;
         }
-        let len = i32::from_be_bytes(*body.get(at..)?.first_chunk()?);
-        let Ok(len) = usize::try_from(len) else {
+        let (len, behind) = rest.split_first_chunk()?;
+        let Ok(len) = usize::try_from(i32::from_be_bytes(*len)) else {
             return Some(None);
         };
-        let range = at + 4..at + 4 + len;
-        (range.end <= body.len()).then_some(Some(range))
+        let begin = body.len() - behind.len();
+        (len <= behind.len()).then_some(Some(begin..begin + len))
     }
 }
 

@@ -45,7 +45,8 @@ pub(crate) struct Statement {
 #[non_exhaustive]
 pub enum StatementNames {
     /// Under names, so that the server prepares each once, until it turns out that a pooler between us
-    /// and the server does not keep them; without names from then on.
+    /// and the server does not keep them; without names from then on. Where there is a pooler, without
+    /// names in transactions from the start, which would fail by that.
     #[default]
     Auto,
     /// Under names.
@@ -84,6 +85,9 @@ pub(crate) struct Statements {
     /// What the server is to forget, with the next message.
     closing: Arc<Closing>,
     uses: u64,
+    /// Whether somebody is between us and the server, who may lend another one: then the server is not the
+    /// process that the session's greeting has named.
+    pooler: Option<bool>,
     types: Arc<Types>,
     /// The generation of types that all that is kept belongs to.
     generation: u64,
@@ -138,6 +142,7 @@ impl Statements {
             all: HashMap::new(),
             closing: Arc::default(),
             uses: 0,
+            pooler: None,
             generation: types.generation(),
             types,
         }
@@ -154,10 +159,15 @@ impl Statements {
         query: &str,
     ) -> Result<Arc<Statement>> {
         self.keep_up(operation);
-        if let Some(statement) = self.find(query) {
+        // Behind a pooler the server of this transaction need not be that of the one before; and what it does
+        // not know would have the transaction fail.
+        let lent = self.pooler == Some(true)
+            && self.limits.names == StatementNames::Auto
+            && operation.is_in_transaction();
+        if !lent && let Some(statement) = self.find(query) {
             return Ok(statement);
         }
-        let keep = self.limits.size > 0 && query.len() <= self.limits.longest_query;
+        let keep = !lent && self.limits.size > 0 && query.len() <= self.limits.longest_query;
         let name = if keep { self.name() } else { String::new() };
         let statement = Arc::new(self.prepare(operation, query, name).await?);
         // What has no name is prepared anew each time it is executed, and nobody would notice that the
@@ -244,7 +254,12 @@ impl Statements {
         self.write_closing(wire)?;
         wire.extended(|out| frontend::parse(&name, &query, [], out))?;
         wire.extended(|out| frontend::describe(b'S', &name, out))?;
+        let asks = !name.is_empty() && self.pooler.is_none();
+        if asks {
+            wire.extended(ask_pid)?;
+        }
         wire.sync();
+        let (expected, mut pid) = (wire.backend().pid, None);
         let mut params: Vec<Oid> = Vec::new();
         let mut columns: Vec<(String, Oid)> = Vec::new();
         operation
@@ -259,11 +274,21 @@ impl Statements {
                             .map(|field| Ok((field.name().to_owned(), field.type_oid())))
                             .collect()?;
                     }
+                    Incoming::Rows(mut run) => {
+                        // One field of four bytes.
+                        let row = run.next();
+                        pid = row.and_then(|row| {
+                            Some(i32::from_be_bytes(*row.get(6..)?.first_chunk()?))
+                        });
+                    }
                     _ => {}
                 }
                 Ok(())
             })
             .await?;
+        if asks {
+            self.pooler = pid.map(|pid| pid != expected);
+        }
         let oids = params.iter().chain(columns.iter().map(|(_, oid)| oid));
         let types = introspection::resolve(operation, &self.types, oids.copied()).await?;
         let columns = columns.into_iter().map(|(name, oid)| Attribute {
@@ -592,6 +617,14 @@ impl Statement {
             BindError::Serialization(error) => error.into(),
         })
     }
+}
+
+/// Asks which process serves us.
+fn ask_pid(out: &mut BytesMut) -> std::io::Result<()> {
+    frontend::parse("", "SELECT pg_catalog.pg_backend_pid()", [], out)?;
+    let bound = frontend::bind("", "", [], [], |(): (), _| unreachable!(), [1], out);
+    bound.map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
+    frontend::execute("", 0, out)
 }
 
 /// Has so many rows of a portal sent, all of them if zero.

@@ -16,7 +16,7 @@ fn a_slot_is_free_at_once_after_a_cancellation() -> Result<()> {
     everywhere(|cluster| async move {
         let pool = create_pool(cluster.dsn()).min_size(1).max_size(1).await?;
         let mut times = Vec::new();
-        for _ in 0..extent(100, 10_000) {
+        for _ in 0..extent(100, 5_000) {
             let own = pool.clone();
             let sleeping = create_task(async move { own.execute("SELECT pg_sleep(60)", ()).await });
             sleep(0.002).await?;

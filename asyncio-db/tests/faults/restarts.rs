@@ -43,7 +43,7 @@ fn nothing_acknowledged_is_lost_when_the_server_crashes() -> Result<()> {
                 Ok(())
             }));
         }
-        for _ in 0..extent(3, 100) {
+        for _ in 0..extent(3, 50) {
             sleep(0.1).await?;
             let restarted = Arc::clone(&cluster);
             to_thread(move || Ok(restarted.restart(StopMode::Immediate)?)).await?;
@@ -85,7 +85,7 @@ fn nothing_acknowledged_is_lost_when_the_server_crashes() -> Result<()> {
             format!(
                 "{} restarts, {} acknowledged rows, 0 lost, 0 twice; calls took {calls}; the pool was of use again {waits}, \
                  after the server was",
-                extent(3, 100),
+                extent(3, 50),
                 written.len()
             ),
         );
@@ -125,7 +125,7 @@ fn sessions_that_are_terminated_are_replaced() -> Result<()> {
             }));
         }
         let mut numbers = Numbers::new(5);
-        for _ in 0..extent(100, 10_000) {
+        for _ in 0..extent(100, 5_000) {
             let killer = Arc::clone(&cluster);
             to_thread(move || {
                 Ok(killer.query(
@@ -148,7 +148,7 @@ fn sessions_that_are_terminated_are_replaced() -> Result<()> {
             "R5",
             format!(
                 "{} sessions terminated, {right} right answers, {failed} errors, 0 wrong answers",
-                extent(100, 10_000)
+                extent(100, 5_000)
             ),
         );
         for number in 0..10_i32 {

@@ -137,7 +137,7 @@ pub(crate) fn full() -> bool {
     std::env::var_os("ASYNCIO_DB_FULL").is_some()
 }
 
-/// How much of something is done: every day, and in full.
+/// How much of something is done: every day, and in full, in each of the two places where a test runs.
 pub(crate) fn extent(every_day: usize, in_full: usize) -> usize {
     if full() { in_full } else { every_day }
 }

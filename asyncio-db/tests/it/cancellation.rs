@@ -459,6 +459,34 @@ fn a_cursor() -> Result<()> {
 }
 
 #[test]
+fn a_reset() -> Result<()> {
+    everywhere(|server| async move {
+        let points = everywhere_within(
+            &server,
+            |connection| {
+                Box::pin(async {
+                    let left =
+                        "BEGIN; SELECT pg_advisory_lock(4711); SET application_name = 'left'";
+                    connection.execute(left, ()).await?;
+                    connection.reset().await?;
+                    assert!(!connection.is_in_transaction());
+                    let name: Option<String> =
+                        connection.fetchval("SHOW application_name", ()).await?;
+                    assert_eq!(name.as_deref(), Some(""));
+                    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+                    assert_eq!(connection.fetchval(locks, ()).await?, Some(0_i64));
+                    Ok(())
+                })
+            },
+            nothing,
+        )
+        .await?;
+        assert!(points > 8, "{points}");
+        Ok(())
+    })
+}
+
+#[test]
 fn connecting() -> Result<()> {
     everywhere(|server| async move {
         let mut observer = server

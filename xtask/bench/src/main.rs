@@ -87,7 +87,7 @@ fn run() -> Result<bool, Failure> {
     let chosen = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
     // A server is made only for those that ask it.
     let asked = rows.iter().any(|row| chosen(row.name) && row.asks_server());
-    let server = asked.then(rows::pg::dsn).and_then(Result::ok);
+    let server = asked.then(rows::server).flatten();
     let mut pythons = pythons(interpreter.as_deref(), server.as_deref(), !json);
     let mut results = Vec::new();
     for row in rows.iter().filter(|row| chosen(row.name)) {

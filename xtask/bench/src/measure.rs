@@ -202,7 +202,9 @@ fn sample(run: Run, count: u32) -> Cost {
             cpu: cpu_time() - cpu,
             allocations: memory::allocations() - allocations,
         }),
+        #[cfg(feature = "postgres")]
         Taken::Share(share) => Some(share),
+        #[cfg(feature = "postgres")]
         Taken::Unknown => None,
     };
     let per_operation = |amount: f64| amount / f64::from(count);

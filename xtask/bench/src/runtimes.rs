@@ -5,8 +5,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::measure::cpu_time;
-use crate::memory;
+#[cfg(feature = "postgres")]
+use crate::{measure::cpu_time, memory};
 
 /// What a side measured.
 pub(crate) struct Measured {
@@ -21,8 +21,10 @@ pub(crate) struct Measured {
 pub(crate) enum Taken {
     /// All that this process did meanwhile.
     All,
+    #[cfg(feature = "postgres")]
     Share(Share),
     /// It was another process.
+    #[cfg(feature = "postgres")]
     Unknown,
 }
 
@@ -43,6 +45,7 @@ impl From<Duration> for Measured {
     }
 }
 
+#[cfg(feature = "postgres")]
 impl Measured {
     /// Of another process, of which nothing else is known.
     pub(crate) fn elsewhere(time: Duration) -> Self {
@@ -54,12 +57,14 @@ impl Measured {
 }
 
 /// Measures what a workload takes after it has made what it needs.
+#[cfg(feature = "postgres")]
 pub(crate) struct Stopwatch {
     start: Instant,
     cpu: Duration,
     allocations: u64,
 }
 
+#[cfg(feature = "postgres")]
 impl Stopwatch {
     pub(crate) fn start() -> Self {
         Self {
@@ -90,6 +95,7 @@ where
 }
 
 /// Runs on a loop of ours what measures itself.
+#[cfg(feature = "postgres")]
 pub(crate) fn ours_within<F>(workload: impl FnOnce() -> F + 'static) -> Measured
 where
     F: Future<Output = asyncio_core::Result<Measured>> + 'static,
@@ -98,6 +104,7 @@ where
 }
 
 /// Runs on tokio's current-thread runtime what measures itself.
+#[cfg(feature = "postgres")]
 pub(crate) fn current_thread_within<F>(workload: impl FnOnce() -> F + Send + 'static) -> Measured
 where
     F: Future<Output = Measured> + Send + 'static,
@@ -107,6 +114,7 @@ where
 }
 
 /// Runs on tokio's multi-thread runtime, with two workers, what measures itself.
+#[cfg(feature = "postgres")]
 pub(crate) fn multi_thread_within<F>(workload: impl FnOnce() -> F + Send + 'static) -> Measured
 where
     F: Future<Output = Measured> + Send + 'static,
@@ -116,6 +124,7 @@ where
     within(&builder.build().expect("a runtime"), workload)
 }
 
+#[cfg(feature = "postgres")]
 fn within<F>(
     runtime: &tokio::runtime::Runtime,
     workload: impl FnOnce() -> F + Send + 'static,

@@ -244,6 +244,11 @@ impl Wire {
         }
     }
 
+    /// Nothing is passed over: whoever begins an exchange says what he does not want to hear.
+    pub(crate) const fn hear_all(&mut self) {
+        self.passing = Passing::Nothing;
+    }
+
     /// So much is of no interest until the server says that it is ready.
     pub(crate) fn pass(&mut self, what: Passing) {
         self.passing = self.passing.max(what);

@@ -2,7 +2,8 @@
 
 mod groups;
 mod net;
-pub(crate) mod pg;
+#[cfg(feature = "postgres")]
+mod pg;
 mod sql;
 mod sqlite;
 mod sync;
@@ -48,8 +49,17 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(sqlite::rows());
     rows.extend(sql::rows());
     rows.extend(tls::rows());
+    #[cfg(feature = "postgres")]
     rows.extend(pg::rows());
     rows
+}
+
+/// The address of a PostgreSQL server with the tables of the rows, for a process of somebody else's.
+pub(crate) fn server() -> Option<String> {
+    #[cfg(feature = "postgres")]
+    return pg::dsn().ok();
+    #[cfg(not(feature = "postgres"))]
+    None
 }
 
 const CURRENT_THREAD: &str = "tokio_current_thread";

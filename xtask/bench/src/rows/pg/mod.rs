@@ -163,7 +163,7 @@ fn served(row: Row) -> Row {
 }
 
 /// The address of the server, for a process of somebody else's.
-pub(crate) fn dsn() -> Result<String, String> {
+pub(super) fn dsn() -> Result<String, String> {
     cluster().map(PgCluster::dsn)
 }
 

@@ -230,7 +230,7 @@ async fn sqlx_pool_of(size: u32) -> PgPool {
 
 pub(super) async fn sqlx_pool(count: u32) -> Measured {
     let pool = sqlx_pool_of(10).await;
-    sqlx_ask(&mut *pool.acquire().await.expect(FINE), 1).await;
+    sqlx_ask(&mut pool.acquire().await.expect(FINE), 1).await;
     let watch = Stopwatch::start();
     for account in accounts(count) {
         let mut connection = pool.acquire().await.expect(FINE);
