@@ -85,6 +85,7 @@ mod statement;
 mod tag;
 mod target;
 mod transaction;
+pub mod values;
 
 pub use args::Args;
 pub use config::{
@@ -109,7 +110,7 @@ pub use pool::{
     create_pool,
 };
 pub use prepared::{PreparedStatement, Query};
-pub use record::{Attribute, ColumnIndex, DecodeError, Record};
+pub use record::{Attribute, ColumnIndex, DecodeError, FromRecord, Record};
 pub use rows::RowStream;
 pub use statement::{EncodeError, StatementNames};
 pub use tag::CommandTag;

@@ -2,6 +2,7 @@
 
 mod auto_traits;
 mod cancellation;
+mod codecs;
 mod connect;
 mod copy;
 mod execute;
@@ -9,6 +10,7 @@ mod faults;
 mod listeners;
 mod points;
 mod pool;
+mod records;
 mod statements;
 mod support;
 mod transactions;
