@@ -1,5 +1,6 @@
 //! Tests against a PostgreSQL server.
 
+mod asyncpg;
 mod auto_traits;
 mod cancellation;
 mod codecs;

@@ -166,6 +166,8 @@ impl Members {
                 Err(permit) => self.in_time(self.order(permit).take()).await?,
             },
             // One limit for all that is waited for.
+            // A pool that is being closed has nothing more to wait for.
+            Poll::Pending if self.is_closed() => return Err(PoolClosedError.into()),
             Poll::Pending => {
                 let waiting = Waiting::begin(self);
                 self.in_time(async {
