@@ -574,7 +574,7 @@ fn domains_enumerations_and_ranges() -> Result<()> {
     })
 }
 
-/// `test_extra_codec_alias`, `test_builtin_codec_alias`: hstore is known, and others by what they are like.
+/// `test_extra_codec_alias`, `test_builtin_codec_alias`, `test_unknown_type_text_fallback`: hstore is known, and others by what they are like.
 #[test]
 fn hstore_and_types_that_are_like_others() -> Result<()> {
     everywhere(|server| async move {
@@ -632,8 +632,8 @@ fn hstore_and_types_that_are_like_others() -> Result<()> {
 
 /// `test_custom_codec_text`, `test_custom_codec_binary`, `test_custom_codec_on_domain`,
 /// `test_custom_codec_on_enum`, `test_custom_codec_on_enum_array`, `test_custom_codec_override_text`,
-/// `test_custom_codec_override_tuple`, `test_custom_codec_composite_tuple`,
-/// `test_custom_codec_composite_non_tuple`, `test_custom_codec_large_oid`, `test_timetz_encoding` not.
+/// `test_custom_codec_override_tuple`, `test_custom_codec_override_binary`, `test_custom_codec_composite_tuple`,
+/// `test_custom_codec_composite_non_tuple`.
 #[test]
 fn codecs_of_ones_own() -> Result<()> {
     everywhere(|server| async move {
@@ -817,4 +817,37 @@ fn a_codec_is_a_pools() -> Result<()> {
         drop((one, other));
         pool.close().await
     })
+}
+
+/// `test_range_issubset`.
+#[test]
+fn a_range_is_within_another_or_not() {
+    let range = |lower, upper, lower_inc, upper_inc| Range::new(lower, upper, lower_inc, upper_inc);
+    let all = [
+        Range::empty(),
+        range(Some(1), Some(5), true, false),
+        range(Some(1), Some(5), true, true),
+        range(Some(1), Some(5), false, true),
+        range(Some(1), Some(5), false, false),
+        range(Some(-5), Some(10), true, false),
+        range(Some(2), Some(3), true, false),
+        range(Some(1), None, true, false),
+        range(None, None, false, false),
+    ];
+    let others = [&all[0], &all[1], &all[2], &all[3], &all[4], &all[8]];
+    for (index, own) in all.iter().enumerate() {
+        let told: Vec<bool> = others.iter().map(|other| own.is_subset(other)).collect();
+        // What every range says: it is within itself and within all, and only nothing is within nothing.
+        assert!(own.is_subset(own) && own.is_subset(&all[8]));
+        assert_eq!(told[0], own.is_empty());
+        let row = match index {
+            0 => [true; 6],
+            1 => [false, true, true, false, false, true],
+            2 => [false, false, true, false, false, true],
+            3 => [false, false, true, true, false, true],
+            4 | 6 => [false, true, true, true, true, true],
+            _ => [false, false, false, false, false, true],
+        };
+        assert_eq!(told, row, "{index}");
+    }
 }

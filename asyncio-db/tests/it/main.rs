@@ -11,6 +11,7 @@ mod faults;
 mod listeners;
 mod points;
 mod pool;
+mod ported;
 mod records;
 mod statements;
 mod support;

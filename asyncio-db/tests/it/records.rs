@@ -51,7 +51,7 @@ fn a_record_is_a_row_of_values() -> Result<()> {
 }
 
 /// `test_record_iter`, `test_record_hash`, `test_record_contains`, `test_record_keys`,
-/// `test_record_keys_values` as `keys`, `values` and `items`, `test_record_items`, `test_record_get`.
+/// `test_record_values`, `test_record_items`, `test_record_get`.
 #[test]
 fn a_record_is_a_map_too() -> Result<()> {
     everywhere(|server| async move {

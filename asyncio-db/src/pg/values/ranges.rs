@@ -72,6 +72,38 @@ impl<T> Range<T> {
     }
 }
 
+impl<T: PartialOrd> Range<T> {
+    /// Whether all of it belongs to another (`Range.issubset`).
+    ///
+    /// ```
+    /// use asyncio_db::pg::values::Range;
+    ///
+    /// assert!(Range::between(2, 4).is_subset(&Range::between(1, 5)));
+    /// assert!(!Range::between(0, 4).is_subset(&Range::between(1, 5)));
+    /// ```
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        if self.empty || other.empty {
+            return self.empty;
+        }
+        let lower = match (&self.lower, &other.lower) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(its)) => {
+                own > its || (own == its && (other.lower_inc || !self.lower_inc))
+            }
+        };
+        let upper = match (&self.upper, &other.upper) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(its)) => {
+                own < its || (own == its && (other.upper_inc || !self.upper_inc))
+            }
+        };
+        lower && upper
+    }
+}
+
 impl<T> Default for Range<T> {
     /// All.
     fn default() -> Self {

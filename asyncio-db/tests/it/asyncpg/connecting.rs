@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use asyncio_core::{Result, RuntimeError, sleep};
 use asyncio_db::ExceptionExt as _;
 use asyncio_db::exc;
-use asyncio_db::pg::{Config, InterfaceError, connect};
+use asyncio_db::pg::{Config, InterfaceError, SslMode, connect, create_pool};
 use asyncio_db::testing::{ClusterError, PgCluster};
 
 use crate::support::{error_of, everywhere, in_ci, on_tokio};
@@ -115,6 +115,216 @@ fn a_function_has_the_password() -> Result<()> {
             .password_fn(async || Err(RuntimeError::new("no token").into()))
             .await;
         error_of::<RuntimeError>(failing);
+        Ok(())
+    })
+}
+
+/// A file of a test's own, which is taken away with it.
+struct Written(std::path::PathBuf);
+
+impl Written {
+    fn new(name: &str, content: &str, mode: u32) -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        // The order of these numbers is of no importance, only that each is another.
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let name = format!("asyncio-db-{name}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, content)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn password_of(config: &Config) -> Result<Option<String>> {
+    let found = config.resolve()?;
+    Ok(found.servers[0]
+        .password
+        .as_ref()
+        .map(|it| it.reveal().to_owned()))
+}
+
+/// `test_connect_pgpass_regular`: the first line that fits counts.
+#[test]
+fn a_password_is_found_in_its_file() -> Result<()> {
+    let lines = "# a comment\nabc:*:*:user:password from pgpass for user@abc
+localhost:*:*:*:password from pgpass for localhost
+cde:5433:*:*:password from pgpass for cde:5433
+*:*:*:testuser:password from pgpass for testuser
+*:*:testdb:*:password from pgpass for testdb
+*:*:test\\:db:test\\\\:password from pgpass with escapes
+*:*:*:*:password from pgpass for nobody in particular
+";
+    let file = Written::new("pgpass", lines, 0o600)?;
+    for (host, port, user, database, password) in [
+        (
+            "abc",
+            5432,
+            "user",
+            "x",
+            "password from pgpass for user@abc",
+        ),
+        (
+            "localhost",
+            5432,
+            "a",
+            "b",
+            "password from pgpass for localhost",
+        ),
+        ("cde", 5433, "a", "b", "password from pgpass for cde:5433"),
+        (
+            "other",
+            5432,
+            "testuser",
+            "x",
+            "password from pgpass for testuser",
+        ),
+        (
+            "other",
+            5432,
+            "x",
+            "testdb",
+            "password from pgpass for testdb",
+        ),
+        (
+            "other",
+            5432,
+            "test\\",
+            "test:db",
+            "password from pgpass with escapes",
+        ),
+        (
+            "other",
+            5432,
+            "x",
+            "y",
+            "password from pgpass for nobody in particular",
+        ),
+    ] {
+        let config = Config::new()
+            .host(host)
+            .port(port)
+            .user(user)
+            .database(database)
+            .passfile(file.path());
+        assert_eq!(password_of(&config)?.as_deref(), Some(password));
+        // What is told is worth more.
+        assert_eq!(
+            password_of(&config.password("told"))?.as_deref(),
+            Some("told")
+        );
+    }
+    Ok(())
+}
+
+/// `test_connect_pgpass_badness_mode`, `test_connect_pgpass_badness_non_file`,
+/// `test_connect_pgpass_nonexistent`, `test_connect_pgpass_inaccessible_file`,
+/// `test_connect_pgpass_inaccessible_directory`: a file that others can read is none, and so is what is no
+/// file.
+#[test]
+fn a_file_of_passwords_that_is_none_is_passed_over() -> Result<()> {
+    let open = Written::new("pgpass", "*:*:*:*:secret", 0o644)?;
+    let config = Config::new().host("abc").user("user").database("db");
+    assert_eq!(password_of(&config.clone().passfile(open.path()))?, None);
+    for path in [
+        std::env::temp_dir(),
+        std::env::temp_dir().join("there/is/none"),
+    ] {
+        let path = path.display().to_string();
+        assert_eq!(password_of(&config.clone().passfile(path))?, None);
+    }
+    Ok(())
+}
+
+/// `test_connect_connection_service_file`.
+#[test]
+fn a_service_says_where_the_server_is() -> Result<()> {
+    let lines =
+        "[one]\nhost=here\nport=5433\nuser=me\npassword=secret\ndbname=it\n\n[two]\nhost=there\n";
+    let file = Written::new("service", lines, 0o600)?;
+    let config = Config::new().servicefile(file.path()).service("one");
+    let found = config.resolve()?;
+    assert_eq!((&*found.user, &*found.database), ("me", "it"));
+    assert_eq!(password_of(&config)?.as_deref(), Some("secret"));
+    // What is told is worth more; and what is not there is said.
+    assert_eq!(config.user("you").resolve()?.user, "you");
+    let missing = Config::new()
+        .servicefile(file.path())
+        .service("three")
+        .resolve();
+    assert!(missing.is_err());
+    Ok(())
+}
+
+/// `test_connection_ssl_to_no_ssl_server`, `test_connection_sslmode_no_ssl_server`.
+#[test]
+fn a_server_without_encryption_is_good_enough_or_not() -> Result<()> {
+    everywhere(|server| async move {
+        let dsn = server.cluster.tcp_dsn_of("postgres", "postgres");
+        for (mode, good) in [
+            (SslMode::Disable, true),
+            (SslMode::Allow, true),
+            (SslMode::Prefer, true),
+            (SslMode::Require, false),
+            (SslMode::VerifyCa, false),
+            (SslMode::VerifyFull, false),
+        ] {
+            let connected = connect(Config::from_dsn(&dsn)).ssl(mode).await;
+            assert_eq!(connected.is_ok(), good, "{mode:?}: {connected:?}");
+        }
+        Ok(())
+    })
+}
+
+/// `test_ssl_connection_pool`, `test_nossl_connection_pool`, `test_executemany_uvloop_ssl_issue_700`.
+#[cfg(feature = "tls")]
+#[test]
+fn a_pool_is_encrypted_or_not() -> Result<()> {
+    let Some(cluster) = crate::connect::tls_cluster() else {
+        return Ok(());
+    };
+    everywhere(move |_| async move {
+        for (user, mode, encrypted) in [
+            ("tls_only", SslMode::Require, true),
+            ("no_tls", SslMode::Prefer, false),
+        ] {
+            let dsn = cluster.tcp_dsn_of(user, "postgres");
+            let pool = create_pool(connect(Config::from_dsn(&dsn)).ssl(mode))
+                .min_size(2)
+                .max_size(2)
+                .await?;
+            let mut tasks = Vec::new();
+            for _ in 0..8 {
+                let pool = pool.clone();
+                tasks.push(asyncio_core::create_task(async move {
+                    let query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+                    let mut lent = pool.acquire().await?;
+                    assert_eq!(lent.fetchval(query, ()).await?, Some(encrypted));
+                    lent.execute("CREATE TEMP TABLE IF NOT EXISTS t (a int, b text)", ())
+                        .await?;
+                    let rows = (0..2000).map(|n| (n, "x".repeat(100)));
+                    lent.executemany("INSERT INTO t VALUES ($1, $2)", rows)
+                        .await?;
+                    lent.copy_records_to_table("t", (0..2000).map(|n| (n, "y".repeat(100))))
+                        .await?;
+                    Ok(())
+                }));
+            }
+            for task in tasks {
+                task.await?;
+            }
+            pool.close().await?;
+        }
         Ok(())
     })
 }

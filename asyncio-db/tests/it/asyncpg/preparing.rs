@@ -67,13 +67,27 @@ fn what_is_not_there_is_null() -> Result<()> {
     })
 }
 
-/// `test_prepare_04`, `test_prepare_05_unknownoid`.
+/// `test_prepare_04`, `test_prepare_05_unknownoid`, `test_prepare_13_connect`.
 #[test]
 fn a_value_without_a_type_is_text() -> Result<()> {
     everywhere(|server| async move {
         let mut connection = server.connection().await?;
         let name: Option<String> = connection.fetchval("SELECT current_user", ()).await?;
         assert_eq!(name.as_deref(), Some("postgres"));
+        assert_eq!(
+            connection
+                .fetchval("SELECT $1::smallint AS foo", (10_i16,))
+                .await?,
+            Some(10_i16)
+        );
+        let row = connection
+            .fetchrow("SELECT $1::smallint * 2 AS test", (10_i16,))
+            .await?;
+        assert_eq!(row.expect("there is one").get::<i32>("test")?, 20);
+        let rows = connection
+            .fetch("SELECT generate_series(0, $1::int)", (3,))
+            .await?;
+        assert_eq!(rows.len(), 4);
         let text: Option<String> = connection.fetchval("SELECT 'test'", ()).await?;
         assert_eq!(text.as_deref(), Some("test"));
         Ok(())
