@@ -38,7 +38,7 @@
 //!
 //! | Python package | here | to come |
 //! | --- | --- | --- |
-//! | `asyncpg` | [`pg`]: [`connect`](pg::connect), [`create_pool`](pg::create_pool), transactions, cursors, prepared statements; [`exc`], its classes of errors | `COPY`, `LISTEN`, codecs |
+//! | `asyncpg` | [`pg`]: [`connect`](pg::connect), [`create_pool`](pg::create_pool), transactions, cursors, prepared statements, `COPY`, `LISTEN`, codecs; [`exc`], its classes of errors | |
 //! | `aiosqlite` | `sqlite`: `connect`, `create_pool`, transactions, cursors, rows | |
 //! | `SQLAlchemy` | `sql`: `create_async_engine`, `select` and its like, `async_sessionmaker`, sessions, `#[derive(Table)]` | |
 //!

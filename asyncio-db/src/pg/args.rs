@@ -2,6 +2,8 @@
 
 use postgres_types::ToSql;
 
+use super::values::Value;
+
 /// The arguments of a query, `$1` being the first.
 ///
 /// Tuples of up to sixteen values are arguments, `()` where there are none, and so is a slice of
@@ -22,6 +24,11 @@ pub trait Args {
 
     /// One of them, by its place, counted from zero.
     fn get(&self, index: usize) -> Option<&(dyn ToSql + Sync)>;
+
+    /// The same where it is a [`Value`], for which there may be a codec.
+    fn value(&self, _index: usize) -> Option<&Value> {
+        None
+    }
 
     /// Whether there are none.
     fn is_empty(&self) -> bool {
@@ -69,6 +76,31 @@ impl Args for Vec<Box<dyn ToSql + Sync + Send>> {
     }
 }
 
+macro_rules! values {
+    ($($(#[$const:ident])? $list:ty),*) => {
+        $(impl $(<const $const: usize>)? Args for $list {
+            fn len(&self) -> usize {
+                <[_]>::len(self)
+            }
+
+            fn get(&self, index: usize) -> Option<&(dyn ToSql + Sync)> {
+                <[_]>::get(self, index).map(|value| value as _)
+            }
+
+            fn value(&self, index: usize) -> Option<&Value> {
+                <[_]>::get(self, index)
+            }
+        })*
+    };
+}
+
+values!(
+    Vec<Value>,
+    &[Value],
+    #[N]
+    [Value; N]
+);
+
 impl<A: Args + ?Sized> Args for &A {
     fn len(&self) -> usize {
         (**self).len()
@@ -76,6 +108,10 @@ impl<A: Args + ?Sized> Args for &A {
 
     fn get(&self, index: usize) -> Option<&(dyn ToSql + Sync)> {
         (**self).get(index)
+    }
+
+    fn value(&self, index: usize) -> Option<&Value> {
+        (**self).value(index)
     }
 }
 

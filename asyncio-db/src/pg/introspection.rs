@@ -13,11 +13,14 @@ use postgres_types::{Field, FromSql, Kind, Oid, ToSql, Type};
 use super::operation::Operation;
 use super::protocol::Incoming;
 use super::record::{Attribute, Columns, Record};
+use super::values::{Codecs, TypeCodec};
 
 /// The types that were asked for, by all connections of a pool.
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     known: Mutex<HashMap<Oid, Type>>,
+    /// Codecs that the program has set.
+    codecs: Mutex<Arc<Codecs>>,
     /// So many times all was forgotten.
     generation: AtomicU64,
 }
@@ -101,6 +104,27 @@ impl Types {
     pub(crate) fn generation(&self) -> u64 {
         // Relaxed: as above.
         self.generation.load(Ordering::Relaxed)
+    }
+
+    /// The codecs that are set now, if there are any.
+    pub(crate) fn codecs(&self) -> Option<Arc<Codecs>> {
+        let codecs = self.codecs.lock().unwrap_or_else(PoisonError::into_inner);
+        (!codecs.is_empty()).then(|| Arc::clone(&codecs))
+    }
+
+    /// Sets a codec, or takes it away.
+    pub(crate) fn set_codec(&self, oid: Oid, codec: Option<TypeCodec>) {
+        {
+            let mut codecs = self.codecs.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut changed = (**codecs).clone();
+            match codec {
+                Some(codec) => changed.insert(oid, codec),
+                None => changed.remove(oid),
+            }
+            *codecs = Arc::new(changed);
+        }
+        // Statements know the codecs that there were when they were prepared.
+        self.forget_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Oid, Type>> {

@@ -54,11 +54,17 @@
 //! | `async with connection.transaction()` | [`Connection::transaction`], a guard or a function |
 //! | `connection.cursor()` | [`Connection::cursor`] in a transaction; [`Connection::stream`] for all rows as they come |
 //! | `PreparedStatement` | [`PreparedStatement`], which goes where a query goes |
-//! | `Record` | [`Record`] |
+//! | `Record` | [`Record`], whose values are of a type that is asked for, or a [`Value`](values::Value); [`FromRecord`] |
+//! | `copy_records_to_table`, `copy_to_table` | [`Connection::copy_records_to_table`], [`Connection::copy_stream_to_table`], [`Connection::copy_to_table`] |
+//! | `copy_from_table`, `copy_from_query` | the same; [`Connection::copy_records_from_query`] for records |
+//! | `add_listener` | [`Connection::add_listener`]; [`Pool::listen`], which outlives its session |
+//! | `add_log_listener`, `add_query_logger`, `add_termination_listener` | the same |
+//! | `set_type_codec`, `set_builtin_type_codec` | [`Connection::set_type_codec`] and its like, for all connections of a pool |
+//! | `asyncpg.types`, `asyncpg.Range`, `asyncpg.BitString` and so on | [`values`] |
 //! | exceptions | [`PgError`](crate::PgError) and its classes in [`exc`](crate::exc), [`InterfaceError`] |
 //! | none | [`Connection::pipeline`] |
 //!
-//! `COPY`, `LISTEN`, codecs of one's own, and Kerberos are to come.
+//! Kerberos is left out.
 
 mod args;
 mod config;
@@ -85,6 +91,7 @@ mod statement;
 mod tag;
 mod target;
 mod transaction;
+pub mod values;
 
 pub use args::Args;
 pub use config::{
@@ -109,7 +116,7 @@ pub use pool::{
     create_pool,
 };
 pub use prepared::{PreparedStatement, Query};
-pub use record::{Attribute, ColumnIndex, DecodeError, Record};
+pub use record::{Attribute, ColumnIndex, DecodeError, FromRecord, Record};
 pub use rows::RowStream;
 pub use statement::{EncodeError, StatementNames};
 pub use tag::CommandTag;

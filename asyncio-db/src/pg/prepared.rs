@@ -6,10 +6,12 @@ use std::sync::Arc;
 use asyncio_core::Result;
 use postgres_types::Type;
 
+use super::args::Args;
 use super::connection::{Connection, limited};
 use super::errors::InterfaceError;
 use super::record::Attribute;
 use super::statement::{Closing, Statement};
+use super::values::Json;
 
 /// A statement that was prepared by hand (`asyncpg.prepared_stmt.PreparedStatement`).
 ///
@@ -100,10 +102,61 @@ impl Connection {
     ///
     /// What was prepared by then is forgotten.
     pub async fn prepare(&mut self, query: &str) -> Result<PreparedStatement> {
+        self.prepare_under(query, None).await
+    }
+
+    /// As [`prepare`](Self::prepare), under a name, by which SQL can speak of it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`prepare`](Self::prepare); when there is a statement of this name.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`prepare`](Self::prepare).
+    pub async fn prepare_named(&mut self, query: &str, name: &str) -> Result<PreparedStatement> {
+        self.prepare_under(query, Some(name)).await
+    }
+
+    /// How the server would execute a query, or, where it is to be analyzed, how it has: then all that it
+    /// has done is undone (`PreparedStatement.explain`).
+    ///
+    /// # Errors
+    ///
+    /// As of [`execute`](Self::execute).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`execute`](Self::execute).
+    pub async fn explain(
+        &mut self,
+        query: impl Query,
+        args: impl Args,
+        analyze: bool,
+    ) -> Result<Option<Json>> {
+        let analyzed = if analyze { ", ANALYZE" } else { "" };
+        let text = format!("EXPLAIN (FORMAT JSON, VERBOSE{analyzed}) {}", query.text());
+        if !analyze {
+            return self.fetchval(&text, args).await;
+        }
+        let mut transaction = self.transaction().await?;
+        let plan = transaction.fetchval(&text, args).await?;
+        transaction.rollback().await?;
+        Ok(plan)
+    }
+
+    async fn prepare_under(
+        &mut self,
+        query: &str,
+        name: Option<&str>,
+    ) -> Result<PreparedStatement> {
         let limit = self.command_timeout;
         limited(limit, async {
             let mut operation = self.link.begin().await?;
-            let statement = self.statements.get_own(&mut operation, query).await?;
+            let statement = match name {
+                Some(name) => self.statements.get_as(&mut operation, query, name).await?,
+                None => self.statements.get_own(&mut operation, query).await?,
+            };
             drop(operation);
             Ok(PreparedStatement {
                 held: Arc::new(Held {

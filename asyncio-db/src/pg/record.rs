@@ -2,20 +2,23 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
 use asyncio_core::Result;
 use bytes::Bytes;
-use postgres_types::{FromSql, Type};
+use postgres_types::{FromSql, FromSqlOwned, Type};
 
 use super::errors::InterfaceError;
+use super::values::{Codecs, Value};
 
 /// What the rows of a result have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     pub(crate) all: Vec<Attribute>,
     by_name: HashMap<String, usize>,
+    codecs: Option<Arc<Codecs>>,
 }
 
 /// One column of a result (`asyncpg.Attribute`).
@@ -70,7 +73,17 @@ impl Columns {
             // As in Python, the last of several of one name is found by it.
             by_name.insert(column.name.clone(), position);
         }
-        Self { all, by_name }
+        Self {
+            all,
+            by_name,
+            codecs: None,
+        }
+    }
+
+    /// With the codecs that its values are read by.
+    pub(crate) fn with_codecs(mut self, codecs: Option<Arc<Codecs>>) -> Self {
+        self.codecs = codecs;
+        self
     }
 
     /// Whether there are no rows, but what a command has done.
@@ -161,6 +174,74 @@ impl Record {
         value.map_err(|source| failed(source).into())
     }
 
+    /// The value of a column, given by its position or its name, whatever it is; by the codec that the
+    /// program has set for its type.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError`] when there is no such column; [`DecodeError`] when its value is not what a value
+    /// of its type looks like.
+    pub fn value(&self, column: impl ColumnIndex) -> Result<Value> {
+        let Some(position) = column.position(self) else {
+            return Err(InterfaceError::new(format!("there is no column {column:?}")).into());
+        };
+        let column = &self.columns.all[position];
+        let codecs = self.columns.codecs.as_deref();
+        let value = match self.range(position) {
+            Some(Some(range)) if column.text => std::str::from_utf8(&self.body[range])
+                .map_err(Into::into)
+                .and_then(|text| Codecs::read_text(codecs, &column.type_, text)),
+            Some(Some(range)) => Value::read(&column.type_, &self.body[range], codecs),
+            Some(None) => Ok(Value::Null),
+            None => Err("the row ends before this column".into()),
+        };
+        let failed = |source| DecodeError {
+            column: column.name.clone(),
+            type_: column.type_.name().to_owned(),
+            source,
+        };
+        value.map_err(|source| failed(source).into())
+    }
+
+    /// All values, in order (`Record.values`).
+    pub fn values(&self) -> impl Iterator<Item = Result<Value>> {
+        (0..self.len()).map(|position| self.value(position))
+    }
+
+    /// The names of all columns, with their values (`Record.items`).
+    pub fn items(&self) -> impl Iterator<Item = (&str, Result<Value>)> {
+        self.keys().zip(self.values())
+    }
+
+    /// As [`get`](Self::get), where a column that is not there has this value.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], as of [`get`](Self::get).
+    pub fn get_or<'a, T: FromSql<'a>>(&'a self, column: impl ColumnIndex, default: T) -> Result<T> {
+        match column.position(self) {
+            Some(position) => self.decode(position),
+            None => Ok(default),
+        }
+    }
+
+    /// Whether there is such a column.
+    #[must_use]
+    pub fn contains(&self, column: impl ColumnIndex) -> bool {
+        column.position(self).is_some()
+    }
+
+    /// Makes something of it that is made of records: a tuple, or a struct by [`from_record!`].
+    ///
+    /// [`from_record!`]: crate::from_record
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub fn to<T: FromRecord>(&self) -> Result<T> {
+        T::from_record(self)
+    }
+
     /// Whether a column's value is null; `None` where there is no such column.
     #[must_use]
     pub fn is_null(&self, column: impl ColumnIndex) -> Option<bool> {
@@ -199,44 +280,31 @@ impl PartialEq for Record {
 
 impl Eq for Record {}
 
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<Record")?;
-        for (position, column) in self.columns.all.iter().enumerate() {
-            write!(f, " {}=", column.name)?;
-            if column.text || column.type_ == Type::TEXT || column.type_ == Type::VARCHAR {
-                match self.decode::<Option<&str>>(position) {
-                    Ok(Some(text)) => write!(f, "{text:?}")?,
-                    Ok(None) => f.write_str("None")?,
-                    Err(_) => f.write_str("?")?,
-                }
-                continue;
-            }
-            match &column.type_ {
-                &Type::BOOL => self.show::<bool>(position, f)?,
-                &Type::INT2 => self.show::<i16>(position, f)?,
-                &Type::INT4 => self.show::<i32>(position, f)?,
-                &Type::INT8 => self.show::<i64>(position, f)?,
-                &Type::FLOAT4 => self.show::<f32>(position, f)?,
-                &Type::FLOAT8 => self.show::<f64>(position, f)?,
-                type_ => write!(f, "<{}>", type_.name())?,
-            }
-        }
-        f.write_str(">")
+impl Hash for Record {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.body.hash(state);
     }
 }
 
-impl Record {
-    fn show<'a, T: FromSql<'a> + fmt::Debug>(
-        &'a self,
-        position: usize,
-        f: &mut fmt::Formatter<'_>,
-    ) -> fmt::Result {
-        match self.decode::<Option<T>>(position) {
-            Ok(Some(value)) => write!(f, "{value:?}"),
-            Ok(None) => f.write_str("None"),
-            Err(_) => f.write_str("?"),
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<Record")?;
+        for (name, value) in self.items() {
+            write!(f, " {name}=")?;
+            match value {
+                Ok(Value::Null) => f.write_str("None")?,
+                Ok(Value::Text(text)) => write!(f, "{text:?}")?,
+                Ok(value @ (Value::Float4(_) | Value::Float8(_))) => match value {
+                    Value::Float4(it) => write!(f, "{it:?}")?,
+                    Value::Float8(it) => write!(f, "{it:?}")?,
+                    _ => {}
+                },
+                Ok(Value::Bool(it)) => write!(f, "{it}")?,
+                Ok(value) => write!(f, "{value}")?,
+                Err(_) => f.write_str("?")?,
+            }
         }
+        f.write_str(">")
     }
 }
 
@@ -256,6 +324,82 @@ impl ColumnIndex for &String {
     fn position(&self, record: &Record) -> Option<usize> {
         self.as_str().position(record)
     }
+}
+
+/// What is made of a record.
+///
+/// Tuples are, by position, and structs by [`from_record!`](crate::from_record), by name.
+pub trait FromRecord: Sized {
+    /// Makes it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Record::get`].
+    fn from_record(record: &Record) -> Result<Self>;
+}
+
+macro_rules! tuples {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: FromSqlOwned),+> FromRecord for ($($name,)+) {
+            fn from_record(record: &Record) -> Result<Self> {
+                Ok(($(record.get($index)?,)+))
+            }
+        }
+    };
+}
+
+tuples!(A 0);
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+/// Says which fields of a struct are made of which columns, so that it is a [`FromRecord`](crate::pg::FromRecord).
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// #[derive(Debug, PartialEq)]
+/// struct Town {
+///     name: String,
+///     inhabitants: Option<i32>,
+/// }
+///
+/// asyncio_db::from_record!(Town { name, inhabitants = "people" });
+///
+/// asyncio_core::run(async move {
+///     let mut connection = asyncio_db::pg::connect(dsn).await?;
+///     let row = connection.fetchrow("SELECT 'Ghent' AS name, 270000 AS people", ()).await?;
+///     let town: Town = row.expect("there is one").to()?;
+///     assert_eq!(town, Town { name: "Ghent".to_owned(), inhabitants: Some(270_000) });
+///     Ok(())
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! from_record {
+    ($name:ident { $($field:ident $(= $column:literal)?),* $(,)? }) => {
+        impl $crate::pg::FromRecord for $name {
+            fn from_record(record: &$crate::pg::Record) -> ::asyncio_core::Result<Self> {
+                Ok(Self {
+                    $($field: record.get($crate::from_record!(@ $field $($column)?))?,)*
+                })
+            }
+        }
+    };
+    (@ $field:ident $column:literal) => {
+        $column
+    };
+    (@ $field:ident) => {
+        stringify!($field)
+    };
 }
 
 /// A value is not one of the type that was asked for.

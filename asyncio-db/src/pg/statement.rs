@@ -12,7 +12,7 @@ use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend::{self, BindError};
-use postgres_types::{Format, Oid, Type};
+use postgres_types::{Format, Oid, ToSql, Type};
 
 use super::args::Args;
 use super::errors::InterfaceError;
@@ -23,6 +23,7 @@ use super::prepared::Query;
 use super::protocol::{Incoming, Wire};
 use super::record::{Attribute, Columns};
 use super::recovery::Undo;
+use super::values::{Codecs, Encoded, TypeCodec};
 
 /// A statement that the server knows, or knows how to prepare again.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Statement {
     pub(crate) query: Arc<str>,
     pub(crate) params: Vec<Type>,
     pub(crate) columns: Arc<Columns>,
+    /// The codecs that were set when it was prepared.
+    pub(crate) codecs: Option<Arc<Codecs>>,
 }
 
 /// How a connection prepares its statements.
@@ -224,6 +227,22 @@ impl Statements {
         Ok(Arc::new(self.prepare(operation, query, name).await?))
     }
 
+    /// As [`get_own`](Self::get_own), under a name that somebody has chosen.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub(crate) async fn get_as(
+        &mut self,
+        operation: &mut Operation<'_>,
+        query: &str,
+        name: &str,
+    ) -> Result<Arc<Statement>> {
+        Ok(Arc::new(
+            self.prepare(operation, query, name.to_owned()).await?,
+        ))
+    }
+
     async fn prepare(
         &mut self,
         operation: &mut Operation<'_>,
@@ -291,15 +310,22 @@ impl Statements {
         }
         let oids = params.iter().chain(columns.iter().map(|(_, oid)| oid));
         let types = introspection::resolve(operation, &self.types, oids.copied()).await?;
-        let columns = columns.into_iter().map(|(name, oid)| Attribute {
-            name,
-            text: introspection::is_text_only(oid),
-            type_: types.get(oid),
+        let codecs = self.types.codecs();
+        let columns = columns.into_iter().map(|(name, oid)| {
+            let type_ = types.get(oid);
+            let by_codec = codecs.as_ref().is_some_and(|codecs| codecs.is_text(&type_));
+            Attribute {
+                name,
+                text: introspection::is_text_only(oid) || by_codec,
+                type_,
+            }
         });
+        let columns = Columns::new(columns.collect()).with_codecs(codecs.clone());
         Ok(Statement {
             name,
             query,
-            columns: Arc::new(Columns::new(columns.collect())),
+            codecs,
+            columns: Arc::new(columns),
             params: params.into_iter().map(|oid| types.get(oid)).collect(),
         })
     }
@@ -357,6 +383,12 @@ impl Statements {
     /// Keeps none any more, and knows nothing of types any more.
     pub(crate) fn forget_all(&mut self) {
         self.types.forget_all();
+        self.forget_kept();
+    }
+
+    /// Sets a codec for all connections that share their types, or takes it away.
+    pub(crate) fn set_codec(&mut self, oid: Oid, codec: Option<TypeCodec>) {
+        self.types.set_codec(oid, codec);
         self.forget_kept();
     }
 
@@ -500,6 +532,19 @@ impl Statement {
         Ok(())
     }
 
+    /// What codecs make of the arguments; empty where there are none.
+    fn encode(&self, args: &(impl Args + ?Sized)) -> Result<Vec<Option<Encoded>>> {
+        let Some(codecs) = &self.codecs else {
+            return Ok(Vec::new());
+        };
+        let params = self.params.iter().enumerate();
+        let encoded = params.map(|(index, type_)| match args.value(index) {
+            Some(value) => codecs.encode(type_, value),
+            None => Ok(None),
+        });
+        encoded.collect()
+    }
+
     fn write(
         &self,
         args: &(impl Args + ?Sized),
@@ -581,8 +626,16 @@ impl Statement {
         out: &mut BytesMut,
     ) -> Result<()> {
         let params = self.params.iter().enumerate();
+        let encoded = self.encode(args)?;
+        // What a codec has made goes before what was given.
+        let arg = |index: usize| -> Option<&(dyn ToSql + Sync)> {
+            match encoded.get(index) {
+                Some(Some(encoded)) => Some(encoded),
+                _ => args.get(index),
+            }
+        };
         let formats = params.clone().map(|(index, type_)| {
-            let format = args.get(index).map(|arg| arg.encode_format(type_));
+            let format = arg(index).map(|arg| arg.encode_format(type_));
             i16::from(!matches!(format, Some(Format::Text)))
         });
         let results = self.columns.all.iter();
@@ -594,7 +647,7 @@ impl Statement {
             formats,
             params,
             |(index, type_), out| {
-                let encoded = match args.get(index) {
+                let encoded = match arg(index) {
                     Some(arg) => arg.to_sql_checked(type_, out),
                     None => Err("there is no such argument".into()),
                 };

@@ -18,7 +18,7 @@ fn tcp(cluster: &PgCluster, user: &str, password: Option<&str>) -> String {
 
 /// A cluster that speaks TLS, for all tests that need one.
 #[cfg(feature = "tls")]
-fn tls_cluster() -> Option<&'static PgCluster> {
+pub(crate) fn tls_cluster() -> Option<&'static PgCluster> {
     use std::sync::OnceLock;
 
     use asyncio_db::testing::ClusterError;

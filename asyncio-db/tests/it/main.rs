@@ -1,7 +1,9 @@
 //! Tests against a PostgreSQL server.
 
+mod asyncpg;
 mod auto_traits;
 mod cancellation;
+mod codecs;
 mod connect;
 mod copy;
 mod execute;
@@ -10,6 +12,9 @@ mod listeners;
 mod points;
 mod pool;
 mod pool_ends;
+mod poolers;
+mod ported;
+mod records;
 mod statements;
 mod support;
 mod transactions;

@@ -117,7 +117,9 @@ mod p702_aiofiles_write_and_lines;
 mod p703_aiosqlite;
 mod p711_asyncpg_connect;
 mod p712_asyncpg_pool_queries;
+mod p713_asyncpg_execute;
 mod p714_asyncpg_transaction;
+mod p715_asyncpg_copy_records;
 mod p716_asyncpg_pool_concurrent;
 mod p717_asyncpg_pool_in_a_class;
 mod p721_sqlalchemy_postgres;
@@ -288,7 +290,9 @@ twins! {
     p703_aiosqlite on_loop,
     p711_asyncpg_connect postgres,
     p712_asyncpg_pool_queries postgres,
+    p713_asyncpg_execute postgres,
     p714_asyncpg_transaction postgres,
+    p715_asyncpg_copy_records postgres,
     p716_asyncpg_pool_concurrent postgres,
     p717_asyncpg_pool_in_a_class postgres,
     p721_sqlalchemy_postgres postgres,

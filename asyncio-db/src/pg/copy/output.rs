@@ -381,6 +381,7 @@ async fn values(
         query: format!("SELECT {}", asking.join(", ")).into(),
         columns: Arc::new(Columns::new((0..casts.len()).map(column).collect())),
         params: statement.params.clone(),
+        codecs: statement.codecs.clone(),
     };
     operation.about(&asking.query, false);
     let wire = operation.wire()?;
