@@ -458,12 +458,7 @@ fn sessions_that_write_wait_for_one_another() -> Result<()> {
         let add = async || {
             let mut session = db.session();
             let mut transaction = session.begin().await?;
-            let query = select::<User>().filter(User::ID.eq(7));
-            let query = if db.is_sqlite() {
-                query
-            } else {
-                query.with_for_update()
-            };
+            let query = select::<User>().filter(User::ID.eq(7)).with_for_update();
             let jack = transaction.scalars(query).await?.one()?;
             let longer = format!("{}!", jack.get().name);
             jack.edit().name = longer;
