@@ -40,6 +40,7 @@
 //! | locks, queues | [`locks`], [`queues`] | `asyncio_sync` |
 //! | streams, transports, subprocesses | `streams`, `transports`, `protocols`, `subprocess` | `asyncio_net` |
 //! | exceptions | [`exceptions`] | all of them |
+//! | httpx, aiohttp, aiofiles | `httpx`, `aiohttp`, `aiofiles` | `asyncio_net` |
 //! | Python's `contextvars` | [`contextvars`] | `asyncio_core` |
 //! | async generators, Python's `contextlib` | [`aiter`], [`contextlib`] | here |
 //! | the packages asyncpg, aiosqlite, SQLAlchemy | `asyncpg`, `aiosqlite`, `sqlalchemy` | `asyncio_db` |
@@ -58,16 +59,23 @@
 //!
 //! - `net`, on by default: streams, transports, servers and subprocesses.
 //! - `tls`, on by default: TLS for them, by rustls.
+//! - `http`: a client for HTTP, as `httpx` and as `aiohttp`; `http2` for HTTP/2.
+//! - `fs`: files, as `aiofiles`.
+//! - `retry`: `retry` and `RateLimiter`.
 //! - `process-pool`: `ProcessPoolExecutor`, on Unix.
 //! - `db`: databases, as the Python packages of which programs know them. What is derived is told where they
 //!   are: `#[table(crate = asyncio_compat::sqlalchemy)]`.
 
+#[cfg(feature = "fs")]
+pub mod aiofiles;
 pub mod aiter;
 pub mod contextlib;
 pub mod contextvars;
 pub mod events;
 pub mod exceptions;
 pub mod futures;
+#[cfg(feature = "http")]
+pub mod httpx;
 pub mod locks;
 #[cfg(feature = "net")]
 pub mod protocols;

@@ -104,6 +104,16 @@ impl Habits {
     }
 }
 
+impl Habits {
+    /// The delay after which a timer fires that is due after this one.
+    fn to_the_grain(self, delay: f64, now: f64) -> f64 {
+        if self.grain == 0.0 {
+            return delay;
+        }
+        (((now + delay) / self.grain).floor() + 1.0) * self.grain - now
+    }
+}
+
 impl Place {
     /// The time on the program's clock.
     pub(super) fn now(&self) -> f64 {
@@ -122,11 +132,7 @@ impl Place {
                 habits,
             } if seconds > 0.0 && seconds.is_finite() => {
                 let drawn = seconds * chance.factor(*habits);
-                if habits.grain == 0.0 {
-                    return drawn;
-                }
-                let now = event_loop.time();
-                (((now + drawn) / habits.grain).floor() + 1.0) * habits.grain - now
+                habits.to_the_grain(drawn, event_loop.time())
             }
             Self::Runtime(runtime) => runtime.delay(seconds),
             Self::Loop(_) | Self::Drawn { .. } => seconds,
@@ -136,6 +142,17 @@ impl Place {
     /// The delay from now to a time of the program's clock.
     pub(super) fn until(&self, when: f64) -> f64 {
         self.delay(when - self.now())
+    }
+
+    /// What a time limit of the program comes to here. One that is over at once is seen to be at the end of
+    /// the step on a loop, and when the clock ticks elsewhere.
+    pub(super) fn limit(&self, seconds: f64) -> f64 {
+        match self {
+            Self::Drawn {
+                event_loop, habits, ..
+            } if seconds <= 0.0 => habits.to_the_grain(0.0, event_loop.time()),
+            _ => self.delay(seconds),
+        }
     }
 
     /// Whether anything may happen between two statements.
@@ -162,9 +179,17 @@ impl Place {
                 habits,
             } => {
                 if !GAVE_WAY.get() && self.lets_others_in() {
-                    // A thread may lose its core for so long that timers fire.
-                    let is_long = habits.manner == Manner::Harsh && chance.below(8) == 0;
-                    let long = is_long.then(|| 4.0 * chance.fraction());
+                    // A thread may lose its core for so long that timers fire; and so may all of them, so
+                    // that what has become due meanwhile and what was ready come together.
+                    let kind = match habits.manner {
+                        Manner::Harsh => chance.below(8),
+                        Manner::Mild => 7,
+                    };
+                    let long = (kind == 0).then(|| 4.0 * chance.fraction());
+                    if kind == 1 {
+                        // Refused by no virtual clock.
+                        let _ = event_loop.advance_clock(4.0 * chance.fraction());
+                    }
                     let before = requests();
                     Gap {
                         until: long.map(|delay| (event_loop, delay)),
