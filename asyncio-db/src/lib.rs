@@ -64,8 +64,4 @@ pub mod sqlite;
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;
 
-// So that what `#[derive(Table)]` makes is found within this crate, too.
-#[cfg(all(test, feature = "sql"))]
-extern crate self as asyncio_db;
-
 pub use exceptions::{ClientConfigurationError, ExceptionExt, PgError};

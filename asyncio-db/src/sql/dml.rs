@@ -117,7 +117,8 @@ impl<M: Table> Insert<M> {
         self
     }
 
-    /// Adds rows.
+    /// Adds rows. PostgreSQL takes 65,535 values in one statement, SQLite 32,766: for more there are several,
+    /// or a [`Session`](super::Session), which needs none of that.
     pub fn rows<'a>(self, rows: impl IntoIterator<Item = &'a M>) -> Self {
         rows.into_iter().fold(self, Self::row)
     }

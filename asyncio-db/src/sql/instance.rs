@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -201,12 +202,6 @@ impl<M: Table> Instance<M> {
             state.references.push((place, Arc::clone(&other.0) as _));
         }
         self.0.list();
-    }
-
-    /// Whether both are the same instance, as `is` says in Python.
-    #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// What it is to its session.
@@ -697,6 +692,21 @@ impl<M: Table + fmt::Debug> fmt::Debug for Edit<'_, M> {
 impl<M> Clone for Instance<M> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> PartialEq for Instance<M> {
+    /// Whether it is the same instance, whatever its values are.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<M> Eq for Instance<M> {}
+
+impl<M> Hash for Instance<M> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }
 

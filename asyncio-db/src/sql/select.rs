@@ -51,6 +51,9 @@ pub fn select<M: Table>() -> Select<Entity<M>> {
 #[must_use = "it is to be executed"]
 pub struct Select<S> {
     query: sq::SelectStatement,
+    /// SQLite knows no offset without a limit.
+    limited: bool,
+    offset: bool,
     shape: PhantomData<fn() -> S>,
 }
 
@@ -58,6 +61,8 @@ impl<S> Select<S> {
     const fn of(query: sq::SelectStatement) -> Self {
         Self {
             query,
+            limited: false,
+            offset: false,
             shape: PhantomData,
         }
     }
@@ -71,7 +76,12 @@ impl<S> Select<S> {
     /// (`select(User.id, User.name)`, `with_only_columns`).
     pub fn columns<C: Selection>(mut self, columns: C) -> Select<C::Shape> {
         self.query.clear_selects().exprs(columns.exprs());
-        Select::of(self.query)
+        Select {
+            query: self.query,
+            limited: self.limited,
+            offset: self.offset,
+            shape: PhantomData,
+        }
     }
 
     /// Only rows of which this is so; several count together (`where`, which is a word of Rust's, and
@@ -99,16 +109,17 @@ impl<S> Select<S> {
     }
 
     /// So many at the most.
-    pub fn limit(self, count: u64) -> Self {
+    pub fn limit(mut self, count: u64) -> Self {
+        self.limited = true;
         self.with(|query| {
             query.limit(count);
         })
     }
 
     /// Without the first so many.
-    pub fn offset(self, count: u64) -> Self {
+    pub fn offset(mut self, count: u64) -> Self {
+        self.offset = true;
         self.with(|query| {
-            // SQLite knows no offset without a limit.
             query.offset(count);
         })
     }
@@ -178,14 +189,24 @@ impl<S: Shape> Statement for Select<S> {
     type Shape = S;
 
     fn compile(&self, dialect: Dialect) -> Result<Compiled> {
-        let built = build!(self.query, dialect);
+        let built = if dialect == Dialect::Sqlite && self.offset && !self.limited {
+            let mut query = self.query.clone();
+            // More rows there are nowhere.
+            query.limit(i64::MAX.unsigned_abs());
+            build!(query, dialect)
+        } else {
+            build!(self.query, dialect)
+        };
         Ok(Compiled::new(built, false, Gives::Rows, None))
     }
 }
 
 impl<S> Clone for Select<S> {
     fn clone(&self) -> Self {
-        Self::of(self.query.clone())
+        Self {
+            query: self.query.clone(),
+            ..*self
+        }
     }
 }
 

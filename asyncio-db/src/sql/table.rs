@@ -195,6 +195,16 @@ impl ColumnInfo {
 /// A column in a statement: of the table `M`, with values of the type `T`.
 ///
 /// What it can be compared with is what is in it, so that most mistakes do not compile.
+///
+/// ```compile_fail,E0277
+/// # use asyncio_db::sql::{Table, select};
+/// # #[derive(Clone, Table)]
+/// # struct Tenant {
+/// #     #[table(primary_key)]
+/// #     id: i64,
+/// # }
+/// let wrong = select::<Tenant>().filter(Tenant::ID.eq("7"));
+/// ```
 pub struct Column<M, T> {
     table: &'static str,
     name: &'static str,

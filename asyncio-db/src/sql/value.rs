@@ -440,6 +440,8 @@ impl ToSql for Value {
             (Self::Integer(value), &Type::INT8) => out.put_i64(*value),
             #[expect(clippy::cast_precision_loss, reason = "a number of the program's")]
             (Self::Integer(value), &Type::FLOAT8) => out.put_f64(*value as f64),
+            #[expect(clippy::cast_precision_loss, reason = "a number of the program's")]
+            (Self::Integer(value), &Type::FLOAT4) => out.put_f32(*value as f32),
             (Self::Real(value), &Type::FLOAT8) => out.put_f64(*value),
             #[expect(clippy::cast_possible_truncation, reason = "the column has 32 bits")]
             (Self::Real(value), &Type::FLOAT4) => out.put_f32(*value as f32),

@@ -17,7 +17,7 @@ fn what_is_expired_is_read_again() -> Result<()> {
         assert!(jack.is_expired() && !jack.is_modified());
         assert_eq!(jack.get().name, "jack");
         db.said();
-        assert!(session.get_one::<User>(7).await?.is(&jack));
+        assert!(session.get_one::<User>(7).await?.eq(&jack));
         assert!(!jack.is_expired());
         assert_eq!(db.done(), ["SELECT users"]);
         session.get_one::<User>(7).await?;
@@ -57,7 +57,7 @@ fn what_was_gone_is_found_after_a_rollback() -> Result<()> {
             .await?;
         assert!(session.get::<User>(7).await?.is_none());
         session.rollback().await?;
-        assert!(session.get_one::<User>(7).await?.is(&jack));
+        assert!(session.get_one::<User>(7).await?.eq(&jack));
         Ok(())
     })
 }
@@ -90,7 +90,7 @@ fn an_edit_of_what_is_expired_is_kept() -> Result<()> {
         jack.edit().name = "somenewname".to_owned();
         assert!(db.said().is_empty());
         // Reading the row again does not undo it.
-        assert!(session.get_one::<User>(7).await?.is(&jack));
+        assert!(session.get_one::<User>(7).await?.eq(&jack));
         assert_eq!(jack.get().name, "somenewname");
         session.commit().await?;
         let mut connection = db.engine.connect().await?;

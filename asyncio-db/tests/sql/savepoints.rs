@@ -137,7 +137,7 @@ fn what_was_deleted_in_a_savepoint_is_there_again() -> Result<()> {
         assert!(nested.get::<User>(u1.get().id).await?.is_none());
         nested.rollback().await?;
         assert_eq!(u1.state(), InstanceState::Persistent);
-        assert!(session.get_one::<User>(u1.get().id).await?.is(&u1));
+        assert!(session.get_one::<User>(u1.get().id).await?.eq(&u1));
         session.delete(&u1)?;
         session.commit().await?;
         assert!(names(&mut session).await?.is_empty());
@@ -286,7 +286,7 @@ fn a_key_is_what_it_was() -> Result<()> {
                 .get::<Item>("u1")
                 .await?
                 .expect("it is back")
-                .is(&u1)
+                .eq(&u1)
         );
         assert!(session.get::<Item>("u3").await?.is_none());
         session.commit().await

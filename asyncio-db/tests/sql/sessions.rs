@@ -65,7 +65,7 @@ fn scalars_of_a_table_are_instances() -> Result<()> {
         let all = session.scalars(query.clone()).await?.all();
         assert_eq!(names(&all), ["jack", "ed", "fred", "chuck"]);
         let again = session.stream(query).await?.scalars().all().await?;
-        assert!(all.iter().zip(&again).all(|(one, other)| one.is(other)));
+        assert!(all.iter().zip(&again).all(|(one, other)| one == other));
         Ok(())
     })
 }
@@ -81,7 +81,7 @@ fn get_finds_by_the_key() -> Result<()> {
         assert_eq!(jack.get().name, "jack");
         assert_eq!(db.done(), ["SELECT users"]);
         let again = session.get::<User>(7).await?.expect("he is there");
-        assert!(again.is(&jack));
+        assert!(again.eq(&jack));
         assert!(db.done().is_empty());
         assert!(session.get::<User>(99).await?.is_none());
         Ok(())
@@ -221,7 +221,7 @@ fn merge_takes_values_over() -> Result<()> {
             name: "new u1".to_owned(),
         };
         let merged = session.merge(new.clone()).await?;
-        assert!(merged.is(&u1));
+        assert!(merged.eq(&u1));
         assert_eq!(u1.get().name, "new u1");
         session.commit().await?;
         session.close().await?;
@@ -271,7 +271,7 @@ fn a_query_sees_what_was_changed() -> Result<()> {
         let mut session = db.session();
         let u = session.add(user("ed"));
         let ed = select::<User>().filter(User::NAME.eq("ed"));
-        assert!(session.scalars(ed.clone()).await?.one()?.is(&u));
+        assert!(session.scalars(ed.clone()).await?.one()?.eq(&u));
         assert_eq!(u.state(), InstanceState::Persistent);
         u.edit().name = "eddie".to_owned();
         assert!(session.scalars(ed).await?.all().is_empty());
@@ -287,7 +287,7 @@ fn a_session_may_flush_only_when_it_is_told() -> Result<()> {
         let u = session.add(user("ed"));
         assert!(session.scalars(select::<User>()).await?.all().is_empty());
         session.flush().await?;
-        assert!(session.scalars(select::<User>()).await?.one()?.is(&u));
+        assert!(session.scalars(select::<User>()).await?.one()?.eq(&u));
         Ok(())
     })
 }
@@ -355,7 +355,7 @@ fn what_is_expunged_is_nobodys() -> Result<()> {
         jack.edit().name = "nobody".to_owned();
         session.commit().await?;
         let again = session.get_one::<User>(7).await?;
-        assert!(!again.is(&jack));
+        assert_ne!(again, jack);
         assert_eq!(again.get().name, "jack");
         session.expunge_all();
         assert!(!session.contains(&again));
@@ -468,7 +468,7 @@ fn keys_are_what_they_are() -> Result<()> {
         let x = session.add(item("x", 1));
         session.flush().await?;
         let again = session.get::<Item>("x").await?.expect("it is there");
-        assert!(again.is(&x));
+        assert!(again.eq(&x));
         assert!(session.get::<Item>("y").await?.is_none());
         Ok(())
     })

@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -154,7 +155,8 @@ impl Db {
     }
 }
 
-/// Runs a test on SQLite and, where there is one, on PostgreSQL; on an event loop of ours.
+/// Runs a test on SQLite and, where there is one, on PostgreSQL, on an event loop of ours; and on SQLite without
+/// one, as in a handler of some web server's.
 ///
 /// None may take longer than a minute: a test that hangs fails.
 #[track_caller]
@@ -164,7 +166,16 @@ where
     Fut: Future<Output = Result<()>> + 'static,
 {
     let folder = Folder::new();
-    on(folder.url(), test.clone()).inspect_err(|error| error.add_note("on SQLite"))?;
+    on(folder.url(), test.clone(), run).inspect_err(|error| error.add_note("on SQLite"))?;
+    drop(folder);
+    let folder = Folder::new();
+    let on_tokio = |test| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(test)
+    };
+    on(folder.url(), test.clone(), on_tokio).inspect_err(|error| error.add_note("on tokio"))?;
     drop(folder);
     let Some(cluster) = cluster() else {
         return Ok(());
@@ -182,17 +193,21 @@ where
     })?;
     let sign = if url.contains('?') { '&' } else { '?' };
     let url = format!("{url}{sign}search_path={schema}");
-    on(url, test).inspect_err(|error| error.add_note("on PostgreSQL"))
+    on(url, test, run).inspect_err(|error| error.add_note("on PostgreSQL"))
 }
 
-fn on<F, Fut>(url: String, test: F) -> Result<()>
+fn on<F, Fut>(
+    url: String,
+    test: F,
+    run: impl FnOnce(Pin<Box<dyn Future<Output = Result<()>>>>) -> Result<()>,
+) -> Result<()>
 where
     F: Fn(Db) -> Fut + Clone + 'static,
     Fut: Future<Output = Result<()>> + 'static,
 {
     let said = Statements::default();
     let listening = tracing::subscriber::set_default(said.clone());
-    run(async move {
+    run(Box::pin(async move {
         let engine = create_async_engine(&url).echo(true).build()?;
         let all = tables();
         engine
@@ -206,7 +221,7 @@ where
         };
         result?;
         engine.dispose().await
-    })?;
+    }))?;
     drop(listening);
     Ok(())
 }

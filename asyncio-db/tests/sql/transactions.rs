@@ -71,7 +71,7 @@ fn others_see_what_is_committed() -> Result<()> {
             .await?
             .scalar()
             .expect("it was flushed");
-        assert!(found.is(&u1));
+        assert!(found.eq(&u1));
         assert_eq!(count(&db).await?, 0);
         transaction.commit().await?;
         assert_eq!(count(&db).await?, 1);
@@ -234,7 +234,7 @@ fn what_was_deleted_is_there_again_after_a_rollback() -> Result<()> {
         session.rollback().await?;
         assert_eq!(u.state(), InstanceState::Persistent);
         let again = session.get_one::<User>(u.get().id).await?;
-        assert!(again.is(&u));
+        assert!(again.eq(&u));
         session.delete(&u)?;
         session.commit().await?;
         assert_eq!(u.state(), InstanceState::Detached);
@@ -402,7 +402,7 @@ fn keys_are_what_they_were_after_a_rollback() -> Result<()> {
         session.flush().await?;
         u2.edit().name = "u1".to_owned();
         session.flush().await?;
-        assert!(session.get::<Item>("u1").await?.expect("renamed").is(&u2));
+        assert!(session.get::<Item>("u1").await?.expect("renamed").eq(&u2));
         assert!(session.get::<Item>("u2").await?.is_none());
         session.rollback().await?;
         assert_eq!(
@@ -414,14 +414,14 @@ fn keys_are_what_they_were_after_a_rollback() -> Result<()> {
                 .get::<Item>("u1")
                 .await?
                 .expect("it is back")
-                .is(&u1)
+                .eq(&u1)
         );
         assert!(
             session
                 .get::<Item>("u2")
                 .await?
                 .expect("it is back")
-                .is(&u2)
+                .eq(&u2)
         );
         Ok(())
     })
@@ -458,12 +458,7 @@ fn sessions_that_write_wait_for_one_another() -> Result<()> {
         let add = async || {
             let mut session = db.session();
             let mut transaction = session.begin().await?;
-            let query = select::<User>().filter(User::ID.eq(7));
-            let query = if db.is_sqlite() {
-                query
-            } else {
-                query.with_for_update()
-            };
+            let query = select::<User>().filter(User::ID.eq(7)).with_for_update();
             let jack = transaction.scalars(query).await?.one()?;
             let longer = format!("{}!", jack.get().name);
             jack.edit().name = longer;

@@ -217,7 +217,7 @@ fn keys_are_given_by_either() -> Result<()> {
         assert_eq!(ids.len(), 3);
         for instance in &given {
             let found = session.get_one::<User>(instance.get().id).await?;
-            assert!(found.is(instance));
+            assert!(found == *instance);
         }
         Ok(())
     })
@@ -329,7 +329,7 @@ fn a_key_is_free_once_its_row_is_gone() -> Result<()> {
         session.flush().await?;
         let new = session.add(item("x", 2));
         session.commit().await?;
-        assert!(session.get_one::<Item>("x").await?.is(&new));
+        assert!(session.get_one::<Item>("x").await?.eq(&new));
         Ok(())
     })
 }

@@ -128,6 +128,7 @@ fn statements_say_what_they_mean() -> Result<()> {
         assert_eq!(ids(all().filter((User::ID + 1).eq(9))).await?, [8]);
         assert_eq!(ids(all().limit(2)).await?, [7, 8]);
         assert_eq!(ids(all().limit(2).offset(1)).await?, [8, 9]);
+        assert_eq!(ids(all().offset(2)).await?, [9, 10]);
         let upper = session.scalars(
             select::<User>()
                 .columns(func::upper(User::NAME))

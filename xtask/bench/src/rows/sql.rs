@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use asyncio_core::Result;
-use asyncio_db::sql::{
-    Engine, MetaData, Table, async_sessionmaker, create_async_engine, insert, select,
-};
+use asyncio_db::sql::{Engine, MetaData, Table, async_sessionmaker, create_async_engine, select};
 use asyncio_db::sqlite::{connect, rusqlite};
 
 use super::{Row, row};
@@ -20,6 +18,8 @@ const BELOW: &str = "asyncio_db::sqlite";
 
 /// How many rows the table has.
 const ROWS: u32 = 10_000;
+const TABLE: &str = "CREATE TABLE item \
+    (id BIGINT NOT NULL PRIMARY KEY, score DOUBLE PRECISION NOT NULL, name TEXT NOT NULL)";
 const POINT: &str = "SELECT id, score, name FROM item WHERE id = ?";
 const FETCH: &str = "SELECT id, score, name FROM item LIMIT ?";
 const INSERT: &str = "INSERT INTO item (id, score, name) VALUES (?, ?, ?)";
@@ -97,24 +97,9 @@ fn file() -> &'static Path {
     FILE.get_or_init(|| {
         let name = format!("asyncio-bench-sql-{}.db", std::process::id());
         let path = std::env::temp_dir().join(name);
-        let url = format!("sqlite:///{}", path.display());
-        let filled = asyncio_core::run(async move {
-            let engine = create_async_engine(&url).build()?;
-            engine
-                .begin_with(async |connection| {
-                    MetaData::new()
-                        .table::<Item>()
-                        .create_all(connection)
-                        .await?;
-                    // SQLite takes so many parameters at a time.
-                    for first in (0..ROWS).step_by(1000) {
-                        let items: Vec<Item> = (first..first + 1000).map(item).collect();
-                        connection.execute(insert().rows(&items)).await?;
-                    }
-                    Ok(())
-                })
-                .await?;
-            engine.dispose().await
+        let filled = rusqlite::Connection::open(&path).and_then(|mut db| {
+            db.execute_batch("PRAGMA journal_mode = WAL")?;
+            direct_fill(&mut db, ROWS)
         });
         filled.expect("a file can be written");
         path
@@ -238,8 +223,11 @@ fn direct_fetch(count: u32) -> rusqlite::Result<()> {
 }
 
 fn direct_flush(count: u32) -> rusqlite::Result<()> {
-    let mut db = rusqlite::Connection::open_in_memory()?;
-    db.execute_batch("CREATE TABLE item (id BIGINT NOT NULL PRIMARY KEY, score DOUBLE PRECISION NOT NULL, name TEXT NOT NULL)")?;
+    direct_fill(&mut rusqlite::Connection::open_in_memory()?, count)
+}
+
+fn direct_fill(db: &mut rusqlite::Connection, count: u32) -> rusqlite::Result<()> {
+    db.execute_batch(TABLE)?;
     let transaction = db.transaction()?;
     {
         let mut statement = transaction.prepare_cached(INSERT)?;
