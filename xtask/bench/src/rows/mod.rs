@@ -1,6 +1,7 @@
 //! The workloads, each written once for us and once for every peer.
 
 mod groups;
+mod http;
 mod net;
 mod sqlite;
 mod sync;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(net::rows());
     rows.extend(sqlite::rows());
     rows.extend(tls::rows());
+    rows.extend(http::rows());
     rows
 }
 
