@@ -112,6 +112,23 @@ mod p520_destroyed_while_pending;
 mod p521_deadlocks;
 mod p522_uvloop_same_output;
 mod p523_standing_in_for_uvloop;
+mod p601_aiohttp_get_json;
+mod p602_aiohttp_gather;
+mod p603_aiohttp_post_json;
+mod p604_aiohttp_connector_limit;
+mod p605_aiohttp_unread_responses;
+mod p606_aiohttp_errors_as_values;
+mod p607_aiohttp_semaphore;
+mod p608_limited_scraper;
+mod p609_scraper_with_queue;
+mod p610_aiohttp_retry;
+mod p611_session_reuse;
+mod p612_blocking_async_limited;
+mod p621_httpx_configured_client;
+mod p622_httpx_stream_download;
+mod p623_httpx_semaphore;
+mod p624_httpx_kinds_of_timeout;
+mod p625_httpx_sync_and_async;
 mod p701_aiofiles_read_many;
 mod p702_aiofiles_write_and_lines;
 mod p703_aiosqlite;
@@ -125,6 +142,7 @@ mod p717_asyncpg_pool_in_a_class;
 mod p721_sqlalchemy_postgres;
 mod p722_sqlalchemy_sqlite;
 mod p811_pytest_asyncio;
+mod web;
 
 use std::env;
 use std::process::ExitCode;
@@ -285,6 +303,23 @@ twins! {
     p521_deadlocks anywhere,
     p522_uvloop_same_output itself,
     p523_standing_in_for_uvloop itself,
+    p601_aiohttp_get_json anywhere,
+    p602_aiohttp_gather anywhere,
+    p603_aiohttp_post_json anywhere,
+    p604_aiohttp_connector_limit anywhere,
+    p605_aiohttp_unread_responses anywhere,
+    p606_aiohttp_errors_as_values anywhere,
+    p607_aiohttp_semaphore anywhere,
+    p608_limited_scraper anywhere,
+    p609_scraper_with_queue anywhere,
+    p610_aiohttp_retry anywhere,
+    p611_session_reuse anywhere,
+    p612_blocking_async_limited itself,
+    p621_httpx_configured_client anywhere,
+    p622_httpx_stream_download anywhere,
+    p623_httpx_semaphore anywhere,
+    p624_httpx_kinds_of_timeout anywhere,
+    p625_httpx_sync_and_async anywhere,
     p701_aiofiles_read_many anywhere,
     p702_aiofiles_write_and_lines anywhere,
     p703_aiosqlite on_loop,

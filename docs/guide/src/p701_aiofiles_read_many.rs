@@ -1,15 +1,10 @@
-//! Several files are read concurrently, each in a thread.
-//!
-//! # Instead
-//!
-//! Reading a file blocks, in every language and with every library; aiofiles hides the thread that it
-//! happens in. Here it is seen: the standard library's `fs` inside `to_thread`. The record is Python's.
+//! Several files are read concurrently with aiofiles.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
-use std::{env, fs, io, process};
 
 use asyncio_compat as asyncio;
+use asyncio_compat::aiofiles::{open, os, tempfile};
 
 const POEMS: [(&str, &str); 3] = [
     ("dawn.txt", "grey light\nfirst gull"),
@@ -18,29 +13,27 @@ const POEMS: [(&str, &str); 3] = [
 ];
 
 async fn read_poem(path: PathBuf) -> asyncio::Result<String> {
-    asyncio::to_thread(|| Ok(fs::read_to_string(path)?)).await
+    let file = open(path, "r").encoding("utf-8").await?;
+    file.read(-1).await
 }
 
 pub(crate) async fn main() -> asyncio::Result<()> {
-    let folder = env::temp_dir().join(format!("poems-{}", process::id()));
-    fs::create_dir(&folder)?;
+    let folder = tempfile::temporary_directory().await?;
+    let at = |name: &str| folder.name().join(name);
     for (name, text) in POEMS {
-        fs::write(folder.join(name), text)?;
+        os::write_bytes(at(name), text).await?;
     }
-    let texts = asyncio::gather(POEMS.map(|(name, _)| read_poem(folder.join(name)))).await?;
+    let texts = asyncio::gather(POEMS.map(|(name, _)| read_poem(at(name)))).await?;
     for ((name, _), text) in POEMS.iter().zip(texts) {
         let begin = text.lines().next().unwrap_or_default();
-        println!(
-            "{name}: {} characters, begins with: {begin}",
-            text.chars().count()
-        );
+        let count = text.chars().count();
+        println!("{name}: {count} characters, begins with: {begin}");
     }
-    if let Err(error) = read_poem(folder.join("night.txt")).await {
+    if let Err(error) = read_poem(at("night.txt")).await {
         let error = error.downcast_ref::<io::Error>();
         if error.is_some_and(|error| error.kind() == ErrorKind::NotFound) {
             println!("missing file: FileNotFoundError");
         }
     }
-    fs::remove_dir_all(folder)?;
-    Ok(())
+    folder.cleanup().await
 }

@@ -1,50 +1,25 @@
-//! A file is written and appended to, then its lines are walked through.
-//!
-//! # Instead
-//!
-//! What has to be done with a file one thing after the other is done in one visit to a thread; a file
-//! with a coroutine for each line costs a visit a line. The record is Python's.
-
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::{env, process};
+//! aiofiles writes and appends to a file, then its lines are walked through.
 
 use asyncio_compat as asyncio;
-
-async fn write(path: &Path, append: bool, text: &'static str) -> asyncio::Result<usize> {
-    let path = path.to_owned();
-    asyncio::to_thread(move || {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(append)
-            .write(true)
-            .truncate(!append)
-            .open(path)?;
-        file.write_all(text.as_bytes())?;
-        Ok(text.chars().count())
-    })
-    .await
-}
-
-async fn lines(path: PathBuf) -> asyncio::Result<Vec<String>> {
-    asyncio::to_thread(move || {
-        Ok(fs::read_to_string(path)?
-            .lines()
-            .map(str::to_owned)
-            .collect())
-    })
-    .await
-}
+use asyncio_compat::aiofiles::{open, os, tempfile};
 
 pub(crate) async fn main() -> asyncio::Result<()> {
-    let path = env::temp_dir().join(format!("shopping-{}.txt", process::id()));
-    println!("written {}", write(&path, false, "flour\neggs\n").await?);
-    println!("appended {}", write(&path, true, "crème\n").await?);
-    for (number, line) in (1..).zip(lines(path.clone()).await?) {
-        println!("{number} {line}");
+    let folder = tempfile::temporary_directory().await?;
+    let path = folder.name().join("shopping.txt");
+    for (done, mode, text) in [
+        ("written", "w", "flour\neggs\n"),
+        ("appended", "a", "crème\n"),
+    ] {
+        let file = open(&path, mode).encoding("utf-8").await?;
+        println!("{done} {}", file.write(text).await?);
+        file.close().await?;
     }
-    println!("bytes {}", fs::metadata(&path)?.len());
-    fs::remove_file(path)?;
-    Ok(())
+    let file = open(&path, "r").encoding("utf-8").await?;
+    let mut number = 0;
+    while let Some(line) = file.next_line().await? {
+        number += 1;
+        println!("{number} {}", line.trim_end());
+    }
+    println!("bytes {}", os::getsize(&path).await?);
+    folder.cleanup().await
 }

@@ -1,6 +1,7 @@
 //! The workloads, each written once for us and once for every peer.
 
 mod groups;
+mod http;
 mod net;
 #[cfg(feature = "postgres")]
 mod pg;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(tls::rows());
     #[cfg(feature = "postgres")]
     rows.extend(pg::rows());
+    rows.extend(http::rows());
     rows
 }
 
