@@ -193,7 +193,8 @@ impl Pool {
                     pool.take()
                 };
                 if let Some(pool) = pool {
-                    pool.terminate();
+                    // What is lent is closed when it comes back.
+                    pool.expire_connections();
                 }
                 Ok(())
             }
