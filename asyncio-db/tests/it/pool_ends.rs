@@ -160,6 +160,7 @@ fn a_pool_says_that_it_is_closing_and_then_that_it_is_closed() -> Result<()> {
     })
 }
 
+/// asyncpg's `test_pool_close_timeout`: a pool whose `close` is cancelled is terminated.
 #[test]
 fn who_waits_no_longer_for_the_end_ends_what_is_lent() -> Result<()> {
     everywhere(|server| async move {

@@ -198,9 +198,8 @@ impl Members {
                 Err(permit) => self.in_time(self.lend_new(permit)).await?,
             },
             // One limit for all that is waited for.
-            // A pool that is being closed has nothing more to wait for.
-            Poll::Pending if self.is_closed() => return Err(PoolClosedError.into()),
             Poll::Pending => {
+                // A pool that is being closed has nothing more to wait for.
                 self.state().phase.open()?;
                 let waiting = Waiting::begin(self);
                 self.in_time(async {
