@@ -1,6 +1,6 @@
 //! asyncio's streams, servers, transports, datagrams and subprocesses for Rust.
 //!
-//! **Being built: the HTTP client and server are not here yet.**
+//! **Being built: the HTTP server is not here yet.**
 //!
 //! ```
 //! use asyncio_core::{Result, run};
@@ -60,7 +60,9 @@
 //! | `asyncio.unix_events` | [`connect_read_pipe`], [`connect_write_pipe`] | |
 //! | `asyncio.sslproto`, `ssl` | with `tls`: `TlsClient`, `TlsServer`, `StreamWriter::start_tls`, `TlsError`; [`TlsTruncated`] | |
 //! | `asyncio.subprocess` | [`create_subprocess_exec`], [`create_subprocess_shell`], [`Process`], [`subprocess_exec`], [`subprocess_shell`] | |
-//! | none: httpx, aiohttp | | the HTTP client and server |
+//! | none: httpx, aiohttp | with `http`: `http::AsyncClient`, `aiohttp::ClientSession` | the HTTP server |
+//! | none: aiofiles | with `fs`: `files::open`, `files::os`, `files::tempfile` | |
+//! | none: tenacity, aiolimiter | with `retry`: `retry`, `RateLimiter` | |
 //!
 //! # What it does not do
 //!
@@ -75,15 +77,28 @@
 //! # Features
 //!
 //! - `tls`, on by default: TLS by rustls with ring.
+//! - `http`: the client for HTTP, by reqwest; `http2`, `brotli`, `zstd` and `socks` add what they are named after.
+//! - `fs`: files.
+//! - `retry`: trying again, and rates.
 
 mod addresses;
+#[cfg(feature = "http")]
+pub mod aiohttp;
 mod base_events;
 #[cfg(unix)]
 mod base_subprocess;
 mod connections;
 mod datagram;
 mod exceptions;
+#[cfg(feature = "fs")]
+pub mod files;
+#[cfg(feature = "http")]
+pub mod http;
 mod protocols;
+#[cfg(feature = "retry")]
+mod rate_limit;
+#[cfg(feature = "retry")]
+mod retry;
 #[cfg(unix)]
 mod selector_events;
 #[cfg(unix)]
@@ -120,6 +135,10 @@ pub use exceptions::{
 #[cfg(unix)]
 pub use protocols::SubprocessProtocol;
 pub use protocols::{Buffered, BufferedProtocol, DatagramProtocol, Protocol};
+#[cfg(feature = "retry")]
+pub use rate_limit::RateLimiter;
+#[cfg(feature = "retry")]
+pub use retry::{Retry, retry};
 #[cfg(unix)]
 pub use selector_events::{AsyncSocket, Watch, add_reader, add_writer};
 #[cfg(unix)]

@@ -83,9 +83,8 @@ impl Connection {
             if args.is_empty() && query.prepared().is_none() {
                 return execute::script(link, query.text()).await;
             }
-            Ok(execute::query(link, statements, &query, &args, 0)
-                .await?
-                .tag)
+            let outcome = execute::query(link, statements, &query, &args, 0).await?;
+            outcome.tag()
         });
         self.loggers.log(query.text(), &args, limit, running).await
     }
@@ -100,7 +99,7 @@ impl Connection {
     ///
     /// As of [`execute`](Self::execute).
     pub async fn fetch(&mut self, query: impl Query, args: impl Args) -> Result<Vec<Record>> {
-        Ok(self.run(&query, &args, 0).await?.rows)
+        Ok(self.run(&query, &args, 0).await?.into_rows())
     }
 
     /// Executes a query and returns its first row, if there is one.
@@ -113,7 +112,7 @@ impl Connection {
     ///
     /// As of [`execute`](Self::execute).
     pub async fn fetchrow(&mut self, query: impl Query, args: impl Args) -> Result<Option<Record>> {
-        Ok(self.run(&query, &args, 1).await?.rows.into_iter().next())
+        Ok(self.run(&query, &args, 1).await?.into_first_row())
     }
 
     /// Executes a query and returns the first value of its first row; `None` where there is no row, or

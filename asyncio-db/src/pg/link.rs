@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use asyncio_core::Result;
+use socket2::Socket;
 use tokio::runtime::Handle;
 
 use super::config::Address;
@@ -128,6 +129,11 @@ impl Link {
             Place::Here(wire) => Some(wire),
             Place::Recovering(_) | Place::Gone => None,
         }
+    }
+
+    /// Its socket once more, by which somebody else can end it; none where that cannot be had.
+    pub(crate) fn socket(&self) -> Option<Socket> {
+        self.wire()?.socket().ok()
     }
 
     /// What the server has said last: idle, in a transaction, in one that has failed.

@@ -1,11 +1,13 @@
 //! Prepared statements, and which of them a connection keeps.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use asyncio_core::Result;
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::backend::Message;
@@ -85,7 +87,6 @@ pub(crate) struct Statements {
     /// What the server is to forget, with the next message.
     closing: Arc<Closing>,
     uses: u64,
-    last_name: u64,
     types: Arc<Types>,
     /// The generation of types that all that is kept belongs to.
     generation: u64,
@@ -116,6 +117,16 @@ impl Closing {
     }
 }
 
+/// Numbers the names of statements, those of all connections: by way of a pooler one may come to a server
+/// where another has prepared his, and no name may be taken for that.
+static LAST_NAME: AtomicU64 = AtomicU64::new(0);
+
+/// Tells the names of this process from those of others.
+fn whose_names() -> u64 {
+    static OURS: OnceLock<u64> = OnceLock::new();
+    *OURS.get_or_init(|| RandomState::new().hash_one(std::process::id()))
+}
+
 #[derive(Debug)]
 struct Kept {
     statement: Arc<Statement>,
@@ -130,7 +141,6 @@ impl Statements {
             all: HashMap::new(),
             closing: Arc::default(),
             uses: 0,
-            last_name: 0,
             generation: types.generation(),
             types,
         }
@@ -311,8 +321,9 @@ impl Statements {
         if self.limits.names == StatementNames::Unnamed {
             return String::new();
         }
-        self.last_name += 1;
-        format!("__asyncio_{:x}", self.last_name)
+        // Relaxed: each is another number, and that is all.
+        let number = LAST_NAME.fetch_add(1, Ordering::Relaxed);
+        format!("__asyncio_{:x}_{number:x}", whose_names())
     }
 
     fn keep(&mut self, statement: &Arc<Statement>) {
@@ -428,7 +439,7 @@ impl Statement {
         most_rows: i32,
     ) -> Result<()> {
         self.write_bind(wire, args, portal)?;
-        wire.extended(|out| frontend::execute(portal, most_rows, out))
+        wire.extended(|out| write_execute(portal, most_rows, out))
     }
 
     /// Has it prepared without a name, for [`write_again`](Self::write_again).
@@ -455,7 +466,7 @@ impl Statement {
                 out.truncate(before);
             }
             written?;
-            Ok::<_, asyncio_core::Exception>(frontend::execute("", 0, out)?)
+            write_execute("", 0, out)
         })
     }
 
@@ -516,6 +527,79 @@ impl Statement {
         name: &str,
         out: &mut BytesMut,
     ) -> Result<()> {
+        let begin = out.len();
+        if self.write_binary(args, portal, name, out) {
+            return Ok(());
+        }
+        // Text among the arguments, or something wrong: the long way.
+        out.truncate(begin);
+        self.write_any(args, portal, name, out)
+    }
+
+    /// The usual message, in which all values are binary, so that this is said once. False where they are
+    /// not, or cannot be written.
+    fn write_binary(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> bool {
+        let begin = out.len();
+        out.put_slice(b"B\0\0\0\0");
+        out.put_slice(portal.as_bytes());
+        out.put_u8(0);
+        out.put_slice(name.as_bytes());
+        out.put_slice(b"\0\0\x01\0\x01");
+        let Ok(count) = u16::try_from(self.params.len()) else {
+            return false;
+        };
+        out.put_u16(count);
+        for (index, type_) in self.params.iter().enumerate() {
+            let Some(arg) = args.get(index) else {
+                return false;
+            };
+            if matches!(arg.encode_format(type_), Format::Text) {
+                return false;
+            }
+            let length = out.len();
+            out.put_i32(-1);
+            match arg.to_sql_checked(type_, out) {
+                Ok(postgres_types::IsNull::Yes) => {}
+                Ok(postgres_types::IsNull::No) => {
+                    let Ok(written) = i32::try_from(out.len() - length - 4) else {
+                        return false;
+                    };
+                    out[length..length + 4].copy_from_slice(&written.to_be_bytes());
+                }
+                Err(_) => return false,
+            }
+        }
+        if self.columns.all.iter().any(|column| column.text) {
+            let Ok(count) = u16::try_from(self.columns.all.len()) else {
+                return false;
+            };
+            out.put_u16(count);
+            for column in &self.columns.all {
+                out.put_i16(i16::from(!column.text));
+            }
+        } else {
+            out.put_slice(b"\0\x01\0\x01");
+        }
+        let Ok(length) = i32::try_from(out.len() - begin - 1) else {
+            return false;
+        };
+        out[begin + 1..begin + 5].copy_from_slice(&length.to_be_bytes());
+        true
+    }
+
+    fn write_any(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> Result<()> {
         let params = self.params.iter().enumerate();
         let encoded = self.encode(args)?;
         // What a codec has made goes before what was given.
@@ -561,6 +645,17 @@ impl Statement {
             BindError::Serialization(error) => error.into(),
         })
     }
+}
+
+/// Has so many rows of a portal sent, all of them if zero.
+fn write_execute(portal: &str, most_rows: i32, out: &mut BytesMut) -> Result<()> {
+    let length = i32::try_from(portal.len() + 9)?;
+    out.put_u8(b'E');
+    out.put_i32(length);
+    out.put_slice(portal.as_bytes());
+    out.put_u8(0);
+    out.put_i32(most_rows);
+    Ok(())
 }
 
 /// An argument cannot be of the type that the server expects (`asyncpg.DataError`).

@@ -8,7 +8,7 @@ use asyncio_core::{Result, timeout, to_thread};
 use asyncio_db::pg::{ListenerEvent, connect};
 use asyncio_db::testing::StopMode;
 
-use crate::support::{everywhere, scaled};
+use crate::support::{everywhere, extent};
 
 /// Each crash is told as a gap, and nothing that is said after that is lost.
 #[test]
@@ -16,7 +16,7 @@ fn a_listener_survives_crashes_and_marks_each() -> Result<()> {
     everywhere(|cluster| async move {
         let mut listener = connect(cluster.dsn()).listen(["news"]).await?;
         let mut longest = Duration::ZERO;
-        for round in 0..scaled(2) {
+        for round in 0..extent(2, 20) {
             let restarted = Arc::clone(&cluster);
             to_thread(move || Ok(restarted.restart(StopMode::Immediate)?)).await?;
             let up = Instant::now();

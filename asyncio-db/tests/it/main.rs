@@ -11,6 +11,7 @@ mod faults;
 mod listeners;
 mod points;
 mod pool;
+mod pool_ends;
 mod poolers;
 mod ported;
 mod records;

@@ -4,6 +4,10 @@
 
 mod auto_traits;
 mod connecting;
+#[cfg(feature = "fs")]
+mod files;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "tls")]
 mod peers;
 mod pipes;
@@ -11,6 +15,8 @@ mod ported;
 mod reader;
 mod reader_model;
 mod reliability;
+#[cfg(feature = "retry")]
+mod retry;
 mod scripts;
 mod server;
 mod soak;

@@ -72,7 +72,7 @@ asyncio.run(main())
 "#;
 
 /// Where a CPython 3.13 is: what `PYTHON` says, then pyenv's, then the path.
-async fn python() -> Result<Option<PathBuf>> {
+pub(crate) async fn python() -> Result<Option<PathBuf>> {
     let mut candidates: Vec<PathBuf> = std::env::var_os("PYTHON")
         .map(Into::into)
         .into_iter()
@@ -216,8 +216,8 @@ async fn exchange(tls: bool) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn skipped() {
-    println!("skipped: there is no CPython 3.13 here");
+pub(crate) fn skipped() {
+    println!("skipped: there is no CPython 3.13 here, or not what it needs");
 }
 
 #[test]

@@ -122,6 +122,8 @@ mod p714_asyncpg_transaction;
 mod p715_asyncpg_copy_records;
 mod p716_asyncpg_pool_concurrent;
 mod p717_asyncpg_pool_in_a_class;
+mod p721_sqlalchemy_postgres;
+mod p722_sqlalchemy_sqlite;
 mod p811_pytest_asyncio;
 
 use std::env;
@@ -293,6 +295,8 @@ twins! {
     p715_asyncpg_copy_records postgres,
     p716_asyncpg_pool_concurrent postgres,
     p717_asyncpg_pool_in_a_class postgres,
+    p721_sqlalchemy_postgres postgres,
+    p722_sqlalchemy_sqlite on_loop,
     p811_pytest_asyncio itself,
 }
 

@@ -10,11 +10,10 @@ use crate::Failure;
 const INSTEAD: &str = "//! # Instead";
 
 /// What a program waits for that has no twin, by the packages that it needs.
-const LACKS: [(&str, &str); 5] = [
+const LACKS: [(&str, &str); 4] = [
     ("fastapi", "a web framework"),
     ("aiohttp", "an HTTP client and server"),
     ("httpx", "an HTTP client"),
-    ("sqlalchemy", "statements built in Rust"),
     ("asyncpg", "PostgreSQL's COPY, and codecs of one's own"),
 ];
 

@@ -178,7 +178,11 @@ impl Connection {
             let mut operation = link.begin().await?;
             let described = statements.anew(&mut operation, describing).await?;
             begin(&mut operation, &text).await?;
-            Ok(RowStream::copied(operation, Arc::clone(&described.columns)))
+            Ok(RowStream::copied(
+                operation,
+                Arc::clone(&described.columns),
+                limit,
+            ))
         })
         .await
     }
@@ -385,11 +389,15 @@ async fn values(
     wire.sync();
     let mut outcome = Outcome::of(&asking.columns);
     operation
-        .until_ready(|incoming| outcome.hear(incoming))
+        .until_ready(|incoming| {
+            outcome.hear(incoming);
+            Ok(())
+        })
         .await?;
+    let row = outcome.into_first_row();
     let mut values = Vec::with_capacity(casts.len());
     for (index, cast) in casts.iter().enumerate() {
-        let value = match outcome.rows.first() {
+        let value = match &row {
             Some(row) => row.decode::<Option<&str>>(index)?,
             None => None,
         };

@@ -148,17 +148,34 @@ impl Pool {
     ///
     /// # Cancel safety
     ///
-    /// The pool stays closed to new borrowers; what is lent ends when it comes back.
+    /// Nobody waits for those that are lent any more: it is [`terminate`](Self::terminate) then.
     pub async fn close(&self) -> Result<()> {
         self.members.close().await
     }
 
-    /// Lends no more connections and waits for nobody: those that are not lent end now, the others when
-    /// they come back.
+    /// Lends no more connections and ends all, those that are lent too: what they are in the middle of ends
+    /// with an error.
     ///
-    /// # asyncio
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> asyncio_core::Result<()> {
+    /// # let cluster = asyncio_db::testing::PgCluster::create()?;
+    /// # let dsn = cluster.dsn();
+    /// use asyncio_core::{create_task, sleep};
     ///
-    /// asyncpg ends those that are lent too, in the middle of what they do.
+    /// asyncio_core::run(async move {
+    ///     let pool = asyncio_db::pg::create_pool(dsn).min_size(1).await?;
+    ///     let mut connection = pool.acquire().await?;
+    ///     let query = create_task(async move { connection.execute("SELECT pg_sleep(3600)", ()).await });
+    ///     sleep(0.01).await?;
+    ///     pool.terminate();
+    ///     assert!(query.await.is_err());
+    ///     Ok(())
+    /// })
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
     pub fn terminate(&self) {
         self.members.terminate();
     }

@@ -38,6 +38,12 @@ pub(crate) fn next(inbound: &mut BytesMut) -> io::Result<Option<Incoming>> {
     let Some(first) = frame_len(inbound)? else {
         return Ok(None);
     };
+    if first == HEAD
+        && let Some(message) = bare(inbound[0])
+    {
+        inbound.advance(HEAD);
+        return Ok(Some(Incoming::Message(message)));
+    }
     let tag = inbound[0];
     if !matches!(tag, DATA_ROW | COPY_DATA) {
         return Ok(Message::parse(inbound)?.map(Incoming::Message));
@@ -59,6 +65,52 @@ pub(crate) fn next(inbound: &mut BytesMut) -> io::Result<Option<Incoming>> {
     }))
 }
 
+/// A message that is its tag and nothing else. A statement has several of them, and to cut one out costs
+/// more than all that is done with it.
+const fn bare(tag: u8) -> Option<Message> {
+    match tag {
+        b'1' => Some(Message::ParseComplete),
+        b'2' => Some(Message::BindComplete),
+        b'3' => Some(Message::CloseComplete),
+        b'I' => Some(Message::EmptyQueryResponse),
+        b'n' => Some(Message::NoData),
+        b's' => Some(Message::PortalSuspended),
+        _ => None,
+    }
+}
+
+/// What is passed over before anybody looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Passing {
+    Nothing,
+    /// Messages that only say that something went well.
+    Assent,
+    /// All that says nothing of the session, only of a statement.
+    Statements,
+}
+
+/// Passes over what is of no interest.
+///
+/// # Errors
+///
+/// As of [`next`].
+pub(crate) fn pass(inbound: &mut BytesMut, what: Passing) -> io::Result<()> {
+    let mut end = 0;
+    while let Some(&tag) = inbound.get(end) {
+        match (what, tag) {
+            (Passing::Assent | Passing::Statements, b'1' | b'2' | b'3' | b'n')
+            | (Passing::Statements, b'C' | b'D' | b'I' | b's' | b'T') => {}
+            _ => break,
+        }
+        match frame_len(&inbound[end..])? {
+            Some(len) => end += len,
+            None => break,
+        }
+    }
+    inbound.advance(end);
+    Ok(())
+}
+
 /// How long the first message is, its head included, where all of it is there.
 fn frame_len(bytes: &[u8]) -> io::Result<Option<usize>> {
     let Some(head) = bytes.first_chunk::<HEAD>() else {
@@ -71,6 +123,18 @@ fn frame_len(bytes: &[u8]) -> io::Result<Option<usize>> {
         return Err(invalid("a message of an impossible length"));
     }
     Ok((bytes.len() > len).then_some(len + 1))
+}
+
+impl RowRun {
+    /// How many rows are left.
+    pub(crate) fn rows(&self) -> usize {
+        let (mut rows, mut at) = (0, 0);
+        while let Some(Ok(Some(len))) = self.bytes.get(at..).map(frame_len) {
+            at += len;
+            rows += 1;
+        }
+        rows
+    }
 }
 
 impl Iterator for RowRun {

@@ -9,8 +9,9 @@ use asyncio_core::{Exception, Result};
 use bytes::{Buf, BytesMut};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
+use socket2::Socket;
 
-use super::frames::{self, Incoming};
+use super::frames::{self, Incoming, Passing};
 use super::stream::Channel;
 use crate::exceptions::PgError;
 use crate::pg::errors;
@@ -28,6 +29,8 @@ pub(crate) struct Wire {
     /// The first so many of these are answers to nobody: a reset that was sent when the session was
     /// given back. Whether all went well is told to who comes next.
     nobodys: u32,
+    /// Of what is somebody's, so much is of no interest to him.
+    passing: Passing,
     /// There are messages behind the last Sync.
     unsynced: bool,
     /// The last request was one of the simple protocol.
@@ -74,6 +77,7 @@ impl Wire {
             outbound: BytesMut::new(),
             owed: 0,
             nobodys: 0,
+            passing: Passing::Nothing,
             unsynced: false,
             simple: false,
             status: IDLE,
@@ -98,6 +102,11 @@ impl Wire {
 
     pub(super) const fn set_backend(&mut self, backend: Backend) {
         self.backend = backend;
+    }
+
+    /// Its socket once more: see [`Channel::again`].
+    pub(crate) fn socket(&self) -> io::Result<Socket> {
+        self.channel.again()
     }
 
     /// What SCRAM can be bound to.
@@ -235,6 +244,11 @@ impl Wire {
         }
     }
 
+    /// So much is of no interest until the server says that it is ready.
+    pub(crate) fn pass(&mut self, what: Passing) {
+        self.passing = self.passing.max(what);
+    }
+
     /// What is outstanding now is of no interest to anybody, as long as it goes well.
     pub(crate) const fn disown(&mut self) {
         self.nobodys = self.owed;
@@ -328,6 +342,16 @@ impl Wire {
             return Err(self.broke(None));
         }
         loop {
+            let passing = if self.nobodys > 0 {
+                Passing::Statements
+            } else {
+                self.passing
+            };
+            if passing != Passing::Nothing
+                && let Err(error) = frames::pass(&mut self.inbound, passing)
+            {
+                return Err(self.broke(Some(error)));
+            }
             let incoming = match frames::next(&mut self.inbound) {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return Ok(None),
@@ -375,6 +399,7 @@ impl Wire {
                         self.nobodys -= 1;
                         continue;
                     }
+                    self.passing = Passing::Nothing;
                 }
                 Message::ErrorResponse(body) => {
                     self.copying = false;
