@@ -323,14 +323,27 @@ fn closing_waits_for_what_is_lent() -> Result<()> {
         let mut lent = pool.acquire().await?;
         let closing = pool.clone();
         let task = create_task(async move { closing.close().await });
-        sleep(0.01).await?;
-        assert!(pool.is_closing() && !task.done());
+        until(|| pool.is_closing()).await?;
         error_of::<PoolClosedError>(pool.acquire().await);
         assert_eq!(lent.fetchval("SELECT 1", ()).await?, Some(1));
+        assert!(!task.done());
         drop(lent);
         task.await?;
         assert_eq!(pool.get_size(), 0);
         error_of::<PoolClosedError>(pool.fetchval::<i32>("SELECT 1", ()).await);
+        Ok(())
+    })
+}
+
+/// `test_pool_close_timeout`: who waits no longer ends what is lent.
+#[test]
+fn closing_that_takes_too_long_ends_what_is_lent() -> Result<()> {
+    everywhere(|server| async move {
+        let pool = pool(&server, 1, 1).await?;
+        let mut lent = pool.acquire().await?;
+        error_of::<TimeoutError>(timeout(0.05, pool.close()).await);
+        assert!(pool.is_closing());
+        assert!(lent.fetchval::<i32>("SELECT 1", ()).await.is_err());
         Ok(())
     })
 }
