@@ -43,6 +43,7 @@
 //! | httpx, aiohttp, aiofiles | `httpx`, `aiohttp`, `aiofiles` | `asyncio_net` |
 //! | Python's `contextvars` | [`contextvars`] | `asyncio_core` |
 //! | async generators, Python's `contextlib` | [`aiter`], [`contextlib`] | here |
+//! | the packages asyncpg, aiosqlite, SQLAlchemy | `asyncpg`, `aiosqlite`, `sqlalchemy` | `asyncio_db` |
 //!
 //! Every name of a module is at the root as well, as in Python. [`get_event_loop`], [`set_event_loop`]
 //! and [`async_generator`] live here.
@@ -62,6 +63,8 @@
 //! - `fs`: files, as `aiofiles`.
 //! - `retry`: `retry` and `RateLimiter`.
 //! - `process-pool`: `ProcessPoolExecutor`, on Unix.
+//! - `db`: databases, as the Python packages of which programs know them. What is derived is told where they
+//!   are: `#[table(crate = asyncio_compat::sqlalchemy)]`.
 
 #[cfg(feature = "fs")]
 pub mod aiofiles;
@@ -89,6 +92,16 @@ pub mod timeouts;
 pub mod transports;
 #[cfg(feature = "net")]
 pub mod trsock;
+
+/// PostgreSQL: [`asyncio_db::pg`].
+#[cfg(feature = "db")]
+pub use asyncio_db::pg as asyncpg;
+/// Statements and sessions for either database: [`asyncio_db::sql`].
+#[cfg(feature = "db")]
+pub use asyncio_db::sql as sqlalchemy;
+/// SQLite: [`asyncio_db::sqlite`].
+#[cfg(feature = "db")]
+pub use asyncio_db::sqlite as aiosqlite;
 
 pub use aiter::{AsyncGenerator, GeneratorExit, Yield, async_generator};
 #[doc(inline)]

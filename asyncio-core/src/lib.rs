@@ -106,6 +106,7 @@ mod memory;
 #[doc(hidden)]
 pub mod models;
 mod mutex;
+mod pages;
 mod primitives;
 mod ready;
 mod runners;

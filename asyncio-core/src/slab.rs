@@ -1,5 +1,7 @@
 //! A vector with keys that notice when their entry is gone.
 
+use crate::pages::Pages;
+
 /// Where an entry is, and which of the entries that have been there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -17,7 +19,7 @@ impl Key {
 
 /// Entries under keys; taking one out makes its key stale for good.
 pub(crate) struct Slab<T> {
-    entries: Vec<Entry<T>>,
+    entries: Pages<Entry<T>>,
     free: Vec<u32>,
     /// The generation of an entry at a place where none has been since `take_all`.
     first: u32,
@@ -31,15 +33,16 @@ struct Entry<T> {
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Self {
         Self {
-            entries: Vec::new(),
+            entries: Pages::new(),
             free: Vec::new(),
             first: 0,
         }
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key {
-        if let Some(index) = self.free.pop() {
-            let entry = &mut self.entries[index as usize];
+        if let Some(index) = self.free.pop()
+            && let Some(entry) = self.entries.get_mut(index as usize)
+        {
             entry.value = Some(value);
             return Key {
                 index,

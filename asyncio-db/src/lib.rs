@@ -1,7 +1,7 @@
 //! PostgreSQL and SQLite for programs that are cancelled: asyncpg and aiosqlite for Rust.
 //!
-//! **Being built:** PostgreSQL is in [`pg`] and SQLite in `sqlite`; statements that are built in Rust are
-//! to come.
+//! PostgreSQL is in [`pg`], SQLite in `sqlite`, and in `sql` what is above both: statements that are built in
+//! Rust, and sessions that know rows. **Being built:** PostgreSQL's `COPY` and `LISTEN`.
 //!
 //! ```
 //! # #[cfg(feature = "testing")]
@@ -21,7 +21,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! It takes its names from the Python packages `asyncpg` and `aiosqlite`; none of it is in CPython. The
+//! It takes its names from the Python packages `asyncpg`, `aiosqlite` and `SQLAlchemy`; none of it is in CPython. The
 //! rule that shapes it: a query that is cancelled leaves its connection fit for the next user, or the
 //! connection is closed.
 //!
@@ -40,25 +40,32 @@
 //! | --- | --- | --- |
 //! | `asyncpg` | [`pg`]: [`connect`](pg::connect), [`create_pool`](pg::create_pool), transactions, cursors, prepared statements; [`exc`], its classes of errors | `COPY`, `LISTEN`, codecs |
 //! | `aiosqlite` | `sqlite`: `connect`, `create_pool`, transactions, cursors, rows | |
-//! | above both | | statements built in Rust instead of written as text |
+//! | `SQLAlchemy` | `sql`: `create_async_engine`, `select` and its like, `async_sessionmaker`, sessions, `#[derive(Table)]` | |
 //!
 //! # What it does not do
 //!
-//! It is no object-relational mapper and migrates no schemas. It speaks to two databases only.
+//! It migrates no schemas, loads nothing behind one's back, and speaks to two databases only.
 //!
 //! # Features
 //!
 //! - `sqlite`, on by default: the module `sqlite`; with `sqlite-bundled`, on by default too, SQLite is
 //!   built along, and with `sqlite-load-extension` programs can load extensions.
 //! - `tls`, on by default: sessions that are encrypted, by rustls with ring.
+//! - `sql`: the module `sql`; SQLite comes with it.
 //! - `testing`: the module `testing`, with throw-away servers and a proxy that makes faults. Unix only.
 
 pub mod exc;
 mod exceptions;
 pub mod pg;
+#[cfg(feature = "sql")]
+pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(all(unix, feature = "testing"))]
 pub mod testing;
+
+// So that what `#[derive(Table)]` makes is found within this crate, too.
+#[cfg(all(test, feature = "sql"))]
+extern crate self as asyncio_db;
 
 pub use exceptions::{ClientConfigurationError, ExceptionExt, PgError};

@@ -4,6 +4,7 @@
 //! round before it, so that a round that went wrong can be the first of another run. The seed decides
 //! what is done, and the threads decide when: what went wrong once goes wrong again after some tries.
 
+mod db;
 mod primitives;
 mod random;
 mod tally;
@@ -25,6 +26,8 @@ cargo xtask soak [NAME…] [OPTIONS]
                   their loops and runtimes ended, from everywhere
   primitives      locks, semaphores, events, conditions, barriers and queues, between tasks that are
                   cancelled and dropped
+  db [R1 …]       what is promised of asyncio-db's PostgreSQL client (R1 to R6, R10), in full: about half an
+                  hour; it has its own numbers of operations, and fixed seeds
 
   --operations N  so many operations of each (default 10000000)
   --minutes M     each for so long, instead
@@ -70,6 +73,8 @@ enum Extent {
 /// What the command line says.
 struct Wanted {
     soaks: Vec<&'static Soak>,
+    /// Which promises of the PostgreSQL client, all of them if none is named.
+    promises: Option<Vec<String>>,
     extent: Extent,
     seed: u64,
 }
@@ -96,6 +101,9 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fai
             }
         }
     }
+    if let Some(promises) = wanted.promises {
+        passed &= db::run(&promises)?;
+    }
     Ok(if passed {
         ExitCode::SUCCESS
     } else {
@@ -107,12 +115,17 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fai
 fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Wanted>, Failure> {
     use lexopt::prelude::*;
 
-    let (mut soaks, mut extent, mut seed) = (Vec::new(), None, None);
+    let (mut soaks, mut promises, mut extent, mut seed) = (Vec::new(), None, None, None);
     let mut parser = lexopt::Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
             Value(name) => {
                 let name = name.string()?;
+                if name == "db" || db::knows(&name) {
+                    let promises = promises.get_or_insert_with(Vec::new);
+                    promises.extend((name != "db").then_some(name));
+                    continue;
+                }
                 let soak = SOAKS.iter().find(|soak| soak.name == name);
                 soaks.push(soak.ok_or_else(|| format!("no soak {name:?}\n\n{USAGE}"))?);
             }
@@ -126,11 +139,13 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Option<Wanted>, Failure
             other => return Err(other.unexpected().into()),
         }
     }
-    if soaks.is_empty() {
+    if soaks.is_empty() && promises.is_none() {
         soaks.extend(&SOAKS);
+        promises = Some(Vec::new());
     }
     Ok(Some(Wanted {
         soaks,
+        promises,
         extent: extent.unwrap_or(Extent::Operations(OPERATIONS)),
         seed: seed.unwrap_or_else(fresh_seed),
     }))

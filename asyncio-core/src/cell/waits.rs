@@ -12,6 +12,7 @@ use super::callbacks::{FIRST, NO_TOKEN, Token};
 use super::refs::CellRef;
 use super::task::TaskHeader;
 use crate::exceptions::Message;
+use crate::pages::Pages;
 use crate::primitives::Cell;
 
 /// Names one wait of a task; stale once the wait is over. The slot's index is in the upper half, its
@@ -94,7 +95,7 @@ pub(crate) struct Extra {
 /// What few tasks have: more than one wait at a time, or one with an `Extra`.
 #[derive(Default)]
 pub(crate) struct More {
-    others: Vec<Slot>,
+    others: Pages<Slot>,
     free: Vec<u32>,
     /// By the index of the wait, for as many as were needed.
     extras: Vec<Extra>,
@@ -175,7 +176,9 @@ impl TaskHeader {
                 u32::try_from(more.others.len() - 1).unwrap_or(u32::MAX)
             });
             let index = at + 1;
-            let slot = &more.others[at as usize];
+            let Some(slot) = more.others.get(at as usize) else {
+                return SlotId::NONE;
+            };
             let id = slot.begin(index, target, NO_TOKEN);
             if waker.is_some() {
                 slot.mark(HAS_EXTRA);
@@ -338,7 +341,9 @@ impl TaskHeader {
         self.with_more(|more| {
             for index in 1..=u32::try_from(more.others.len()).unwrap_or(u32::MAX) {
                 let mut extra = more.take_extra(index);
-                let slot = &more.others[index as usize - 1];
+                let Some(slot) = more.others.get(index as usize - 1) else {
+                    return;
+                };
                 if slot.state.get() != State::Free && show(slot, &mut extra) {
                     *more.extra(index) = extra;
                 }

@@ -24,7 +24,7 @@ use crate::primitives::Cell;
 use crate::ready::{Call, Ready, TimerAction};
 use crate::slab::Key;
 use crate::tasks::{Task, spawn};
-use crate::time::Delay;
+use crate::time::{Clock, Delay};
 
 /// An event loop, for all who may look at it: cheap to clone, and it may go to any thread.
 ///
@@ -336,6 +336,42 @@ impl EventLoop {
         Ok(ClockHold {
             event_loop: self.clone(),
         })
+    }
+
+    /// Moves a virtual clock on, as if this much time had passed while nothing ran: whatever is due by then
+    /// is so in the next iteration.
+    ///
+    /// ```
+    /// use asyncio_core::{Result, Runner, create_task, get_running_loop, sleep};
+    ///
+    /// # fn main() -> Result<()> {
+    /// let runner = Runner::builder().virtual_clock(true).build()?;
+    /// runner.run(async {
+    ///     let late = create_task(async { sleep(60).await });
+    ///     sleep(0).await?;
+    ///     get_running_loop()?.advance_clock(90)?;
+    ///     sleep(0).await?;
+    ///     assert_eq!(get_running_loop()?.time(), 90.0);
+    ///     late.await
+    /// })
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError`] when the delay is negative or not a number; [`RuntimeError`] when the loop has
+    /// another clock, on another thread than the loop's, and once it is closed.
+    pub fn advance_clock(&self, delay: impl Into<Delay>) -> Result<()> {
+        let delay = delay.into().checked()?;
+        if delay < 0.0 {
+            return Err(ValueError::new("a clock cannot go back").into());
+        }
+        let core = self.core()?;
+        let Clock::Virtual { now } = core.clock.get() else {
+            return Err(RuntimeError::new("only a virtual clock can be moved on").into());
+        };
+        core.clock.set(Clock::Virtual { now: now + delay });
+        Ok(())
     }
 
     /// The tokio runtime that drives this loop.

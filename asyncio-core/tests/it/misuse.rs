@@ -82,6 +82,7 @@ fn a_closed_loop_refuses_everything() -> Result<()> {
         closed(error_of(event_loop.create_task(async { Ok(()) }).result()));
         closed(error_of(event_loop.set_exception_handler(None)));
         closed(error_of(event_loop.hold_clock()));
+        closed(error_of(event_loop.advance_clock(1)));
         event_loop.stop();
         event_loop.set_debug(true);
         assert!(!event_loop.get_debug());

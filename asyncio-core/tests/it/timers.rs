@@ -1,11 +1,12 @@
 //! Clocks and timers: the virtual clock that jumps, and the real one.
 
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use asyncio_core::{
-    OwnedEventLoop, Result, Runner, Task, create_local_task, create_task, get_running_loop, run,
-    sleep,
+    OwnedEventLoop, Result, Runner, RuntimeError, Task, ValueError, create_local_task, create_task,
+    get_running_loop, run, sleep,
 };
 
 use crate::support::{Alive, Log, comes_below, run_virtual, turns};
@@ -95,6 +96,48 @@ fn a_held_clock_does_not_jump_until_the_last_hold_is_gone() -> Result<()> {
         an_hour.await?;
         assert_eq!(event_loop.time(), 3600.0);
         thread.join().expect("no panic");
+        Ok(())
+    })
+}
+
+/// As when nothing runs for a while: what is due meanwhile comes in the order of its times, after what was
+/// ready.
+#[test]
+fn a_virtual_clock_can_be_moved_on() -> Result<()> {
+    run_virtual(async {
+        let event_loop = get_running_loop()?;
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let note = |name| {
+            let seen = Arc::clone(&seen);
+            move || seen.lock().expect("nobody panics").push(name)
+        };
+        event_loop.call_later(2, note("two"))?;
+        event_loop.call_later(1, note("one"))?;
+        event_loop.call_later(5, note("five"))?;
+        event_loop.advance_clock(4)?;
+        event_loop.call_soon(note("ready"))?;
+        turns(2).await?;
+        assert_eq!(
+            *seen.lock().expect("nobody panics"),
+            ["ready", "one", "two"]
+        );
+        assert_eq!(event_loop.time(), 4.0);
+        event_loop.advance_clock(0)?;
+        sleep(1.5).await?;
+        assert_eq!(seen.lock().expect("nobody panics").len(), 4);
+        assert_eq!(event_loop.time(), 5.5);
+        for wrong in [-1.0, f64::NAN] {
+            assert!(
+                event_loop
+                    .advance_clock(wrong)
+                    .is_err_and(|error| error.is::<ValueError>())
+            );
+        }
+        Ok(())
+    })?;
+    run(async {
+        let refused = get_running_loop()?.advance_clock(1);
+        assert!(refused.is_err_and(|error| error.is::<RuntimeError>()));
         Ok(())
     })
 }

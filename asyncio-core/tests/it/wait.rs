@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asyncio_core::{
     FIRST_COMPLETED, FIRST_EXCEPTION, Future, Result, Task, TimeoutError, ValueError,
@@ -262,10 +262,18 @@ fn a_request_is_raised_though_the_time_is_over_as_well() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let future = Future::<()>::new();
-        let task = create_task(async move { wait([future]).timeout(0.001).await });
-        sleep(0).await.expect("nobody cancels");
-        std::thread::sleep(Duration::from_millis(20));
+        // Begun, and in so little time that the timer is not due yet: on a slow machine that takes a few tries.
+        let task = loop {
+            let began = Instant::now();
+            let future = Future::<()>::new();
+            let task = create_task(async move { wait([future]).timeout(0.05).await });
+            sleep(0).await.expect("nobody cancels");
+            if began.elapsed() < Duration::from_millis(40) {
+                break task;
+            }
+            task.cancel();
+        };
+        std::thread::sleep(Duration::from_millis(100));
         // tokio wakes the task, but this goes on first.
         sleep(0).await.expect("nobody cancels");
         task.cancel();

@@ -1,5 +1,6 @@
 //! `connect`.
 
+use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::config::{Config, IntoConfig};
 use super::connection::{Connection, limited};
 use super::introspection::Types;
 use super::link::Link;
+use super::logging::Loggers;
 use super::notices::Notices;
 use super::protocol;
 use super::statement::{CacheLimits, StatementNames, Statements};
@@ -73,6 +75,25 @@ pub(crate) struct Options {
     pub(crate) command_timeout: Option<Duration>,
     pub(crate) cancel_timeout: Duration,
     pub(crate) cache: CacheLimits,
+    pub(crate) password: Option<PasswordFunction>,
+}
+
+type PasswordFuture = Pin<Box<dyn Future<Output = Result<String>> + Send>>;
+
+/// A function that is asked for a password.
+#[derive(Clone)]
+pub(crate) struct PasswordFunction(Arc<dyn Fn() -> PasswordFuture + Send + Sync>);
+
+impl PasswordFunction {
+    pub(crate) async fn ask(&self) -> Result<String> {
+        (self.0)().await
+    }
+}
+
+impl fmt::Debug for PasswordFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordFunction")
+    }
 }
 
 impl Default for Options {
@@ -81,6 +102,7 @@ impl Default for Options {
             command_timeout: None,
             cancel_timeout: Duration::from_secs(5),
             cache: CacheLimits::default(),
+            password: None,
         }
     }
 }
@@ -141,8 +163,45 @@ impl ConnectBuilder {
         self
     }
 
-    async fn open(self) -> Result<Connection> {
-        let target = Arc::new(Target::of(&self.config)?);
+    /// A function that is asked for the password whenever a session is opened, for passwords that change.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> asyncio_core::Result<()> {
+    /// # let cluster = asyncio_db::testing::PgCluster::create()?;
+    /// # let dsn = cluster.dsn();
+    /// asyncio_core::run(async move {
+    ///     let connection = asyncio_db::pg::connect(dsn)
+    ///         .password_fn(async || {
+    ///             asyncio_core::sleep(0.001).await?; // a token is asked for
+    ///             Ok("secret".to_owned())
+    ///         })
+    ///         .await?;
+    ///     connection.close().await
+    /// })
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    pub fn password_fn<F, Fut>(mut self, function: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String>> + Send + 'static,
+    {
+        let function = move || -> PasswordFuture { Box::pin(function()) };
+        self.options.password = Some(PasswordFunction(Arc::new(function)));
+        self
+    }
+
+    /// Finds out about everything, from the environment and from files.
+    pub(crate) fn target(&self) -> Result<Target> {
+        let mut target = Target::of(&self.config)?;
+        target.password.clone_from(&self.options.password);
+        Ok(target)
+    }
+
+    pub(crate) async fn open(self) -> Result<Connection> {
+        let target = Arc::new(self.target()?);
         let types = Arc::default();
         limited(target.timeout(), open(&target, &self.options, &types)).await
     }
@@ -174,6 +233,7 @@ pub(crate) async fn open(
         depth: 0,
         isolation: None,
         last_number: 0,
+        loggers: Loggers::default(),
     })
 }
 

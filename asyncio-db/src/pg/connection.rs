@@ -9,6 +9,7 @@ use postgres_types::FromSqlOwned;
 use super::args::Args;
 use super::execute;
 use super::link::{Link, ServerVersion};
+use super::logging::Loggers;
 use super::notices::ListenerId;
 use super::prepared::Query;
 use super::protocol::{IDLE, Wire};
@@ -58,6 +59,7 @@ pub struct Connection {
     pub(crate) isolation: Option<IsolationLevel>,
     /// Numbers savepoints and portals.
     pub(crate) last_number: u64,
+    pub(crate) loggers: Loggers,
 }
 
 impl Connection {
@@ -76,15 +78,15 @@ impl Connection {
     /// command has done by then is undone, unless it had ended already.
     pub async fn execute(&mut self, query: impl Query, args: impl Args) -> Result<CommandTag> {
         let limit = self.command_timeout;
-        limited(limit, async {
+        let (link, statements) = (&mut self.link, &mut self.statements);
+        let running = limited(limit, async {
             if args.is_empty() && query.prepared().is_none() {
-                return execute::script(&mut self.link, query.text()).await;
+                return execute::script(link, query.text()).await;
             }
-            let outcome =
-                execute::query(&mut self.link, &mut self.statements, &query, &args, 0).await?;
-            Ok(outcome.tag)
-        })
-        .await
+            let outcome = execute::query(link, statements, &query, &args, 0).await?;
+            outcome.tag()
+        });
+        self.loggers.log(query.text(), &args, limit, running).await
     }
 
     /// Executes a query and returns its rows.
@@ -97,7 +99,7 @@ impl Connection {
     ///
     /// As of [`execute`](Self::execute).
     pub async fn fetch(&mut self, query: impl Query, args: impl Args) -> Result<Vec<Record>> {
-        Ok(self.run(&query, &args, 0).await?.rows)
+        Ok(self.run(&query, &args, 0).await?.into_rows())
     }
 
     /// Executes a query and returns its first row, if there is one.
@@ -110,7 +112,7 @@ impl Connection {
     ///
     /// As of [`execute`](Self::execute).
     pub async fn fetchrow(&mut self, query: impl Query, args: impl Args) -> Result<Option<Record>> {
-        Ok(self.run(&query, &args, 1).await?.rows.into_iter().next())
+        Ok(self.run(&query, &args, 1).await?.into_first_row())
     }
 
     /// Executes a query and returns the first value of its first row; `None` where there is no row, or
@@ -143,7 +145,8 @@ impl Connection {
     ) -> Result<execute::Outcome> {
         let limit = self.command_timeout;
         let running = execute::query(&mut self.link, &mut self.statements, query, args, most_rows);
-        limited(limit, running).await
+        let running = limited(limit, running);
+        self.loggers.log(query.text(), args, limit, running).await
     }
 
     /// Whether the session is inside of a transaction, be it one that has failed.
@@ -182,6 +185,7 @@ impl Connection {
     /// As of [`execute`](Self::execute).
     pub async fn reset(&mut self) -> Result<()> {
         let script = self.reset_script();
+        self.link.shared().notices.clear();
         limited(self.command_timeout, self.link.put_right(Some(script))).await
     }
 
@@ -249,6 +253,7 @@ impl Connection {
     pub async fn close(mut self) -> Result<()> {
         match self.link.settle().await {
             Err(error) if error.is_cancelled() => Err(error),
+            // Where it went, it is gone.
             _ => {
                 self.link.terminate();
                 Ok(())
@@ -265,7 +270,16 @@ impl Connection {
     pub(crate) fn forget_borrower(&mut self) {
         self.depth = 0;
         self.isolation = None;
-        self.link.shared().notices.clear();
+        self.loggers.clear();
+        let listeners = self.link.shared().notices.clear_all();
+        if listeners > 0 {
+            let pid = self.get_server_pid();
+            tracing::warn!(
+                pid,
+                listeners,
+                "a connection goes back to its pool with listeners"
+            );
+        }
     }
 
     /// A number that no savepoint and no portal has had.

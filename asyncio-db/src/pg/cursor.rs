@@ -230,13 +230,16 @@ impl Cursor<'_> {
             wire.sync();
             let mut outcome = Outcome::of(columns);
             operation
-                .until_ready(|incoming| outcome.hear(incoming))
+                .until_ready(|incoming| {
+                    outcome.hear(incoming);
+                    Ok(())
+                })
                 .await?;
             Ok(outcome)
         })
         .await?;
         self.exhausted = !outcome.suspended;
-        Ok(outcome.rows)
+        Ok(outcome.into_rows())
     }
 }
 

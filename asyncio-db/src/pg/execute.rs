@@ -1,27 +1,30 @@
 //! Queries, one at a time: prepare, execute, hear what comes.
 
+use std::fmt;
 use std::sync::Arc;
 
 use asyncio_core::Result;
-use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::backend::{CommandCompleteBody, Message};
 
 use super::args::Args;
 use super::link::Link;
 use super::operation::Operation;
 use super::prepared::Query;
-use super::protocol::Incoming;
+use super::protocol::{Incoming, RowRun};
 use super::record::{Columns, Record};
 use super::statement::Statements;
 use super::tag::CommandTag;
 
-/// What has come of a statement.
-#[derive(Debug, Default)]
+/// What has come of a statement, as it came: most of it is looked at only when it is asked for.
+#[derive(Default)]
 pub(crate) struct Outcome {
-    pub(crate) rows: Vec<Record>,
-    pub(crate) tag: CommandTag,
+    columns: Arc<Columns>,
+    run: Option<RowRun>,
+    /// Rows that came later than the first ones, of a result that came in several pieces.
+    more: Vec<RowRun>,
+    complete: Option<CommandCompleteBody>,
     /// There are more rows than were asked for.
     pub(crate) suspended: bool,
-    columns: Arc<Columns>,
 }
 
 impl Outcome {
@@ -45,20 +48,58 @@ impl Outcome {
     }
 
     /// Keeps what comes.
-    pub(crate) fn hear(&mut self, incoming: Incoming) -> Result<()> {
+    pub(crate) fn hear(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Rows(run) => {
-                let columns = &self.columns;
-                let rows = run.map(|body| Record::new(Arc::clone(columns), body));
-                self.rows.extend(rows);
-            }
-            Incoming::Message(Message::CommandComplete(body)) => {
-                self.tag = CommandTag::from(body.tag()?);
-            }
+            Incoming::Rows(run) => match &self.run {
+                None => self.run = Some(run),
+                Some(_) => self.more.push(run),
+            },
+            Incoming::Message(Message::CommandComplete(body)) => self.complete = Some(body),
             Incoming::Message(Message::PortalSuspended) => self.suspended = true,
-            Incoming::Message(_) => {}
+            Incoming::Message(_) | Incoming::Copied(_) => {}
         }
-        Ok(())
+    }
+
+    /// What the command has done; nothing where it has not ended, or said nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// When it is no text.
+    pub(crate) fn tag(&self) -> Result<CommandTag> {
+        Ok(match &self.complete {
+            Some(body) => CommandTag::from(body.tag()?),
+            None => CommandTag::default(),
+        })
+    }
+
+    /// Adds its rows to others, and keeps none.
+    pub(crate) fn move_rows_to(&mut self, rows: &mut Vec<Record>) {
+        let runs = || self.run.iter().chain(&self.more);
+        rows.reserve(runs().map(RowRun::rows).sum());
+        let runs = self.run.take().into_iter().chain(self.more.drain(..));
+        for run in runs {
+            rows.extend(run.map(|body| Record::new(Arc::clone(&self.columns), body)));
+        }
+    }
+
+    pub(crate) fn into_rows(mut self) -> Vec<Record> {
+        let mut rows = Vec::new();
+        self.move_rows_to(&mut rows);
+        rows
+    }
+
+    pub(crate) fn into_first_row(self) -> Option<Record> {
+        let body = self.run?.next()?;
+        Some(Record::new(self.columns, body))
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tag = self.complete.as_ref().map(CommandCompleteBody::tag);
+        f.debug_struct("Outcome")
+            .field("tag", &tag)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,7 +176,10 @@ async fn once(
     wire.sync();
     let mut outcome = Outcome::of(&statement.columns);
     operation
-        .until_ready(|incoming| outcome.hear(incoming))
+        .until_ready(|incoming| {
+            outcome.hear(incoming);
+            Ok(())
+        })
         .await?;
     Ok(outcome)
 }

@@ -1,6 +1,7 @@
 //! Types that the server knows and we do not: asked for once, all that are unknown in one query.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use asyncio_core::Result;
@@ -17,6 +18,8 @@ use super::record::{Attribute, Columns, Record};
 #[derive(Debug, Default)]
 pub(crate) struct Types {
     known: Mutex<HashMap<Oid, Type>>,
+    /// So many times all was forgotten.
+    generation: AtomicU64,
 }
 
 /// A row about a type, as it comes.
@@ -90,6 +93,14 @@ impl Types {
     /// Knows none any more: they may have changed (`reload_schema_state`).
     pub(crate) fn forget_all(&self) {
         self.lock().clear();
+        // Relaxed: a connection that looks too early is told by the server that its plans are outdated.
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many times all was forgotten, by one of the connections that share it.
+    pub(crate) fn generation(&self) -> u64 {
+        // Relaxed: as above.
+        self.generation.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Oid, Type>> {

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use asyncio_core::Result;
+use socket2::Socket;
 use tokio::runtime::Handle;
 
 use super::config::Address;
@@ -130,6 +131,11 @@ impl Link {
         }
     }
 
+    /// Its socket once more, by which somebody else can end it; none where that cannot be had.
+    pub(crate) fn socket(&self) -> Option<Socket> {
+        self.wire()?.socket().ok()
+    }
+
     /// What the server has said last: idle, in a transaction, in one that has failed.
     pub(crate) fn status(&self) -> u8 {
         self.wire().map_or(self.status, Wire::status)
@@ -139,7 +145,7 @@ impl Link {
     pub(crate) fn is_closed(&self) -> bool {
         match &self.place {
             Place::Here(wire) => wire.is_broken(),
-            Place::Recovering(_) => false,
+            Place::Recovering(handover) => handover.is_lost(),
             Place::Gone => true,
         }
     }
@@ -186,10 +192,24 @@ impl Link {
     /// own.
     pub(super) fn leave(&mut self, orders: Orders) {
         match &self.place {
-            Place::Here(wire) if wire.is_clean() && orders.undo.is_empty() => {}
+            Place::Here(wire) if wire.is_clean() && orders.undo.is_empty() => self.watch(),
             Place::Here(_) => self.recover(orders),
             Place::Recovering(_) | Place::Gone => {}
         }
+    }
+
+    /// Where somebody listens, the session is read while nothing is asked, by a task of its own.
+    pub(crate) fn watch(&mut self) {
+        if !self.shared.notices.is_watched() || !self.wire().is_some_and(Wire::is_clean) {
+            return;
+        }
+        self.status = self.status();
+        self.recover(Orders {
+            before: self.status,
+            interrupt: Interrupt::Wait,
+            atomic: false,
+            undo: Vec::new(),
+        });
     }
 
     fn recover(&mut self, orders: Orders) {
@@ -237,8 +257,10 @@ impl Link {
 
     /// Ends the session, at once.
     pub(crate) fn terminate(&mut self) {
-        if let Place::Here(wire) = std::mem::replace(&mut self.place, Place::Gone) {
-            wire.terminate();
+        match std::mem::replace(&mut self.place, Place::Gone) {
+            Place::Here(wire) => wire.terminate(),
+            Place::Recovering(handover) => handover.abandon(),
+            Place::Gone => {}
         }
         self.status = IDLE;
     }

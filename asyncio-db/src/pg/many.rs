@@ -1,7 +1,8 @@
 //! One query for many sets of arguments, and many queries at once: one answer is waited for.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use asyncio_core::{Exception, Result};
 
@@ -11,10 +12,10 @@ use super::errors::InterfaceError;
 use super::execute::Outcome;
 use super::operation::{Operation, Sorted};
 use super::prepared::Query;
-use super::protocol::{Incoming, Wire};
-use super::record::{Columns, Record};
+use super::protocol::{Incoming, Passing, Wire};
+use super::record::Record;
 use super::recovery;
-use super::statement::Statements;
+use super::statement::{Statement, Statements};
 use super::tag::CommandTag;
 
 /// So much is gathered before it has to be written.
@@ -42,7 +43,9 @@ impl Connection {
         rows: impl IntoIterator<Item = A>,
     ) -> Result<()> {
         let limit = self.command_timeout;
-        limited(limit, self.for_each(&query, rows, false, |_| {})).await
+        let loggers = self.loggers.clone();
+        let running = limited(limit, self.for_each(&query, rows, None));
+        loggers.log(query.text(), &(), limit, running).await
     }
 
     /// As [`executemany`](Self::executemany), and returns the rows of all, in the order of the arguments.
@@ -61,8 +64,7 @@ impl Connection {
     ) -> Result<Vec<Record>> {
         let limit = self.command_timeout;
         let mut all = Vec::new();
-        let each = self.for_each(&query, rows, true, |outcome| all.append(&mut outcome.rows));
-        limited(limit, each).await?;
+        limited(limit, self.for_each(&query, rows, Some(&mut all))).await?;
         Ok(all)
     }
 
@@ -70,9 +72,9 @@ impl Connection {
         &mut self,
         query: &impl Query,
         rows: impl IntoIterator<Item = A>,
-        rows_count: bool,
-        mut done: impl FnMut(&mut Outcome),
+        mut results: Option<&mut Vec<Record>>,
     ) -> Result<()> {
+        let rows_count = results.is_some();
         let mut operation = self.link.begin().await?;
         // Nobody would notice that the columns of rows are others by now than those of a statement that is
         // kept, when it is prepared anew below.
@@ -83,11 +85,21 @@ impl Connection {
         operation.about(&statement.query, statement.is_named());
         self.statements.write_closing(operation.wire()?)?;
         let mut outcome = Outcome::of(&statement.columns);
+        let mut hear = |incoming| {
+            if let Some(results) = &mut results {
+                outcome.hear(incoming);
+                outcome.move_rows_to(results);
+            }
+            Ok(())
+        };
         // Prepared anew, which takes no time of its own: were it outdated, it could not be tried again, for
         // the arguments would be gone. But one that somebody holds says so itself.
         let anew = !(rows_count && statement.is_named());
         if anew {
             statement.write_parse(operation.wire()?)?;
+        }
+        if !rows_count {
+            operation.wire()?.pass(Passing::Statements);
         }
         let mut group = Group::begin(&mut operation);
         for row in rows {
@@ -99,27 +111,13 @@ impl Connection {
                 }
             };
             if !group.add(added)? {
-                group
-                    .room(|incoming| {
-                        outcome.hear(incoming)?;
-                        done(&mut outcome);
-                        outcome.rows.clear();
-                        Ok(())
-                    })
-                    .await?;
+                group.room(&mut hear).await?;
             }
             if group.failed.is_some() {
                 break;
             }
         }
-        group
-            .end(|incoming| {
-                outcome.hear(incoming)?;
-                done(&mut outcome);
-                outcome.rows.clear();
-                Ok(())
-            })
-            .await
+        group.end(hear).await
     }
 
     /// Several queries in one: see [`Pipeline`].
@@ -159,18 +157,19 @@ impl<'o, 'c> Group<'o, 'c> {
 
     /// Waits until there is room for more, and hears what comes meanwhile.
     async fn room(&mut self, mut hear: impl FnMut(Incoming) -> Result<()>) -> Result<()> {
-        while let Some(incoming) = self.operation.incoming_or_room(LEFT).await? {
-            match self.operation.sort(incoming)? {
+        let failed = &mut self.failed;
+        let hear = |sorted| {
+            match sorted {
                 // All that follows is passed over, up to the end of the group.
                 Sorted::Failed(error) => {
-                    self.failed.get_or_insert(error.into());
-                    return Ok(());
+                    failed.get_or_insert(error.into());
                 }
-                Sorted::Something(incoming) if self.failed.is_none() => hear(incoming)?,
+                Sorted::Something(incoming) if failed.is_none() => hear(incoming)?,
                 Sorted::Something(_) | Sorted::Nothing | Sorted::Ready => {}
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        self.operation.until_room(LEFT, hear).await
     }
 
     async fn end(self, hear: impl FnMut(Incoming) -> Result<()>) -> Result<()> {
@@ -212,8 +211,11 @@ impl<'o, 'c> Group<'o, 'c> {
 #[must_use = "nothing is executed before `run`"]
 pub struct Pipeline<'a> {
     connection: &'a mut Connection,
-    queries: Vec<(String, Box<dyn Args + Send + Sync + 'a>)>,
+    queries: Vec<Asked<'a>>,
 }
+
+/// A query and its arguments.
+type Asked<'a> = (Cow<'a, str>, Box<dyn Args + Send + Sync + 'a>);
 
 /// Stands for the result of one query of a [`Pipeline`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -222,14 +224,22 @@ pub struct Ticket(usize);
 /// What has come of a [`Pipeline`].
 #[derive(Debug, Default)]
 pub struct PipelineResults {
-    outcomes: Vec<Option<Outcome>>,
+    answers: Vec<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    outcome: Outcome,
+    taken: bool,
+    /// Made when it is asked for.
+    tag: OnceLock<Option<CommandTag>>,
 }
 
 impl<'a> Pipeline<'a> {
     /// Adds a query.
     pub fn fetch(
         &mut self,
-        query: impl Into<String>,
+        query: impl Into<Cow<'a, str>>,
         args: impl Args + Send + Sync + 'a,
     ) -> Ticket {
         self.queries.push((query.into(), Box::new(args)));
@@ -239,7 +249,7 @@ impl<'a> Pipeline<'a> {
     /// Adds a command; the same as [`fetch`](Self::fetch), for those that return no rows.
     pub fn execute(
         &mut self,
-        query: impl Into<String>,
+        query: impl Into<Cow<'a, str>>,
         args: impl Args + Send + Sync + 'a,
     ) -> Ticket {
         self.fetch(query, args)
@@ -264,10 +274,7 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-async fn run(
-    connection: &mut Connection,
-    queries: &[(String, Box<dyn Args + Send + Sync + '_>)],
-) -> Result<PipelineResults> {
+async fn run(connection: &mut Connection, queries: &[Asked<'_>]) -> Result<PipelineResults> {
     if queries.is_empty() {
         return Ok(PipelineResults::default());
     }
@@ -283,20 +290,22 @@ async fn run(
 async fn run_once(
     operation: &mut Operation<'_>,
     cache: &mut Statements,
-    queries: &[(String, Box<dyn Args + Send + Sync + '_>)],
+    queries: &[Asked<'_>],
 ) -> Result<PipelineResults> {
-    let mut statements = Vec::with_capacity(queries.len());
+    let mut statements: Vec<Arc<Statement>> = Vec::with_capacity(queries.len());
     for (query, _) in queries {
-        statements.push(cache.get(operation, query).await?);
+        // Most often it is one query, again and again.
+        let statement = match statements.last() {
+            Some(last) if *last.query == **query && last.is_named() => Arc::clone(last),
+            _ => cache.get(operation, query).await?,
+        };
+        statements.push(statement);
     }
     if let Some(statement) = statements.last() {
         operation.about(&statement.query, statement.is_named());
     }
     cache.write_closing(operation.wire()?)?;
-    let columns = statements
-        .iter()
-        .map(|statement| Arc::clone(&statement.columns));
-    let mut answers = Answers::new(columns.collect());
+    let mut answers = Answers::new(&statements);
     let mut group = Group::begin(operation);
     for (statement, (_, args)) in statements.iter().zip(queries) {
         if !group.add(|wire| statement.write_execute(wire, &**args, "", 0))? {
@@ -312,31 +321,32 @@ async fn run_once(
 
 /// The results so far.
 struct Answers {
-    columns: std::vec::IntoIter<Arc<Columns>>,
-    current: Option<Outcome>,
     results: PipelineResults,
+    /// Whose answer comes next.
+    current: usize,
 }
 
 impl Answers {
-    fn new(columns: Vec<Arc<Columns>>) -> Self {
-        let mut columns = columns.into_iter();
+    fn new(statements: &[Arc<Statement>]) -> Self {
+        let answers = statements.iter().map(|statement| Answer {
+            outcome: Outcome::of(&statement.columns),
+            taken: false,
+            tag: OnceLock::new(),
+        });
         Self {
-            current: columns.next().map(|columns| Outcome::of(&columns)),
-            columns,
-            results: PipelineResults::default(),
+            results: PipelineResults {
+                answers: answers.collect(),
+            },
+            current: 0,
         }
     }
 
     fn hear(&mut self, incoming: Incoming) -> Result<()> {
         let ends = Outcome::is_ended_by(&incoming);
-        if let Some(current) = &mut self.current {
-            current.hear(incoming)?;
+        if let Some(current) = self.results.answers.get_mut(self.current) {
+            current.outcome.hear(incoming);
         }
-        if ends {
-            let next = self.columns.next().map(|columns| Outcome::of(&columns));
-            let ended = std::mem::replace(&mut self.current, next);
-            self.results.outcomes.push(ended);
-        }
+        self.current += usize::from(ends);
         Ok(())
     }
 }
@@ -349,9 +359,14 @@ impl PipelineResults {
     /// [`InterfaceError`] when they were taken before, and for a ticket of another pipeline that had more
     /// queries.
     pub fn take(&mut self, ticket: Ticket) -> Result<Vec<Record>> {
-        let outcome = self.outcomes.get_mut(ticket.0).and_then(Option::as_mut);
-        match outcome {
-            Some(outcome) => Ok(std::mem::take(&mut outcome.rows)),
+        match self.answers.get_mut(ticket.0) {
+            Some(answer) if !answer.taken => {
+                answer.taken = true;
+                let mut rows = Vec::new();
+                answer.outcome.move_rows_to(&mut rows);
+                Ok(rows)
+            }
+            Some(_) => Err(InterfaceError::new("these rows were taken before").into()),
             None => Err(InterfaceError::new("there is no such query in the pipeline").into()),
         }
     }
@@ -359,8 +374,9 @@ impl PipelineResults {
     /// What a command has done.
     #[must_use]
     pub fn tag(&self, ticket: Ticket) -> Option<&CommandTag> {
-        let outcome = self.outcomes.get(ticket.0)?.as_ref()?;
-        Some(&outcome.tag)
+        let answer = self.answers.get(ticket.0)?;
+        let tag = answer.tag.get_or_init(|| answer.outcome.tag().ok());
+        tag.as_ref()
     }
 }
 

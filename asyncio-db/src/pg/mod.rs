@@ -64,11 +64,14 @@ mod args;
 mod config;
 mod connect;
 mod connection;
+mod copy;
 mod cursor;
 mod errors;
 mod execute;
 mod introspection;
 mod link;
+mod listen;
+mod logging;
 mod many;
 mod notices;
 mod operation;
@@ -90,11 +93,17 @@ pub use config::{
 };
 pub use connect::{ConnectBuilder, connect};
 pub use connection::Connection;
+pub use copy::{
+    Chunks, CopyColumns, CopyFormat, CopyFromQuery, CopyFromTable, CopyRecords, CopySink,
+    CopySource, CopyToTable, EachChunk, FileAt, chunks, each_chunk, file_at,
+};
 pub use cursor::{Cursor, CursorBuilder};
 pub use errors::InterfaceError;
 pub use link::ServerVersion;
+pub use listen::{Listener, ListenerEvent};
+pub use logging::{LoggedQuery, QueryLogging};
 pub use many::{Pipeline, PipelineResults, Ticket};
-pub use notices::ListenerId;
+pub use notices::{ListenerId, Notification};
 pub use pool::{
     Pool, PoolBuilder, PoolClosedError, PoolStats, PoolTimeoutError, PooledConnection, Reset,
     create_pool,

@@ -2,13 +2,14 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use asyncio_core::{FutureExt, Result};
 use postgres_protocol::message::backend::Message;
 
 use super::errors;
 use super::link::{Link, Outdated};
-use super::protocol::{IDLE, Incoming, Wire};
+use super::protocol::{IDLE, Incoming, Passing, Wire};
 use super::recovery::{Interrupt, Orders, Undo};
 use crate::exceptions::PgError;
 
@@ -102,6 +103,51 @@ impl<'a> Operation<'a> {
         poll_fn(|cx| wire.poll_incoming(cx)).cancellable().await?
     }
 
+    /// Hears all that is owed. What went wrong first is the outcome; all else is passed on, but for messages
+    /// that only say that something went well.
+    ///
+    /// # Errors
+    ///
+    /// As of [`incoming`](Self::incoming); what the server says that went wrong; what the function ends
+    /// with.
+    pub(crate) async fn until_ready(
+        &mut self,
+        mut hear: impl FnMut(Incoming) -> Result<()>,
+    ) -> Result<()> {
+        self.wire()?.pass(Passing::Assent);
+        let mut outcome = Ok(());
+        // One wait for all of it: most of it comes at once.
+        poll_fn(|cx| self.poll_ready(cx, &mut outcome, &mut hear))
+            .cancellable()
+            .await??;
+        outcome
+    }
+
+    fn poll_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: &mut Result<()>,
+        hear: &mut impl FnMut(Incoming) -> Result<()>,
+    ) -> Poll<Result<()>> {
+        loop {
+            let incoming = ready!(self.wire()?.poll_incoming(cx))?;
+            match self.sort(incoming)? {
+                Sorted::Ready => return Poll::Ready(Ok(())),
+                Sorted::Failed(error) => {
+                    if outcome.is_ok() {
+                        *outcome = Err(error.into());
+                    }
+                }
+                Sorted::Nothing => {}
+                Sorted::Something(incoming) => {
+                    if outcome.is_ok() {
+                        *outcome = hear(incoming);
+                    }
+                }
+            }
+        }
+    }
+
     /// The next that the server says, while there is more to be written than this.
     ///
     /// # Errors
@@ -114,30 +160,24 @@ impl<'a> Operation<'a> {
             .await?
     }
 
-    /// Hears all that is owed. What went wrong first is the outcome; all else is passed on.
+    /// Hears what comes until no more than so much is to be written.
     ///
     /// # Errors
     ///
-    /// As of [`incoming`](Self::incoming); what the server says that went wrong; what the function ends
-    /// with.
-    pub(crate) async fn until_ready(
+    /// As of [`until_ready`](Self::until_ready).
+    pub(crate) async fn until_room(
         &mut self,
-        mut hear: impl FnMut(Incoming) -> Result<()>,
+        room: usize,
+        mut hear: impl FnMut(Sorted) -> Result<()>,
     ) -> Result<()> {
-        let mut outcome = Ok(());
-        loop {
-            let incoming = self.incoming().await?;
-            match self.sort(incoming)? {
-                Sorted::Ready => return outcome,
-                Sorted::Failed(error) => outcome = outcome.and(Err(error.into())),
-                Sorted::Nothing => {}
-                Sorted::Something(incoming) => {
-                    if outcome.is_ok() {
-                        outcome = hear(incoming);
-                    }
-                }
+        poll_fn(|cx| {
+            while let Some(incoming) = ready!(self.wire()?.poll_incoming_or_room(cx, room))? {
+                hear(self.sort(incoming)?)?;
             }
-        }
+            Poll::Ready(Ok(()))
+        })
+        .cancellable()
+        .await?
     }
 
     /// What every exchange has to look at.
@@ -162,9 +202,7 @@ impl<'a> Operation<'a> {
                 self.wire()?.refuse_copy();
                 Sorted::Nothing
             }
-            Incoming::Message(
-                Message::CopyOutResponse(_) | Message::CopyData(_) | Message::CopyDone,
-            ) => Sorted::Nothing,
+            Incoming::Message(Message::CopyOutResponse(_) | Message::CopyDone) => Sorted::Nothing,
             incoming => Sorted::Something(incoming),
         })
     }

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -56,12 +57,18 @@ pub(crate) enum Undo {
 pub(crate) struct Handover {
     state: Mutex<State>,
     done: Event,
+    /// Something is wanted of who only watches the session.
+    disturbed: Event,
 }
 
 #[derive(Debug)]
 struct State {
     undo: VecDeque<Undo>,
     phase: Phase,
+    /// Its next user waits for it.
+    wanted: bool,
+    /// Nobody will come for it.
+    abandoned: bool,
 }
 
 #[derive(Debug)]
@@ -82,8 +89,11 @@ pub(crate) fn begin(shared: &Arc<Shared>, wire: Box<Wire>, orders: Orders) -> Ar
         state: Mutex::new(State {
             undo: orders.undo.into(),
             phase: Phase::UnderWay,
+            wanted: false,
+            abandoned: false,
         }),
         done: Event::new(),
+        disturbed: Event::new(),
     });
     let end = End {
         handover: Arc::clone(&handover),
@@ -106,6 +116,8 @@ impl Handover {
     ///
     /// [`CancelledError`] when the task is cancelled meanwhile; the recovery goes on.
     pub(crate) async fn wait(&self) -> Result<(), CancelledError> {
+        self.lock().wanted = true;
+        self.disturbed.set();
         self.done.wait().await
     }
 
@@ -127,9 +139,35 @@ impl Handover {
         match state.phase {
             Phase::UnderWay => {
                 state.undo.push_back(undo);
+                drop(state);
+                self.disturbed.set();
                 Ok(())
             }
             Phase::Over(_) => Err(undo),
+        }
+    }
+
+    /// Nobody will come for the session: it ends when nothing is left to be put right.
+    pub(crate) fn abandon(&self) {
+        let over = {
+            let mut state = self.lock();
+            state.abandoned = true;
+            match &mut state.phase {
+                Phase::UnderWay => None,
+                Phase::Over(wire) => wire.take(),
+            }
+        };
+        self.disturbed.set();
+        if let Some(wire) = over {
+            wire.terminate();
+        }
+    }
+
+    /// Whether the session was given up.
+    pub(crate) fn is_lost(&self) -> bool {
+        match &self.lock().phase {
+            Phase::UnderWay => false,
+            Phase::Over(wire) => wire.as_ref().is_none_or(|wire| wire.is_broken()),
         }
     }
 
@@ -144,17 +182,31 @@ struct End {
 }
 
 impl End {
-    /// What is to be put right next, and the session back; where there is nothing more it is handed over.
-    fn next(&self, wire: Box<Wire>) -> Option<(Undo, Box<Wire>)> {
+    /// What is to be done next, and the session back; where there is nothing more it is handed over.
+    fn next(&self, wire: Box<Wire>, watched: bool) -> Option<(Next, Box<Wire>)> {
+        // Before anything is looked at, so that what comes afterwards is noticed.
+        self.handover.disturbed.clear();
         let mut state = self.handover.lock();
-        match state.undo.pop_front() {
-            Some(undo) => Some((undo, wire)),
-            None => {
-                state.phase = Phase::Over(Some(wire));
-                None
-            }
+        if let Some(undo) = state.undo.pop_front() {
+            return Some((Next::Undo(undo), wire));
         }
+        if state.abandoned {
+            drop(state);
+            wire.terminate();
+        } else if watched && !state.wanted {
+            return Some((Next::Watch, wire));
+        } else {
+            state.phase = Phase::Over(Some(wire));
+        }
+        None
     }
+}
+
+/// What a recovery does next.
+enum Next {
+    Undo(Undo),
+    /// Somebody listens, so that the session is read until somebody wants it.
+    Watch,
 }
 
 impl Drop for End {
@@ -183,10 +235,16 @@ impl Recovery {
         if !matches!(settled, Ok(Ok(()))) {
             return;
         }
-        while let Some((undo, back)) = end.next(wire) {
+        while let Some((next, back)) = end.next(wire, self.shared.notices.is_watched()) {
             wire = back;
-            let undone = tokio::time::timeout(time, undo.carry_out(&mut wire)).await;
-            if !matches!(undone, Ok(Ok(()))) {
+            let done = match next {
+                Next::Undo(undo) => {
+                    let undone = tokio::time::timeout(time, undo.carry_out(&mut wire)).await;
+                    matches!(undone, Ok(Ok(())))
+                }
+                Next::Watch => watch(&mut wire, &end.handover).await.is_ok(),
+            };
+            if !done {
                 return;
             }
         }
@@ -199,6 +257,13 @@ impl Recovery {
                 abandon_group(wire, self.before)?;
             }
             wire.sync();
+        }
+        if wire.is_copying() {
+            // Between two rows the server does not notice that it is to stop.
+            wire.refuse_copy();
+            if let Ok(drained) = tokio::time::timeout(FIRST_PATIENCE, drain(wire)).await {
+                drained?;
+            }
         }
         // All that is owed may have come already.
         if now(|cx| poll_drain(wire, cx)).transpose()?.is_none() {
@@ -258,6 +323,21 @@ impl Undo {
     }
 }
 
+/// Reads what is said unasked, until the session is wanted.
+async fn watch(wire: &mut Wire, handover: &Handover) -> Result<()> {
+    let mut disturbed = pin!(handover.disturbed.wait());
+    poll_fn(|cx| {
+        loop {
+            if disturbed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            // All that can be said unasked goes to who listens.
+            ready!(wire.poll_incoming(cx))?;
+        }
+    })
+    .await
+}
+
 /// Makes a group of messages without effect: its end has not been said, so that all before it is one
 /// transaction.
 ///
@@ -295,7 +375,7 @@ fn poll_drain(wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Result<()>> {
     while !wire.is_clean() {
         match ready!(wire.poll_incoming(cx))? {
             Incoming::Message(Message::CopyInResponse(_)) => wire.refuse_copy(),
-            Incoming::Message(_) | Incoming::Rows(_) => {}
+            Incoming::Message(_) | Incoming::Rows(_) | Incoming::Copied(_) => {}
         }
     }
     Poll::Ready(Ok(()))

@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use asyncio_core::{Cancellable, Exception, FutureExt, Result};
 use futures_core::Stream;
@@ -11,6 +12,7 @@ use postgres_protocol::message::backend::Message;
 
 use super::args::Args;
 use super::connection::{Connection, limited};
+use super::copy::Tuples;
 use super::operation::{Operation, Sorted};
 use super::prepared::Query;
 use super::protocol::{Incoming, RowRun};
@@ -65,8 +67,10 @@ impl Connection {
             Ok(RowStream {
                 columns,
                 run: None,
+                copied: Tuples::default(),
                 failed: None,
                 state: State::Idle(operation),
+                limit,
             })
         })
         .await
@@ -108,8 +112,11 @@ async fn begin(
 pub struct RowStream<'a> {
     columns: Arc<Columns>,
     run: Option<RowRun>,
+    copied: Tuples,
     failed: Option<Exception>,
     state: State<'a>,
+    /// How long a row is waited for.
+    limit: Option<Duration>,
 }
 
 enum State<'a> {
@@ -138,8 +145,29 @@ impl<'a> Future for Hearing<'a> {
     }
 }
 
+impl<'a> RowStream<'a> {
+    /// Rows that are copied out, in the server's binary form.
+    pub(super) fn copied(
+        operation: Operation<'a>,
+        columns: Arc<Columns>,
+        limit: Option<Duration>,
+    ) -> Self {
+        Self {
+            columns,
+            run: None,
+            copied: Tuples::default(),
+            failed: None,
+            state: State::Idle(operation),
+            limit,
+        }
+    }
+}
+
 impl RowStream<'_> {
     /// The next row; `None` after the last one.
+    ///
+    /// The wait for a row has the time limit that the connection sets for each operation; as a
+    /// [`Stream`] it has none, but for the first row.
     ///
     /// # Errors
     ///
@@ -150,9 +178,28 @@ impl RowStream<'_> {
     /// When it is cancelled, there are no more rows, and the server is asked to stop. When it is dropped
     /// no row is lost.
     pub async fn next(&mut self) -> Result<Option<Record>> {
-        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
-            .await
-            .transpose()
+        if let Some(row) = self.row_at_hand() {
+            return Ok(Some(row));
+        }
+        let limit = self.limit;
+        let next = async {
+            std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
+                .await
+                .transpose()
+        };
+        match limited(limit, next).await {
+            Err(error) => {
+                // Over in any case: where there is no task it has not noticed.
+                self.state = State::Over;
+                Err(error)
+            }
+            next => next,
+        }
+    }
+
+    fn row_at_hand(&mut self) -> Option<Record> {
+        let row = self.run.as_mut()?.next()?;
+        Some(Record::new(Arc::clone(&self.columns), row))
     }
 
     fn hear(&mut self, operation: &mut Operation<'_>, incoming: Incoming) -> Result<bool> {
@@ -162,6 +209,7 @@ impl RowStream<'_> {
                 self.failed.get_or_insert(error.into());
             }
             Sorted::Something(Incoming::Rows(run)) => self.run = Some(run),
+            Sorted::Something(Incoming::Copied(run)) => self.copied.add(run),
             Sorted::Something(Incoming::Message(_)) | Sorted::Nothing => {}
         }
         Ok(false)
@@ -174,8 +222,18 @@ impl Stream for RowStream<'_> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(row) = this.run.as_mut().and_then(Iterator::next) {
-                return Poll::Ready(Some(Ok(Record::new(Arc::clone(&this.columns), row))));
+            if let Some(row) = this.row_at_hand() {
+                return Poll::Ready(Some(Ok(row)));
+            }
+            match this.copied.next() {
+                Ok(None) => {}
+                Ok(Some(row)) => {
+                    return Poll::Ready(Some(Ok(Record::new(Arc::clone(&this.columns), row))));
+                }
+                Err(error) => {
+                    this.state = State::Over;
+                    return Poll::Ready(Some(Err(error)));
+                }
             }
             match std::mem::replace(&mut this.state, State::Over) {
                 State::Over => return Poll::Ready(None),

@@ -1,11 +1,13 @@
 //! Prepared statements, and which of them a connection keeps.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use asyncio_core::Result;
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::backend::Message;
@@ -82,8 +84,9 @@ pub(crate) struct Statements {
     /// What the server is to forget, with the next message.
     closing: Arc<Closing>,
     uses: u64,
-    last_name: u64,
     types: Arc<Types>,
+    /// The generation of types that all that is kept belongs to.
+    generation: u64,
 }
 
 /// Statements and portals that the server is to forget, with the next message.
@@ -111,6 +114,16 @@ impl Closing {
     }
 }
 
+/// Numbers the names of statements, those of all connections: by way of a pooler one may come to a server
+/// where another has prepared his, and no name may be taken for that.
+static LAST_NAME: AtomicU64 = AtomicU64::new(0);
+
+/// Tells the names of this process from those of others.
+fn whose_names() -> u64 {
+    static OURS: OnceLock<u64> = OnceLock::new();
+    *OURS.get_or_init(|| RandomState::new().hash_one(std::process::id()))
+}
+
 #[derive(Debug)]
 struct Kept {
     statement: Arc<Statement>,
@@ -125,7 +138,7 @@ impl Statements {
             all: HashMap::new(),
             closing: Arc::default(),
             uses: 0,
-            last_name: 0,
+            generation: types.generation(),
             types,
         }
     }
@@ -282,8 +295,9 @@ impl Statements {
         if self.limits.names == StatementNames::Unnamed {
             return String::new();
         }
-        self.last_name += 1;
-        format!("__asyncio_{:x}", self.last_name)
+        // Relaxed: each is another number, and that is all.
+        let number = LAST_NAME.fetch_add(1, Ordering::Relaxed);
+        format!("__asyncio_{:x}_{number:x}", whose_names())
     }
 
     fn keep(&mut self, statement: &Arc<Statement>) {
@@ -318,6 +332,12 @@ impl Statements {
     /// Keeps none any more, and knows nothing of types any more.
     pub(crate) fn forget_all(&mut self) {
         self.types.forget_all();
+        self.forget_kept();
+    }
+
+    /// Keeps none any more.
+    fn forget_kept(&mut self) {
+        self.generation = self.types.generation();
         let all = std::mem::take(&mut self.all);
         for kept in all.into_values() {
             self.close(&kept.statement.name);
@@ -350,6 +370,8 @@ impl Statements {
     /// Forgets what the server has said to be outdated.
     fn keep_up(&mut self, operation: &mut Operation<'_>) {
         match operation.take_outdated() {
+            // What one connection of a pool has found out holds for all.
+            None if self.generation != self.types.generation() => self.forget_kept(),
             None => {}
             // Where one has changed, so may have others.
             Some(Outdated::Plans) => self.forget_all(),
@@ -385,7 +407,7 @@ impl Statement {
         most_rows: i32,
     ) -> Result<()> {
         self.write_bind(wire, args, portal)?;
-        wire.extended(|out| frontend::execute(portal, most_rows, out))
+        wire.extended(|out| write_execute(portal, most_rows, out))
     }
 
     /// Has it prepared without a name, for [`write_again`](Self::write_again).
@@ -412,7 +434,7 @@ impl Statement {
                 out.truncate(before);
             }
             written?;
-            Ok::<_, asyncio_core::Exception>(frontend::execute("", 0, out)?)
+            write_execute("", 0, out)
         })
     }
 
@@ -460,6 +482,79 @@ impl Statement {
         name: &str,
         out: &mut BytesMut,
     ) -> Result<()> {
+        let begin = out.len();
+        if self.write_binary(args, portal, name, out) {
+            return Ok(());
+        }
+        // Text among the arguments, or something wrong: the long way.
+        out.truncate(begin);
+        self.write_any(args, portal, name, out)
+    }
+
+    /// The usual message, in which all values are binary, so that this is said once. False where they are
+    /// not, or cannot be written.
+    fn write_binary(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> bool {
+        let begin = out.len();
+        out.put_slice(b"B\0\0\0\0");
+        out.put_slice(portal.as_bytes());
+        out.put_u8(0);
+        out.put_slice(name.as_bytes());
+        out.put_slice(b"\0\0\x01\0\x01");
+        let Ok(count) = u16::try_from(self.params.len()) else {
+            return false;
+        };
+        out.put_u16(count);
+        for (index, type_) in self.params.iter().enumerate() {
+            let Some(arg) = args.get(index) else {
+                return false;
+            };
+            if matches!(arg.encode_format(type_), Format::Text) {
+                return false;
+            }
+            let length = out.len();
+            out.put_i32(-1);
+            match arg.to_sql_checked(type_, out) {
+                Ok(postgres_types::IsNull::Yes) => {}
+                Ok(postgres_types::IsNull::No) => {
+                    let Ok(written) = i32::try_from(out.len() - length - 4) else {
+                        return false;
+                    };
+                    out[length..length + 4].copy_from_slice(&written.to_be_bytes());
+                }
+                Err(_) => return false,
+            }
+        }
+        if self.columns.all.iter().any(|column| column.text) {
+            let Ok(count) = u16::try_from(self.columns.all.len()) else {
+                return false;
+            };
+            out.put_u16(count);
+            for column in &self.columns.all {
+                out.put_i16(i16::from(!column.text));
+            }
+        } else {
+            out.put_slice(b"\0\x01\0\x01");
+        }
+        let Ok(length) = i32::try_from(out.len() - begin - 1) else {
+            return false;
+        };
+        out[begin + 1..begin + 5].copy_from_slice(&length.to_be_bytes());
+        true
+    }
+
+    fn write_any(
+        &self,
+        args: &(impl Args + ?Sized),
+        portal: &str,
+        name: &str,
+        out: &mut BytesMut,
+    ) -> Result<()> {
         let params = self.params.iter().enumerate();
         let formats = params.clone().map(|(index, type_)| {
             let format = args.get(index).map(|arg| arg.encode_format(type_));
@@ -499,6 +594,17 @@ impl Statement {
     }
 }
 
+/// Has so many rows of a portal sent, all of them if zero.
+fn write_execute(portal: &str, most_rows: i32, out: &mut BytesMut) -> Result<()> {
+    let length = i32::try_from(portal.len() + 9)?;
+    out.put_u8(b'E');
+    out.put_i32(length);
+    out.put_slice(portal.as_bytes());
+    out.put_u8(0);
+    out.put_i32(most_rows);
+    Ok(())
+}
+
 /// An argument cannot be of the type that the server expects (`asyncpg.DataError`).
 #[derive(Debug, thiserror::Error)]
 #[error("argument ${number} cannot be of the type {type_} that the server expects")]
@@ -509,6 +615,19 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
+    /// Counted from zero.
+    pub(crate) fn new(
+        index: usize,
+        type_: &Type,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        Self {
+            number: index + 1,
+            type_: type_.name().to_owned(),
+            source,
+        }
+    }
+
     /// Which argument it is, counted from one, as in the query.
     #[must_use]
     pub const fn number(&self) -> usize {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use asyncio_core::Result;
 
 use super::config::{Config, ConnectionParameters, Server};
+use super::connect::PasswordFunction;
 #[cfg(feature = "tls")]
 use super::protocol::TlsRules;
 
@@ -13,6 +14,8 @@ use super::protocol::TlsRules;
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) parameters: ConnectionParameters,
+    /// Asked for the password, in the place of what is known of it.
+    pub(crate) password: Option<PasswordFunction>,
     #[cfg(feature = "tls")]
     pub(crate) tls: TlsRules,
 }
@@ -48,6 +51,7 @@ impl Target {
             #[cfg(feature = "tls")]
             tls: TlsRules::read(&parameters.tls)?,
             parameters,
+            password: None,
         })
     }
 

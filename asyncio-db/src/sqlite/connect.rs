@@ -81,6 +81,9 @@ impl ConnectBuilder {
 
     /// How long a statement waits for a lock of another connection (`timeout`); 5 seconds by default. The
     /// wait ends when the call is cancelled, too.
+    ///
+    /// `PRAGMA busy_timeout` puts SQLite's own wait in the place of this one: it lasts as long as it says, and
+    /// who is cancelled meanwhile waits for its end before the connection does anything else.
     pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self

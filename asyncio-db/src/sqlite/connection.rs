@@ -89,7 +89,7 @@ impl Connection {
     }
 
     /// Ends what is open on it, before anything else is done.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.queue().repair(Box::new(|desk| {
             if desk.reset().is_err() {
                 // Nobody else is to get it.

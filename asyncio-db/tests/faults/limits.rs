@@ -8,7 +8,7 @@ use asyncio_db::pg::{PoolTimeoutError, connect, create_pool};
 use asyncio_db::testing::{Direction, FaultProxy, PgCluster};
 use asyncio_db::{ExceptionExt as _, exc};
 
-use crate::support::{at_rest, everywhere};
+use crate::support::{at_rest, everywhere, promised};
 
 /// More connections are asked for than the server has. Who gets none is told so, and nothing is lost.
 #[test]
@@ -80,14 +80,14 @@ fn nobody_waits_for_a_server_that_does_not_move() -> Result<()> {
         task.cancel();
         assert!(task.await.expect_err("it was cancelled").is_cancelled());
         assert!(
-            began.elapsed() < Duration::from_secs(2),
+            began.elapsed() < promised(Duration::from_secs(2)),
             "{:?}",
             began.elapsed()
         );
         cluster.resume(pid)?;
         for pool in [&patient, &quick] {
             // What was begun for those who went away is there for others, and no more than may be.
-            let answer = timeout(5, async {
+            let answer = timeout(60, async {
                 loop {
                     if let Ok(answer) = pool.fetchval("SELECT 2", ()).await {
                         return Ok(answer);
@@ -134,7 +134,8 @@ fn the_time_limit_of_acquiring_is_one() -> Result<()> {
                 .expect_err("nobody comes in")
                 .is::<PoolTimeoutError>()
         );
-        assert!(took < limit + Duration::from_millis(250), "{took:?}");
+        let most = promised(limit + Duration::from_millis(250));
+        assert!(took < most, "{took:?}");
         Ok(())
     })
 }
@@ -170,7 +171,7 @@ fn a_stream_that_stops_can_be_given_up() -> Result<()> {
         drop(connection);
         at_rest(&pool).await?;
         assert!(
-            began.elapsed() < Duration::from_secs(2),
+            began.elapsed() < promised(Duration::from_secs(2)),
             "{:?}",
             began.elapsed()
         );

@@ -1,12 +1,14 @@
 //! How soon a connection is of use again.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use asyncio_core::{Result, create_task, sleep, timeout};
+use asyncio_core::{Result, create_task, sleep};
 use asyncio_db::pg::{connect, create_pool};
 use asyncio_db::testing::{Direction, FaultProxy};
 
-use crate::support::{at_rest, everywhere, number, scaled, within};
+use crate::support::{at_rest, everywhere, extent, number, promised, report, told, within};
 
 /// A sleep of a minute is cancelled: the server's process is idle at once, and so is the connection.
 #[test]
@@ -14,7 +16,7 @@ fn a_slot_is_free_at_once_after_a_cancellation() -> Result<()> {
     everywhere(|cluster| async move {
         let pool = create_pool(cluster.dsn()).min_size(1).max_size(1).await?;
         let mut times = Vec::new();
-        for _ in 0..scaled(100) {
+        for _ in 0..extent(100, 10_000) {
             let own = pool.clone();
             let sleeping = create_task(async move { own.execute("SELECT pg_sleep(60)", ()).await });
             sleep(0.002).await?;
@@ -24,12 +26,16 @@ fn a_slot_is_free_at_once_after_a_cancellation() -> Result<()> {
             assert_eq!(pool.fetchval("SELECT 7", ()).await?, Some(7));
             times.push(began.elapsed());
         }
-        times.sort();
-        // A machine that is busy with other things delays some of them, and not all.
-        let usual = times[times.len() / 2];
-        assert!(usual < Duration::from_millis(40), "{usual:?} of {times:?}");
-        let most = times[times.len() - 1];
-        assert!(most < Duration::from_secs(2), "{most:?} of {times:?}");
+        let most = times.iter().max().copied().unwrap_or_default();
+        assert!(most < promised(Duration::from_secs(2)), "{most:?}");
+        let count = times.len();
+        report(
+            "R3",
+            format!(
+                "{count} sleeps cancelled; the slot was back after {}",
+                told(&mut times)
+            ),
+        );
         assert_eq!(pool.stats().opened(), 1);
         let active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
                       AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
@@ -45,25 +51,44 @@ fn a_slot_is_free_in_time_when_the_cancellation_is_not_heard() -> Result<()> {
     everywhere(|cluster| async move {
         let proxy = FaultProxy::to_cluster(&cluster)?;
         for by_network in [true, false] {
-            let server = connect(proxy.dsn_of("postgres", "postgres"))
-                .cancel_timeout(Duration::from_millis(200));
+            let limit = Duration::from_millis(200);
+            let server = connect(proxy.dsn_of("postgres", "postgres")).cancel_timeout(limit);
             let pool = create_pool(server).min_size(1).max_size(1).await?;
             let pid = cluster.server_pid()?;
-            let sleeping = timeout(0.02, pool.execute("SELECT pg_sleep(60)", ()));
-            let (mut sleeping, began) = (Box::pin(sleeping), Instant::now());
-            // Begins it, so that the fault comes while it runs.
-            assert!(timeout(0.01, &mut sleeping).await.is_err());
-            drop(sleeping);
-            let faulty = began.elapsed();
+            let mut sleeping = Box::pin(pool.execute("SELECT pg_sleep(60)", ()));
+            let mut asleep = pin!(within(Duration::from_secs(60), "it sleeps", || {
+                let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+                number(&cluster, sleeping).is_ok_and(|count| count == 1)
+            }));
+            // It is polled until it sleeps.
+            poll_fn(|cx| {
+                assert!(
+                    sleeping.as_mut().poll(cx).is_pending(),
+                    "it sleeps for long"
+                );
+                asleep.as_mut().poll(cx)
+            })
+            .await?;
             if by_network {
                 proxy.black_hole(Direction::Both);
             } else {
                 cluster.pause(pid)?;
             }
-            assert!(faulty < Duration::from_millis(200));
+            let began = Instant::now();
+            drop(sleeping);
             at_rest(&pool).await?;
             let took = began.elapsed();
-            assert!(took < Duration::from_millis(900), "{took:?}");
+            assert!(took >= limit, "{took:?}");
+            assert!(
+                took < promised(limit + Duration::from_millis(100)),
+                "{took:?}"
+            );
+            report(
+                "R3",
+                format!(
+                    "with nobody to hear of the cancellation the slot was back after {took:.1?}"
+                ),
+            );
             proxy.heal();
             cluster.resume(pid)?;
             assert_eq!(pool.fetchval("SELECT 8", ()).await?, Some(8));
@@ -92,7 +117,7 @@ fn a_time_limit_holds_against_a_server_that_does_not_move() -> Result<()> {
             let pid = connection.get_server_pid();
             drop(connection);
             // The reset is over when the server is idle.
-            within(Duration::from_secs(5), "idle", || {
+            within(Duration::from_secs(60), "idle", || {
                 let idle = format!(
                     "SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state = 'idle'"
                 );
@@ -106,8 +131,12 @@ fn a_time_limit_holds_against_a_server_that_does_not_move() -> Result<()> {
             let failed = failed.expect_err("it does not move");
             assert!(failed.is::<asyncio_core::TimeoutError>(), "{failed:?}");
             assert!(
-                took >= Duration::from_millis(150) && took < Duration::from_millis(500),
+                took >= Duration::from_millis(150) && took < promised(Duration::from_millis(200)),
                 "{took:?}"
+            );
+            report(
+                "R5",
+                format!("a limit of 150 ms held against a server that stands still: {took:.1?}"),
             );
             at_rest(&pool).await?;
             cluster.resume(pid)?;

@@ -46,7 +46,7 @@ where
 }
 
 async fn in_time(test: impl Future<Output = Result<()>>) -> Result<()> {
-    let limit = Duration::from_secs(120) * u32::try_from(scaled(1)).unwrap_or(1);
+    let limit = Duration::from_secs(extent(300, 7200) as u64);
     let Ok(result) = tokio::time::timeout(limit, test).await else {
         panic!("the test hangs");
     };
@@ -97,7 +97,7 @@ pub(crate) fn within(
 #[track_caller]
 pub(crate) fn at_rest(pool: &Pool) -> impl Future<Output = Result<Duration>> + Send {
     let pool = pool.clone();
-    within(Duration::from_secs(10), "the pool is at rest", move || {
+    within(HANGS, "the pool is at rest", move || {
         let stats = pool.stats();
         (stats.lent(), stats.recovering(), stats.waiting()) == (0, 0, 0)
     })
@@ -132,9 +132,46 @@ impl Numbers {
     }
 }
 
-/// So many times a test is done: the number given, times what the environment says
-/// (`ASYNCIO_DB_SCALE`, 1 by default).
-pub(crate) fn scaled(small: usize) -> usize {
-    let scale = std::env::var("ASYNCIO_DB_SCALE").ok();
-    small * scale.and_then(|scale| scale.parse().ok()).unwrap_or(1)
+/// Whether it is the full form, for which there is time and a quiet machine.
+pub(crate) fn full() -> bool {
+    std::env::var_os("ASYNCIO_DB_FULL").is_some()
+}
+
+/// How much of something is done: every day, and in full.
+pub(crate) fn extent(every_day: usize, in_full: usize) -> usize {
+    if full() { in_full } else { every_day }
+}
+
+/// How long something may take that is promised to take so long. In full the times are told, and no machine is
+/// as quiet as all that; every day nothing fails but what hangs.
+pub(crate) fn promised(limit: Duration) -> Duration {
+    if full() {
+        limit.max(Duration::from_millis(200)) * 5
+    } else {
+        HANGS.max(limit)
+    }
+}
+
+const HANGS: Duration = Duration::from_secs(60);
+
+/// Says what was counted, in full, where a person sees it.
+pub(crate) fn report(goal: &str, counted: impl std::fmt::Display) {
+    if full() {
+        // Who cannot be told is not told.
+        let _ = writeln!(std::io::stderr(), "  {goal}: {counted}");
+    }
+}
+
+/// Times as they are told: the middle, the 99th of a hundred, the longest.
+pub(crate) fn told(times: &mut [Duration]) -> String {
+    times.sort();
+    let at = |part: usize| times.get((times.len() * part / 100).min(times.len() - 1));
+    match (at(50), at(99), times.last()) {
+        (Some(middle), Some(most), Some(longest)) => {
+            format!(
+                "{middle:.1?} in the middle, {most:.1?} at the 99th of a hundred, {longest:.1?} at the most"
+            )
+        }
+        _ => "none".to_owned(),
+    }
 }

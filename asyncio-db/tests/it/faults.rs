@@ -1,12 +1,15 @@
 //! What networks do.
 
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use asyncio_core::{Result, timeout};
-use asyncio_db::pg::{SslMode, connect, create_pool};
+use asyncio_core::{Result, current_task, timeout};
+use asyncio_db::pg::{Connection, SslMode, connect, create_pool};
 use asyncio_db::testing::{Cut, Direction, FaultProxy};
 
-use crate::support::everywhere;
+use crate::support::{Server, everywhere, until};
 
 #[test]
 fn a_connection_that_is_cut_anywhere_fails_and_does_not_hang() -> Result<()> {
@@ -114,4 +117,120 @@ fn a_backend_that_stands_still_holds_nobody_up() -> Result<()> {
         server.cluster.resume(pid)?;
         answer.map(drop)
     })
+}
+
+/// What begins and ends transactions takes no time, and to interrupt it would do harm: nobody asks the
+/// server to. And it may have been done, though nobody has heard of it: then it is undone.
+#[test]
+fn what_begins_a_transaction_is_not_interrupted_and_is_ended() -> Result<()> {
+    everywhere(|server| async move {
+        let proxy = FaultProxy::to_cluster(server.cluster)?;
+        let connecting = connect(proxy.dsn_of("postgres", "postgres")).ssl(SslMode::Disable);
+        let mut connection = connecting.await?;
+        let unheard = Unheard {
+            proxy: &proxy,
+            server: &server,
+            pid: connection.get_server_pid(),
+        };
+        connection
+            .execute("CREATE TEMPORARY TABLE begun (a int)", ())
+            .await?;
+        for cancelled in [true, false] {
+            let before = proxy.counts().accepted;
+            // A transaction that nobody knows of is over.
+            let begin = async { connection.transaction().await.map(std::mem::forget) };
+            unheard
+                .leave(begin, "idle in transaction", cancelled)
+                .await?;
+            assert_eq!(connection.fetchval("SELECT 1", ()).await?, Some(1));
+            assert!(!connection.is_in_transaction());
+            // A savepoint that nobody knows of is gone, and the transaction that it was in goes on.
+            let mut outer = connection.transaction().await?;
+            let nested = async { outer.transaction().await.map(std::mem::forget) };
+            unheard.leave(nested, "SAVEPOINT", cancelled).await?;
+            assert!(is_outermost(&mut outer).await?);
+            // So it is with one that was being undone.
+            let inner = outer.transaction().await?;
+            unheard
+                .leave(inner.rollback(), "ROLLBACK TO", cancelled)
+                .await?;
+            assert!(is_outermost(&mut outer).await?);
+            let inner = outer.transaction().await?;
+            unheard.leave(inner.commit(), "RELEASE", cancelled).await?;
+            assert!(is_outermost(&mut outer).await?);
+            unheard.leave(outer.commit(), "COMMIT", cancelled).await?;
+            assert_eq!(connection.fetchval("SELECT 2", ()).await?, Some(2));
+            let transaction = connection.transaction().await?;
+            unheard
+                .leave(transaction.rollback(), "ROLLBACK", cancelled)
+                .await?;
+            assert_eq!(connection.fetchval("SELECT 3", ()).await?, Some(3));
+            assert!(!connection.is_in_transaction());
+            assert_eq!(proxy.counts().accepted, before, "somebody was interrupted");
+        }
+        connection.close().await
+    })
+}
+
+/// Whether what is inserted now is the transaction's itself, and not that of a savepoint.
+async fn is_outermost(transaction: &mut Connection) -> Result<bool> {
+    transaction
+        .execute("INSERT INTO begun VALUES (1)", ())
+        .await?;
+    let query = "SELECT bool_and(xmin::text::bigint = pg_current_xact_id()::text::bigint & 4294967295) \
+                 FROM begun WHERE ctid = (SELECT max(ctid) FROM begun)";
+    let whole: Option<bool> = transaction.fetchval(query, ()).await?;
+    Ok(whole == Some(true))
+}
+
+/// A server whose answers are held up.
+struct Unheard<'a> {
+    proxy: &'a FaultProxy,
+    server: &'a Server,
+    pid: i32,
+}
+
+impl Unheard<'_> {
+    /// Leaves an operation when the server has done what it says, and the answer has not come.
+    async fn leave<T>(
+        &self,
+        operation: impl IntoFuture<Output = Result<T>>,
+        done: &str,
+        cancelled: bool,
+    ) -> Result<()> {
+        self.proxy.black_hole(Direction::ToClient);
+        let query = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid = {} AND state LIKE 'idle%' \
+             AND (query LIKE '{done}%' OR state = '{done}')",
+            self.pid
+        );
+        {
+            let mut operation = pin!(operation.into_future());
+            let mut is_done = pin!(until(|| {
+                let rows = self.server.cluster.query(&query);
+                rows.is_ok_and(|rows| rows[0][0].as_deref() == Some("1"))
+            }));
+            // The operation is polled until the server has done it.
+            poll_fn(|cx| {
+                assert!(operation.as_mut().poll(cx).is_pending(), "it was heard");
+                is_done.as_mut().poll(cx)
+            })
+            .await?;
+            if cancelled {
+                let task = current_task().expect("tests run in tasks");
+                task.cancel();
+                let ended = poll_fn(|cx| match operation.as_mut().poll(cx) {
+                    Poll::Ready(ended) => Poll::Ready(ended.map(drop)),
+                    Poll::Pending => Poll::Pending,
+                })
+                .await;
+                assert!(ended.expect_err("it was cancelled").is_cancelled());
+                task.uncancel();
+            }
+        }
+        // Long enough for a request to interrupt it to be on its way.
+        asyncio_core::sleep(0.05).await?;
+        self.proxy.heal();
+        Ok(())
+    }
 }

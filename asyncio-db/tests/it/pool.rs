@@ -241,14 +241,10 @@ fn connections_are_replaced() -> Result<()> {
         server
             .cluster
             .query(&format!("SELECT pg_terminate_backend({third})"))?;
-        until(|| {
-            server
-                .cluster
-                .backends()
-                .is_ok_and(|all| !all.contains(&third))
-        })
-        .await?;
-        assert_ne!(pid().await?, third);
+        // It is gone when our side has heard of it, which is a while after the server has.
+        while pid().await? == third {
+            sleep(0.001).await?;
+        }
         Ok(())
     })
 }

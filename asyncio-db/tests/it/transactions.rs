@@ -181,6 +181,31 @@ fn an_operation_has_its_time_limit() -> Result<()> {
     })
 }
 
+/// Rows that stop coming are waited for no longer than any other answer.
+#[test]
+fn each_row_of_a_stream_has_the_time_limit() -> Result<()> {
+    everywhere(|server| async move {
+        let limit = Duration::from_millis(1500);
+        let mut connection = server.connect().command_timeout(limit).await?;
+        // So long that they are sent at once.
+        let query = "SELECT repeat('x', 20000), CASE WHEN n = 3 THEN pg_sleep(60) END \
+                     FROM generate_series(1, 5) n";
+        let mut rows = connection.stream(query, ()).await?;
+        assert!(rows.next().await?.is_some());
+        let ended = loop {
+            match rows.next().await {
+                Ok(Some(_)) => {}
+                ended => break ended,
+            }
+        };
+        error_of::<TimeoutError>(ended);
+        assert!(rows.next().await?.is_none());
+        drop(rows);
+        assert_eq!(connection.fetchval("SELECT 1", ()).await?, Some(1));
+        Ok(())
+    })
+}
+
 #[test]
 fn where_there_is_no_task_of_ours() -> Result<()> {
     let Some(cluster) = crate::support::cluster() else {

@@ -1,7 +1,7 @@
-//! The tests of aiosqlite, all of `smoke.py` but two.
+//! The tests of aiosqlite, all of `smoke.py` but one.
 //!
-//! DIFFERENCE marks where the outcome is another one. Not ported: `test_emits_warning_when_left_open` (a
-//! connection that is left is closed here, without a word), `test_multi_loop_usage` is in `outside.rs`.
+//! DIFFERENCE marks where the outcome is another one. Not ported: `test_emits_warning_when_left_open`, for a
+//! connection that is left is closed here, without a word. `test_multi_loop_usage` is in `outside.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

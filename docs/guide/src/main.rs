@@ -137,6 +137,8 @@ mod p712_asyncpg_pool_queries;
 mod p714_asyncpg_transaction;
 mod p716_asyncpg_pool_concurrent;
 mod p717_asyncpg_pool_in_a_class;
+mod p721_sqlalchemy_postgres;
+mod p722_sqlalchemy_sqlite;
 mod p811_pytest_asyncio;
 mod web;
 
@@ -324,6 +326,8 @@ twins! {
     p714_asyncpg_transaction postgres,
     p716_asyncpg_pool_concurrent postgres,
     p717_asyncpg_pool_in_a_class postgres,
+    p721_sqlalchemy_postgres postgres,
+    p722_sqlalchemy_sqlite on_loop,
     p811_pytest_asyncio itself,
 }
 

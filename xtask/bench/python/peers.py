@@ -1,6 +1,8 @@
 """The workloads of the benchmark suite on CPython, with asyncio's own loop or with uvloop.
 
-    python peers.py asyncio|uvloop
+    python peers.py asyncio|uvloop [DSN]
+
+DSN is the address of a PostgreSQL server with the tables that are asked for.
 
 First a line that says what runs here. Then, for each line `NAME COUNT` read, a line with the
 nanoseconds that one of that many operations took, by the clock and of the processor. Every sample has a
@@ -28,11 +30,22 @@ WAITERS = 100  # tasks that wait for one event
 SIDES = 4  # tasks that put, and as many that get
 
 WORKLOADS = {}
+LACKS = {}  # what cannot run here, and why
+DSN = sys.argv[2] if len(sys.argv) > 2 else None
 
 
 def workload(function):
     WORKLOADS[function.__name__] = function
     return function
+
+
+def workloads(functions, missing):
+    """Functions that need something; `missing` says what is not there, if anything."""
+    for function in functions:
+        if missing:
+            LACKS[function.__name__] = missing
+        else:
+            workload(function)
 
 
 async def nothing():
@@ -251,8 +264,10 @@ async def event_fanout(count):
 
 try:
     import aiosqlite
-except ImportError:
-    aiosqlite = None
+
+    missing = None
+except ImportError as error:
+    missing = str(error)
 
 ROWS = 10_000  # rows of the table
 POINT = "select name from t where id = ?"
@@ -319,33 +334,242 @@ async def sqlite_executemany(count):
         await db.commit()
 
 
-if aiosqlite is not None:
-    for function in [
-        sqlite_roundtrip,
-        sqlite_point,
-        sqlite_fetch,
-        sqlite_iterate,
-        sqlite_executemany,
-    ]:
-        workload(function)
+workloads(
+    [sqlite_roundtrip, sqlite_point, sqlite_fetch, sqlite_iterate, sqlite_executemany],
+    missing,
+)
+
+
+# PostgreSQL, where there are an asyncpg and a server. What is given to a workload is made before the time
+# begins.
+
+try:
+    import asyncpg
+
+    missing = None if DSN else "no server"
+except ImportError as error:
+    missing = str(error)
+
+ACCOUNTS = 100_000
+GROUP = 1000  # rows that are inserted at once
+CONNECTIONS = 10
+PG_POINT = "SELECT abalance FROM pgbench_accounts WHERE aid = $1"
+PG_FETCH = "SELECT id, total, score, active, name, note FROM sixes LIMIT $1"
+PG_BULK = (
+    "CREATE TEMP TABLE bulk"
+    " (id int, total bigint, score float8, rate float8, active bool, name text, note text)"
+)
+PG_INSERT = "INSERT INTO bulk VALUES ($1, $2, $3, $4, $5, $6, $7)"
+
+
+def given(context):
+    def remember(function):
+        function.given = context
+        return function
+
+    return remember
+
+
+def accounts(count):
+    return (number * 7919 % ACCOUNTS + 1 for number in range(count))
+
+
+def sevens(count):
+    name = "a name of some length"
+    return ((n, n * 7, n / 8.0, -n / 8.0, n % 2 == 0, name, None) for n in range(count))
+
+
+async def ask(connection, count):
+    for account in accounts(count):
+        row = await connection.fetchrow(PG_POINT, account)
+        row[0]
+
+
+@contextlib.asynccontextmanager
+async def a_connection():
+    connection = await asyncpg.connect(DSN)
+    await ask(connection, 1)
+    yield connection
+    await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def a_table():
+    async with a_connection() as connection:
+        await connection.execute(PG_BULK)
+        await connection.executemany(PG_INSERT, sevens(1))
+        yield connection
+
+
+@contextlib.asynccontextmanager
+async def a_pool():
+    async with asyncpg.create_pool(DSN, min_size=1) as pool:
+        async with pool.acquire() as connection:
+            await ask(connection, 1)
+        yield pool
+
+
+@contextlib.asynccontextmanager
+async def connections():
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(a_connection()) for _ in range(CONNECTIONS)]
+
+
+@given(a_connection)
+async def pg_point(count, connection):
+    await ask(connection, count)
+
+
+@given(a_connection)
+async def pg_fetch(count, connection):
+    for share in shares(count):
+        for _id, _total, _score, _active, _name, _note in await connection.fetch(PG_FETCH, share):
+            pass
+
+
+@given(a_table)
+async def pg_executemany(count, connection):
+    for _ in range(count // GROUP):
+        await connection.executemany(PG_INSERT, sevens(GROUP))
+
+
+@given(a_pool)
+async def pg_pool(count, pool):
+    for account in accounts(count):
+        async with pool.acquire() as connection:
+            row = await connection.fetchrow(PG_POINT, account)
+            row[0]
+
+
+@given(a_pool)
+async def pg_acquire(count, pool):
+    for _ in range(count):
+        async with pool.acquire():
+            pass
+
+
+@given(connections)
+async def pg_ten(count, connections):
+    await asyncio.gather(*[ask(connection, count // CONNECTIONS) for connection in connections])
+
+
+workloads([pg_point, pg_fetch, pg_executemany, pg_pool, pg_acquire, pg_ten], missing)
+
+
+# The ORM on SQLite, where there is a SQLAlchemy.
+
+try:
+    import sqlalchemy
+    from sqlalchemy.ext import asyncio as alchemy
+    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+except ImportError:
+    sqlalchemy = None
+
+
+def sql_workloads():
+    class Base(DeclarativeBase):
+        pass
+
+    class Item(Base):
+        __tablename__ = "item"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        score: Mapped[float]
+        name: Mapped[str]
+
+    def item(number):
+        return Item(id=number, score=number / 8.0, name="a name of some length")
+
+    @functools.cache
+    def filled():
+        """The file, which is made once."""
+        folder = tempfile.TemporaryDirectory()
+        atexit.register(folder.cleanup)
+        path = os.path.join(folder.name, "sql.db")
+        engine = sqlalchemy.create_engine("sqlite:///" + path)
+        Base.metadata.create_all(engine)
+        with sqlalchemy.orm.Session(engine) as session, session.begin():
+            session.add_all([item(number) for number in range(ROWS)])
+        engine.dispose()
+        return path
+
+    def engine():
+        return alchemy.create_async_engine("sqlite+aiosqlite:///" + filled())
+
+    @workload
+    async def sql_point(count):
+        made = engine()
+        async with made.connect() as connection:
+            for number in range(count):
+                one = sqlalchemy.select(Item).where(Item.id == number % ROWS)
+                (await connection.execute(one)).one()
+        await made.dispose()
+
+    @workload
+    async def sql_session(count):
+        made = engine()
+        maker = alchemy.async_sessionmaker(made)
+        for number in range(count):
+            async with maker() as session:
+                (await session.get_one(Item, number % ROWS)).score
+        await made.dispose()
+
+    @workload
+    async def sql_fetch(count):
+        made = engine()
+        async with made.connect() as connection:
+            for share in shares(count):
+                (await connection.execute(sqlalchemy.select(Item).limit(share))).all()
+        await made.dispose()
+
+    @workload
+    async def sql_instances(count):
+        made = engine()
+        maker = alchemy.async_sessionmaker(made)
+        for share in shares(count):
+            async with maker() as session:
+                (await session.scalars(sqlalchemy.select(Item).limit(share))).all()
+        await made.dispose()
+
+    @workload
+    async def sql_flush(count):
+        made = alchemy.create_async_engine("sqlite+aiosqlite://")
+        async with made.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with alchemy.async_sessionmaker(made)() as session:
+            session.add_all([item(number) for number in range(count)])
+            await session.commit()
+        await made.dispose()
+
+
+if sqlalchemy is not None and aiosqlite is not None:
+    sql_workloads()
 
 
 # Measuring.
 
 
 def sample(new_loop, name, count):
-    """Clock time is taken inside, processor time around all of it, as on the other sides."""
+    """Clock time is taken inside, processor time around all of it, as on the other sides; but of what is
+    given to a workload neither."""
+    function = WORKLOADS[name]
 
     async def timed():
-        start = time.perf_counter_ns()
-        await WORKLOADS[name](count)
-        return time.perf_counter_ns() - start
+        if not hasattr(function, "given"):
+            start = time.perf_counter_ns()
+            await function(count)
+            return time.perf_counter_ns() - start, None
+        async with function.given() as given:
+            cpu = time.process_time_ns()
+            start = time.perf_counter_ns()
+            await function(count, given)
+            return time.perf_counter_ns() - start, time.process_time_ns() - cpu
 
     gc.collect()  # What earlier samples left is no cost of this one.
-    cpu = time.process_time_ns()
+    whole = time.process_time_ns()
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        took = runner.run(timed())
-    cpu = time.process_time_ns() - cpu
+        took, cpu = runner.run(timed())
+    if cpu is None:
+        cpu = time.process_time_ns() - whole
     return {"ns": took / count, "cpu_ns": cpu / count}
 
 
@@ -354,7 +578,7 @@ def tell(message):
 
 
 def main():
-    _, library = sys.argv
+    library = sys.argv[1]
     loop = library
     if library == "uvloop":
         try:
@@ -372,6 +596,7 @@ def main():
             "pgo": "--enable-optimizations" in options,
             "loop": loop,
             "workloads": list(WORKLOADS),
+            "lacks": LACKS,
         }
     )
     for line in sys.stdin:

@@ -85,9 +85,15 @@ fn run() -> Result<bool, Failure> {
         return Err(format!("no row {unknown:?}; there are {}", names.join(", ")).into());
     }
     let chosen = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
-    let mut pythons = pythons(interpreter.as_deref(), !json);
+    // A server is made only for those that ask it.
+    let asked = rows.iter().any(|row| chosen(row.name) && row.asks_server());
+    let server = asked.then(rows::pg::dsn).and_then(Result::ok);
+    let mut pythons = pythons(interpreter.as_deref(), server.as_deref(), !json);
     let mut results = Vec::new();
     for row in rows.iter().filter(|row| chosen(row.name)) {
+        for (name, why) in measure::missing(row, &pythons).iter().filter(|_| !json) {
+            println!("{:<18} {name:<22} not measured: {why}", row.name);
+        }
         let result = measure::row(row, &mut pythons, &settings)?;
         if !json {
             report::print(&result);
@@ -104,12 +110,12 @@ fn run() -> Result<bool, Failure> {
 }
 
 /// The peers on CPython that can take part. Which they are, or why not, is said once.
-fn pythons(interpreter: Option<&str>, aloud: bool) -> Vec<Python> {
+fn pythons(interpreter: Option<&str>, server: Option<&str>, aloud: bool) -> Vec<Python> {
     let mut pythons = Vec::new();
     let mut lines = Vec::new();
     if let Some(interpreter) = interpreter {
         for name in ["asyncio", "uvloop"] {
-            match Python::start(interpreter, name) {
+            match Python::start(interpreter, name, server) {
                 Ok(python) => {
                     lines.push(format!("{name}: {}", python.build));
                     pythons.push(python);

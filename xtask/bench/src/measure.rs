@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::python::Python;
 use crate::rows::{BATCH, Row, Run};
+use crate::runtimes::{Share, Taken};
 use crate::{Failure, memory};
 
 /// How long and how often.
@@ -19,6 +20,8 @@ pub(crate) struct Outcome {
     pub(crate) peer: &'static str,
     /// Peer over ours: above one, ours is faster or smaller.
     pub(crate) ratio: Quartiles,
+    /// The same of processor time, by the median.
+    pub(crate) cpu_ratio: Option<f64>,
     pub(crate) ours: Cost,
     pub(crate) theirs: Cost,
     /// What the costs are of: nanoseconds, or bytes.
@@ -37,8 +40,8 @@ pub(crate) struct Quartiles {
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
     pub(crate) amount: f64,
-    /// Processor time, all threads, in nanoseconds.
-    pub(crate) cpu: f64,
+    /// Processor time, all threads, in nanoseconds; unknown of a program that does not tell.
+    pub(crate) cpu: Option<f64>,
     /// Unknown of another process.
     pub(crate) allocations: Option<f64>,
 }
@@ -70,6 +73,14 @@ impl Settings {
             rounds: 11,
         }
     }
+
+    /// The same for a row that takes longer than others until it says something.
+    fn long(&self) -> Self {
+        Self {
+            slice: self.slice * 8,
+            rounds: (self.rounds * 3 / 8).max(5),
+        }
+    }
 }
 
 /// Runs a row: `rounds` times every side for a slice, each round beginning with another side.
@@ -78,6 +89,8 @@ pub(crate) fn row(
     pythons: &mut [Python],
     settings: &Settings,
 ) -> Result<Vec<Outcome>, Failure> {
+    let long = settings.long();
+    let settings = if row.long { &long } else { settings };
     let mut sides = sides(row, pythons);
     let mut counts = Vec::new();
     for side in &mut sides {
@@ -94,14 +107,13 @@ pub(crate) fn row(
         return Ok(Vec::new());
     };
     let outcome = |(theirs, side): (&Vec<Cost>, &Running<'_>)| {
-        let ratios = ours
-            .iter()
-            .zip(theirs)
-            .map(|(ours, theirs)| theirs.amount / ours.amount);
+        let pairs = || ours.iter().zip(theirs);
+        let ratios = pairs().map(|(ours, theirs)| theirs.amount / ours.amount);
         Outcome {
             row: row.name,
             peer: side.name,
             ratio: quartiles(ratios.collect()),
+            cpu_ratio: median(pairs().filter_map(|(ours, theirs)| Some(theirs.cpu? / ours.cpu?))),
             ours: typical(ours),
             theirs: typical(theirs),
             unit: row.unit,
@@ -111,9 +123,23 @@ pub(crate) fn row(
     Ok(peers.iter().zip(&sides[1..]).map(outcome).collect())
 }
 
+/// The peers of a row that cannot take part, and why.
+pub(crate) fn missing(row: &Row, pythons: &[Python]) -> Vec<(&'static str, String)> {
+    let here = row.sides.iter().filter_map(|side| {
+        let missing = (side.needs)().err()?;
+        Some((side.name, missing))
+    });
+    let there = pythons.iter().filter_map(|python| {
+        let missing = python.lacks(row.name)?;
+        Some((python.name, missing.to_owned()))
+    });
+    here.chain(there).collect()
+}
+
 /// The sides of a row, those on CPython last.
 fn sides<'a>(row: &Row, pythons: &'a mut [Python]) -> Vec<Running<'a>> {
-    let here = row.sides.iter().map(|side| Running {
+    let able = row.sides.iter().filter(|side| (side.needs)().is_ok());
+    let here = able.map(|side| Running {
         row: row.name,
         name: side.name,
         place: Place::Here(side.run),
@@ -171,24 +197,36 @@ impl Running<'_> {
 fn sample(run: Run, count: u32) -> Cost {
     let (allocations, cpu) = (memory::allocations(), cpu_time());
     let measured = run(count);
+    let share = match measured.taken {
+        Taken::All => Some(Share {
+            cpu: cpu_time() - cpu,
+            allocations: memory::allocations() - allocations,
+        }),
+        Taken::Share(share) => Some(share),
+        Taken::Unknown => None,
+    };
     let per_operation = |amount: f64| amount / f64::from(count);
     Cost {
         amount: measured
             .bytes
             .unwrap_or_else(|| per_operation(measured.time.as_nanos() as f64)),
-        cpu: per_operation((cpu_time() - cpu).as_nanos() as f64),
-        allocations: Some(per_operation((memory::allocations() - allocations) as f64)),
+        cpu: share.map(|share| per_operation(share.cpu.as_nanos() as f64)),
+        allocations: share.map(|share| per_operation(share.allocations as f64)),
     }
 }
 
 fn typical(samples: &[Cost]) -> Cost {
-    let median = |of: fn(&Cost) -> f64| quartiles(samples.iter().map(of).collect()).median;
-    let allocations: Vec<f64> = samples.iter().filter_map(|cost| cost.allocations).collect();
+    let amounts = samples.iter().map(|cost| cost.amount);
     Cost {
-        amount: median(|cost| cost.amount),
-        cpu: median(|cost| cost.cpu),
-        allocations: (!allocations.is_empty()).then(|| quartiles(allocations).median),
+        amount: median(amounts).unwrap_or(f64::NAN),
+        cpu: median(samples.iter().filter_map(|cost| cost.cpu)),
+        allocations: median(samples.iter().filter_map(|cost| cost.allocations)),
     }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| quartiles(values).median)
 }
 
 fn quartiles(mut values: Vec<f64>) -> Quartiles {
@@ -207,7 +245,7 @@ fn quartiles(mut values: Vec<f64>) -> Quartiles {
 }
 
 /// The processor time that this process has used.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,

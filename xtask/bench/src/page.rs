@@ -166,13 +166,14 @@ mod tests {
     fn outcome(q1: f64, median: f64, q3: f64) -> Outcome {
         let cost = Cost {
             amount: 10.0,
-            cpu: 10.0,
+            cpu: Some(10.0),
             allocations: None,
         };
         Outcome {
             row: "a_row",
             peer: "<peer>",
             ratio: Quartiles { q1, median, q3 },
+            cpu_ratio: Some(1.0),
             ours: cost,
             theirs: cost,
             unit: "ns",

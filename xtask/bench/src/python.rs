@@ -1,5 +1,6 @@
 //! CPython beside us: a process that runs the same workloads on asyncio or on uvloop, sample by sample.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -16,6 +17,8 @@ pub(crate) struct Python {
     /// Which CPython and which loop it is.
     pub(crate) build: String,
     workloads: Vec<String>,
+    /// Rows that it cannot run, and why.
+    lacks: BTreeMap<String, String>,
     child: Child,
     /// Taken when it is to end.
     requests: Option<ChildStdin>,
@@ -24,9 +27,16 @@ pub(crate) struct Python {
 
 impl Python {
     /// Starts an interpreter with one of its loops; or tells why it cannot take part.
-    pub(crate) fn start(interpreter: &str, name: &'static str) -> Result<Self, Failure> {
+    ///
+    /// `server` is the address of the server that is to be asked, where there is one.
+    pub(crate) fn start(
+        interpreter: &str,
+        name: &'static str,
+        server: Option<&str>,
+    ) -> Result<Self, Failure> {
         let mut child = Command::new(interpreter)
             .args([SCRIPT, name])
+            .args(server)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -38,6 +48,7 @@ impl Python {
             name,
             build: String::new(),
             workloads: Vec::new(),
+            lacks: BTreeMap::new(),
             child,
             requests: Some(requests),
             answers: BufReader::new(answers),
@@ -62,12 +73,23 @@ impl Python {
             .flatten()
             .filter_map(|name| Some(name.as_str()?.to_owned()))
             .collect();
+        python.lacks = told["lacks"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(row, why)| Some((row.clone(), why.as_str()?.to_owned())))
+            .collect();
         Ok(python)
     }
 
     /// Whether it has that row.
     pub(crate) fn runs(&self, row: &str) -> bool {
         self.workloads.iter().any(|name| name == row)
+    }
+
+    /// Why it does not have that row, though there is one in its language.
+    pub(crate) fn lacks(&self, row: &str) -> Option<&str> {
+        self.lacks.get(row).map(String::as_str)
     }
 
     /// What an operation costs, by one run of `count`.
@@ -82,7 +104,7 @@ impl Python {
         };
         Ok(Cost {
             amount,
-            cpu,
+            cpu: Some(cpu),
             allocations: None,
         })
     }

@@ -11,10 +11,13 @@ pub(crate) fn print(outcomes: &[Outcome]) {
             row, peer, ratio, ..
         } = outcome;
         println!(
-            "{row:<18} {peer:<22} {:>6.2}x  [{:>5.2} … {:>5.2}]  ours {}  peer {}",
+            "{row:<18} {peer:<22} {:>6.2}x  [{:>5.2} … {:>5.2}]  cpu {}  ours {}  peer {}",
             ratio.median,
             ratio.q1,
             ratio.q3,
+            outcome
+                .cpu_ratio
+                .map_or_else(unknown, |ratio| format!("{ratio:>6.2}x")),
             cost(&outcome.ours, outcome.unit),
             cost(&outcome.theirs, outcome.unit),
         );
@@ -26,11 +29,15 @@ fn cost(cost: &Cost, unit: &str) -> String {
         .allocations
         .map(|number| format!(", {number:>4.1} allocs"));
     format!(
-        "{:>8.1} {unit} ({:>6.1} cpu{})",
+        "{:>8.1} {unit} ({} cpu{})",
         cost.amount,
-        cost.cpu,
+        cost.cpu.map_or_else(unknown, |cpu| format!("{cpu:>6.1}")),
         allocations.unwrap_or_default()
     )
+}
+
+fn unknown() -> String {
+    "?".to_owned()
 }
 
 /// All of it for another program to read.
@@ -42,6 +49,7 @@ pub(crate) fn json(outcomes: &[Outcome]) -> Value {
             "ratio": outcome.ratio.median,
             "q1": outcome.ratio.q1,
             "q3": outcome.ratio.q3,
+            "cpu_ratio": outcome.cpu_ratio,
             "unit": outcome.unit,
             "ours_ns": outcome.ours.amount,
             "peer_ns": outcome.theirs.amount,

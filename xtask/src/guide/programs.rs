@@ -10,10 +10,9 @@ use crate::Failure;
 const INSTEAD: &str = "//! # Instead";
 
 /// What a program waits for that has no twin, by the packages that it needs.
-const LACKS: [(&str, &str); 4] = [
+const LACKS: [(&str, &str); 3] = [
     ("fastapi", "a web framework"),
     ("aiohttp", "WebSockets"),
-    ("sqlalchemy", "statements built in Rust"),
     ("asyncpg", "PostgreSQL's COPY, and codecs of one's own"),
 ];
 

@@ -99,7 +99,7 @@ async fn wait_names(
         ReturnWhen::AllCompleted => ALL_COMPLETED,
     });
     if let Some(timeout) = timeout {
-        waiting = waiting.timeout(machine.place.delay(timeout));
+        waiting = waiting.timeout(machine.place.limit(timeout));
     }
     let (done, pending) = waiting.await?;
     // Python looks the names up again: another task may have bound one of them anew.
@@ -133,7 +133,7 @@ async fn completed(
     machine.place.rest().await;
     let mut done = as_completed(tasks.clone());
     if let Some(timeout) = timeout {
-        done = done.timeout(machine.place.delay(timeout));
+        done = done.timeout(machine.place.limit(timeout));
     }
     if !asynchronous {
         for next in done {
@@ -183,7 +183,7 @@ async fn limited(
     spec: Spec,
     timeout: Option<f64>,
 ) -> Result<Value> {
-    let delay = timeout.map(|timeout| machine.place.delay(timeout).into());
+    let delay = timeout.map(|timeout| machine.place.limit(timeout).into());
     let delay = MaybeDelay::from(delay);
     match spec {
         // Awaited where it is: no task is made of it.

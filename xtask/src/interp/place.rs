@@ -61,6 +61,10 @@ pub(super) struct Habits {
     delays: u64,
     /// Between two statements others get in one time in so many; never for 0.
     gaps: u64,
+    /// Timers fire at the multiples of this only, in seconds; whenever they are due for 0.
+    grain: f64,
+    /// So many of eight delays that are drawn are over before anything else has happened.
+    at_once: u64,
 }
 
 impl Habits {
@@ -79,11 +83,34 @@ impl Habits {
             (Manner::Harsh, 6) => (8, 3),
             (Manner::Harsh, _) => (2, 1),
         };
+        // What slows a machine down does so to all tasks alike. A clock of milliseconds may be coarser than
+        // the longest delay of a program whose seconds are shorter: what has waited at all finds that every
+        // other time has passed too. And where all threads stand still, every time has passed at once.
+        let (grain, at_once) = match (manner, run / 8 % 8) {
+            (Manner::Harsh, 1) => (8.0, 3),
+            (Manner::Harsh, 3) => (0.0, 8),
+            (Manner::Harsh, 4) => (2.0, 3),
+            (Manner::Harsh, 5) => (0.0, 7),
+            (Manner::Harsh, 7) => (32.0, 7),
+            _ => (0.0, 3),
+        };
         Self {
             manner,
             delays,
             gaps,
+            grain,
+            at_once,
         }
+    }
+}
+
+impl Habits {
+    /// The delay after which a timer fires that is due after this one.
+    fn to_the_grain(self, delay: f64, now: f64) -> f64 {
+        if self.grain == 0.0 {
+            return delay;
+        }
+        (((now + delay) / self.grain).floor() + 1.0) * self.grain - now
     }
 }
 
@@ -99,8 +126,13 @@ impl Place {
     /// What a delay of the program comes to here. One that is over at once stays so.
     pub(super) fn delay(&self, seconds: f64) -> f64 {
         match self {
-            Self::Drawn { chance, habits, .. } if seconds > 0.0 && seconds.is_finite() => {
-                seconds * chance.factor(*habits)
+            Self::Drawn {
+                event_loop,
+                chance,
+                habits,
+            } if seconds > 0.0 && seconds.is_finite() => {
+                let drawn = seconds * chance.factor(*habits);
+                habits.to_the_grain(drawn, event_loop.time())
             }
             Self::Runtime(runtime) => runtime.delay(seconds),
             Self::Loop(_) | Self::Drawn { .. } => seconds,
@@ -110,6 +142,17 @@ impl Place {
     /// The delay from now to a time of the program's clock.
     pub(super) fn until(&self, when: f64) -> f64 {
         self.delay(when - self.now())
+    }
+
+    /// What a time limit of the program comes to here. One that is over at once is seen to be at the end of
+    /// the step on a loop, and when the clock ticks elsewhere.
+    pub(super) fn limit(&self, seconds: f64) -> f64 {
+        match self {
+            Self::Drawn {
+                event_loop, habits, ..
+            } if seconds <= 0.0 => habits.to_the_grain(0.0, event_loop.time()),
+            _ => self.delay(seconds),
+        }
     }
 
     /// Whether anything may happen between two statements.
@@ -136,9 +179,17 @@ impl Place {
                 habits,
             } => {
                 if !GAVE_WAY.get() && self.lets_others_in() {
-                    // A thread may lose its core for so long that timers fire.
-                    let is_long = habits.manner == Manner::Harsh && chance.below(8) == 0;
-                    let long = is_long.then(|| 4.0 * chance.fraction());
+                    // A thread may lose its core for so long that timers fire; and so may all of them, so
+                    // that what has become due meanwhile and what was ready come together.
+                    let kind = match habits.manner {
+                        Manner::Harsh => chance.below(8),
+                        Manner::Mild => 7,
+                    };
+                    let long = (kind == 0).then(|| 4.0 * chance.fraction());
+                    if kind == 1 {
+                        // Refused by no virtual clock.
+                        let _ = event_loop.advance_clock(4.0 * chance.fraction());
+                    }
                     let before = requests();
                     Gap {
                         until: long.map(|delay| (event_loop, delay)),
@@ -429,8 +480,8 @@ impl Chance {
         let drawn = self.fraction();
         match habits.manner {
             Manner::Mild => 0.8 + 0.45 * drawn,
-            // Over before anything else has happened: time passes while others are ready to run.
-            Manner::Harsh if self.below(3) == 0 => 1e-12,
+            // Time passes while others are ready to run.
+            Manner::Harsh if self.below(8) < habits.at_once => 1e-12,
             Manner::Harsh => 2_f64.powf(8.0 * drawn - 4.0),
         }
     }

@@ -28,7 +28,7 @@ struct Member {
 pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Scope) -> Step {
     match statement {
         Scope::Timeout { scope, delay, body } => {
-            let delay = delay.map(|delay| machine.place.delay(delay).into());
+            let delay = delay.map(|delay| machine.place.limit(delay).into());
             let timeout = Timeout::new(MaybeDelay::from(delay));
             limited(machine, frame, *scope, timeout, body).await
         }
@@ -36,7 +36,7 @@ pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Scope
             let timeout = match &machine.place {
                 Place::Loop(_) => Timeout::at(*when),
                 place => {
-                    let delay = when.map(|when| place.until(when).into());
+                    let delay = when.map(|when| place.limit(when - place.now()).into());
                     Timeout::new(MaybeDelay::from(delay))
                 }
             };
@@ -49,7 +49,7 @@ pub(super) async fn run(machine: &Arc<Machine>, frame: &Frame, statement: &Scope
 pub(super) fn act(machine: &Arc<Machine>, frame: &Frame, action: &ScopeAction) -> Result<()> {
     match action {
         ScopeAction::Reschedule { scope, delay } => {
-            let delay = delay.map(|delay| machine.place.delay(delay));
+            let delay = delay.map(|delay| machine.place.limit(delay));
             let (timeout, made) = timeout(machine, *scope)?;
             let now = match &machine.place {
                 Place::Runtime(_) => made.elapsed().as_secs_f64(),

@@ -480,6 +480,44 @@ mod tests {
         assert_eq!((case.explained, case.unexplained.len()), (1, 1));
     }
 
+    /// Whether some order of the loop leaves the program waiting for what none of twelve tasks has done.
+    fn is_seen_to_wait_forever(work: &[Json]) -> bool {
+        let mut main = vec![json!(["spawn", "t0", "work"]); 12];
+        main.push(json!(["await", "f0"]));
+        let mut case = case(&json!({"main": main, "work": work}));
+        case.until(|case| case.most_ticks > 0);
+        case.most_ticks > 0
+    }
+
+    /// A timer on a runtime takes a millisecond at least, which may be more than all of a program's delays.
+    #[test]
+    fn the_loop_is_tried_with_a_coarse_clock_too() {
+        let set = json!([
+            "try",
+            [["set_result", "f0", 1]],
+            [[["Exception"], []]],
+            [],
+            []
+        ]);
+        let limited = json!(["timeout_at", "c0", 30, [["sleep", 0], set]]);
+        let work = [json!(["sleep", 0.125]), limited];
+        assert!(is_seen_to_wait_forever(&work), "it always ends");
+    }
+
+    /// A machine that stands still does so for all tasks.
+    #[test]
+    fn the_loop_is_tried_with_all_times_over_at_once() {
+        let set = json!([
+            "try",
+            [["set_result", "f0", 1]],
+            [[["Exception"], []]],
+            [],
+            []
+        ]);
+        let limited = json!(["timeout", "c0", 4, [["sleep", 0.125], set]]);
+        assert!(is_seen_to_wait_forever(&[limited]), "it always ends");
+    }
+
     #[test]
     fn what_no_run_may_show_is_a_fault_in_any_order() {
         for case in [independent, dependent] {

@@ -346,9 +346,9 @@ fn start<K: Tasks, V: 'static>(
     cancel_requested: bool,
     is_send: bool,
 ) -> Outer<Members<K, V>> {
-    let duplicates = Duplicates::look(&tasks);
-    let left = tasks.len() - duplicates.count();
-    let (child, of_one_loop) = common_home(&tasks);
+    let mut children = Children::look(&tasks);
+    let left = children.distinct;
+    let child = children.home.take();
     let members = Members {
         tasks: Some(tasks),
         collect: Some(collect),
@@ -366,9 +366,11 @@ fn start<K: Tasks, V: 'static>(
     };
     let is_driven = outer.cell().is_driven();
     outer.with(|members| members.is_open = is_driven);
-    if !of_one_loop {
+    if !children.of_one_loop {
         let tasks = outer.with(|members| members.tasks.take());
-        drop(tasks);
+        if let Some(tasks) = tasks.flatten() {
+            children.unmark(&tasks);
+        }
         let message =
             "The future belongs to a different loop than the one specified as the loop argument";
         outer.fail(ValueError::new(message).into());
@@ -378,11 +380,10 @@ fn start<K: Tasks, V: 'static>(
     let Some(Some(tasks)) = outer.with(|members| members.tasks.take()) else {
         return outer;
     };
-    let mut seen = duplicates.seen();
     let mut done: Vec<CellRef> = Vec::new();
     let mut waits = false;
     tasks.for_each(&mut |Child(child)| {
-        if !seen.is_new(child) {
+        if !children.is_new(child) {
             return;
         }
         if child.is_done() {
@@ -547,89 +548,108 @@ fn forget(outer: &CellRef, key: Key) {
     }
 }
 
-/// A child with the home that all of them have, if any has one, and whether they all have it.
-fn common_home(tasks: &impl Tasks) -> (Option<CellRef>, bool) {
-    let mut one: Option<CellRef> = None;
-    let mut of_one = true;
-    tasks.for_each(&mut |Child(child)| {
-        if child.is_done() && child.is_driven() {
-            // Done, and under a lock: everybody may look at it.
-            return;
-        }
-        let one = one.get_or_insert_with(|| child.clone());
-        of_one &= child.is_reachable() && one.home_ptr() == child.home_ptr();
-    });
-    (one.filter(|_| of_one), of_one)
+/// What is to be known of the children before they are asked to say when they are done.
+struct Children {
+    /// How many different ones there are.
+    distinct: usize,
+    /// One with the home that all of them have, if any has one.
+    home: Option<CellRef>,
+    of_one_loop: bool,
+    seen: Seen,
 }
 
-/// Whether a child is given more than once, which is rare and costs only when it happens.
-enum Duplicates {
-    None,
-    Some { distinct: usize, all: usize },
+/// How it is told that a child was seen before.
+enum Seen {
+    /// There is none that is given twice.
+    Once,
+    /// By its mark, which goes when it is seen.
+    Marked,
+    Listed(HashSet<usize>),
 }
 
 /// Up to this many children are compared with each other one by one.
 const FEW: usize = 12;
 
-impl Duplicates {
+impl Children {
+    /// Looks at each once, for where there are very many each look takes its time: many are marked as well.
     fn look(tasks: &impl Tasks) -> Self {
         let all = tasks.len();
-        let distinct = if all <= 1 {
-            all
-        } else if all <= FEW {
-            let mut addresses = [0; FEW];
-            let mut count = 0;
+        let mut home: Option<CellRef> = None;
+        let (mut of_one_loop, mut at_home, mut marked) = (true, true, 0);
+        tasks.for_each(&mut |Child(child)| {
+            if all > FEW {
+                if !child.is_here() {
+                    at_home = false;
+                } else if !child.has(LISTED) {
+                    child.set(LISTED);
+                    marked += 1;
+                }
+            }
+            if child.is_done() && child.is_driven() {
+                // Done, and under a lock: everybody may look at it.
+                return;
+            }
+            let home = home.get_or_insert_with(|| child.clone());
+            of_one_loop &= child.is_reachable() && home.home_ptr() == child.home_ptr();
+        });
+        let mut children = Self {
+            distinct: marked,
+            home: home.filter(|_| of_one_loop),
+            of_one_loop,
+            seen: Seen::Marked,
+        };
+        if all <= FEW || !at_home {
+            children.unmark(tasks);
+            children.distinct = distinct(tasks);
+            children.seen = if children.distinct == all {
+                Seen::Once
+            } else {
+                Seen::Listed(HashSet::with_capacity(children.distinct))
+            };
+        }
+        children
+    }
+
+    /// Whether a child is seen for the first time since.
+    fn is_new(&mut self, child: &CellRef) -> bool {
+        match &mut self.seen {
+            Seen::Once => true,
+            Seen::Marked => {
+                let is_new = child.has(LISTED);
+                child.clear(LISTED);
+                is_new
+            }
+            Seen::Listed(seen) => seen.insert(child.address()),
+        }
+    }
+
+    /// Takes the marks away.
+    fn unmark(&self, tasks: &impl Tasks) {
+        if matches!(self.seen, Seen::Marked) && tasks.len() > FEW {
             tasks.for_each(&mut |Child(child)| {
-                let address = child.address();
-                if !addresses[..count].contains(&address) {
-                    addresses[count] = address;
-                    count += 1;
+                if child.is_here() {
+                    child.clear(LISTED);
                 }
             });
-            count
-        } else {
-            marked(tasks).unwrap_or_else(|| sorted(tasks))
-        };
-        if distinct == all {
-            Self::None
-        } else {
-            Self::Some { distinct, all }
-        }
-    }
-
-    const fn count(&self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Some { distinct, all } => *all - *distinct,
-        }
-    }
-
-    fn seen(&self) -> Seen {
-        match self {
-            Self::None => Seen(None),
-            Self::Some { distinct, .. } => Seen(Some(HashSet::with_capacity(*distinct))),
         }
     }
 }
 
-/// How many different children there are, found out by marking them; `None` where one of them is of
-/// another thread or of none.
-fn marked(tasks: &impl Tasks) -> Option<usize> {
-    let (mut distinct, mut at_home) = (0, true);
+/// How many different children there are.
+fn distinct(tasks: &impl Tasks) -> usize {
+    if tasks.len() > FEW {
+        return sorted(tasks);
+    }
+    let mut addresses = [0; FEW];
+    let mut count = 0;
     tasks.for_each(&mut |Child(child)| {
-        if !child.is_here() {
-            at_home = false;
-        } else if !child.has(LISTED) {
-            child.set(LISTED);
-            distinct += 1;
+        let address = child.address();
+        if !addresses[..count].contains(&address) {
+            addresses[count] = address;
+            count += 1;
         }
     });
-    tasks.for_each(&mut |Child(child)| {
-        if child.is_here() {
-            child.clear(LISTED);
-        }
-    });
-    at_home.then_some(distinct)
+    count
 }
 
 fn sorted(tasks: &impl Tasks) -> usize {
@@ -638,15 +658,4 @@ fn sorted(tasks: &impl Tasks) -> usize {
     addresses.sort_unstable();
     addresses.dedup();
     addresses.len()
-}
-
-/// The children that have been seen, where there are duplicates.
-struct Seen(Option<HashSet<usize>>);
-
-impl Seen {
-    fn is_new(&mut self, child: &CellRef) -> bool {
-        self.0
-            .as_mut()
-            .is_none_or(|seen| seen.insert(child.address()))
-    }
 }

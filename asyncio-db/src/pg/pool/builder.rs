@@ -47,7 +47,8 @@ use crate::pg::connection::Connection;
 ///
 /// # Errors
 ///
-/// As of [`connect`]; [`ValueError`] when there are to be more connections at least than at the most.
+/// As of [`connect`]; [`ValueError`] when there are to be more connections at least than at the most, or
+/// none at the most.
 ///
 /// # Cancel safety
 ///
@@ -122,6 +123,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether the program does something with a connection before it is lent.
+    pub(super) const fn has_functions(&self) -> bool {
+        self.init.is_some() || self.setup.is_some()
+    }
+}
+
 impl PoolBuilder {
     /// How many connections there are at least, 10 by default; they are opened with the pool.
     pub const fn min_size(mut self, count: usize) -> Self {
@@ -141,8 +149,8 @@ impl PoolBuilder {
         self
     }
 
-    /// After so long without being lent a connection is closed, five minutes by default; `None` for
-    /// never.
+    /// After so long without being lent a connection is closed, five minutes by default, unless there are
+    /// as few as there have to be; `None` for never.
     pub const fn max_inactive_connection_lifetime(mut self, time: Option<Duration>) -> Self {
         self.settings.max_idle = time;
         self
@@ -155,7 +163,7 @@ impl PoolBuilder {
     }
 
     /// How long one waits for a connection at the most, 30 seconds by default; `None` for as long as it
-    /// takes.
+    /// takes. The functions of [`init`](Self::init) and [`setup`](Self::setup) are a part of that.
     pub const fn acquire_timeout(mut self, time: Option<Duration>) -> Self {
         self.settings.acquire_timeout = time;
         self
@@ -192,12 +200,20 @@ impl PoolBuilder {
     }
 
     async fn open(self) -> Result<Pool> {
-        if self.settings.max_size == 0 {
-            return Err(ValueError::new("a pool has one connection at the most, or more").into());
+        let Settings {
+            min_size,
+            max_size,
+            max_queries,
+            ..
+        } = self.settings;
+        if max_size == 0 {
+            return Err(ValueError::new("max_size is expected to be greater than zero").into());
         }
-        if self.settings.min_size > self.settings.max_size {
-            let message = "a pool has no more connections at least than at the most";
-            return Err(ValueError::new(message).into());
+        if min_size > max_size {
+            return Err(ValueError::new("min_size is greater than max_size").into());
+        }
+        if max_queries == 0 {
+            return Err(ValueError::new("max_queries is expected to be greater than zero").into());
         }
         let members = Members::open(self.server, self.settings).await?;
         Ok(Pool { members })

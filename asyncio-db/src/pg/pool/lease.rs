@@ -14,12 +14,12 @@ use crate::pg::connection::Connection;
 #[must_use = "it goes back when it is dropped"]
 pub struct PooledConnection {
     /// There until it goes back.
-    lent: Option<(Member, OwnedPermit)>,
+    lent: Option<(Box<Member>, OwnedPermit)>,
     members: Arc<Members>,
 }
 
 impl PooledConnection {
-    pub(super) fn new(member: Member, permit: OwnedPermit, members: Arc<Members>) -> Self {
+    pub(super) fn new(member: Box<Member>, permit: OwnedPermit, members: Arc<Members>) -> Self {
         members.has_lent();
         Self {
             lent: Some((member, permit)),
@@ -32,9 +32,17 @@ impl PooledConnection {
         self.lent.as_ref().is_some_and(|(member, _)| member.is_new)
     }
 
+    /// From here on it is of no use until [`has_begun`](Self::has_begun).
+    pub(super) fn begin(&mut self) {
+        if let Some((member, _)) = &mut self.lent {
+            member.is_unready = true;
+        }
+    }
+
     pub(super) fn has_begun(&mut self) {
         if let Some((member, _)) = &mut self.lent {
             member.is_new = false;
+            member.is_unready = false;
         }
     }
 }

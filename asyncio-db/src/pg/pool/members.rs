@@ -5,6 +5,7 @@
 //! permits are given out in the order in which they were asked for.
 
 use std::future::poll_fn;
+use std::net::Shutdown;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,25 +14,43 @@ use std::time::{Duration, Instant};
 
 use asyncio_core::{Exception, Result, RuntimeError, TimeoutError};
 use asyncio_sync::{Event, OwnedPermit, Semaphore};
+use socket2::Socket;
 use tokio::runtime::Handle;
 
 use super::builder::{Reset, Settings};
 use super::lease::PooledConnection;
 use super::stats::{PoolClosedError, PoolStats, PoolTimeoutError};
-use crate::pg::connect::{self, ConnectBuilder, Options};
+use crate::pg::connect::{self, ConnectBuilder};
 use crate::pg::connection::{Connection, limited};
 use crate::pg::introspection::Types;
 use crate::pg::target::Target;
 
 pub(crate) struct Members {
-    target: Arc<Target>,
-    options: Options,
+    server: Mutex<Server>,
     pub(super) settings: Settings,
     types: Arc<Types>,
     runtime: Handle,
     permits: Semaphore,
     size: Arc<AtomicUsize>,
     state: Mutex<State>,
+    /// Set when it is closed.
+    closed: Event,
+}
+
+/// Where connections are opened, and how.
+#[derive(Clone)]
+struct Server {
+    target: Arc<Target>,
+    builder: ConnectBuilder,
+}
+
+impl Server {
+    fn of(builder: ConnectBuilder) -> Result<Self> {
+        Ok(Self {
+            target: Arc::new(builder.target()?),
+            builder,
+        })
+    }
 }
 
 #[derive(Default)]
@@ -41,7 +60,9 @@ struct State {
     lent: usize,
     recovering: usize,
     waiting: usize,
-    closed: bool,
+    phase: Phase,
+    /// Those of all sessions, by which they are ended in the middle of what they do.
+    sockets: Vec<Weak<Socket>>,
     /// Connections of a former generation are replaced.
     generation: u64,
     last_connect_error: Option<Exception>,
@@ -51,8 +72,28 @@ struct State {
     lost: u64,
 }
 
+/// Whether connections are lent.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Open,
+    /// No more; those that are lent are waited for.
+    Closing,
+    Closed,
+}
+
+impl Phase {
+    fn open(self) -> Result<(), PoolClosedError> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Closing => Err(PoolClosedError { closing: true }),
+            Self::Closed => Err(PoolClosedError { closing: false }),
+        }
+    }
+}
+
 struct Idle {
-    member: Member,
+    member: Box<Member>,
     since: Instant,
 }
 
@@ -68,6 +109,10 @@ pub(crate) struct Member {
     operations: u64,
     /// The program has not made it ready for use yet.
     pub(super) is_new: bool,
+    /// The program is making it ready, and has not ended with that.
+    pub(super) is_unready: bool,
+    /// As long as it is there, the pool can end the session whoever uses it.
+    _socket: Option<Arc<Socket>>,
     _seat: Seat,
 }
 
@@ -114,13 +159,13 @@ impl Members {
         let runtime =
             Handle::try_current().map_err(|_| RuntimeError::new("no running event loop"))?;
         let members = Arc::new(Self {
-            target: Arc::new(Target::of(&server.config)?),
-            options: server.options,
+            server: Mutex::new(Server::of(server)?),
             types: Arc::default(),
             runtime,
             permits: Semaphore::new(settings.max_size),
             size: Arc::default(),
             state: Mutex::default(),
+            closed: Event::new(),
             settings,
         });
         // The first one by itself, so that what is wrong with the server is said once.
@@ -144,27 +189,35 @@ impl Members {
 
     pub(super) async fn acquire(self: &Arc<Self>) -> Result<PooledConnection> {
         let mut permit = pin!(self.permits.guard_owned());
-        // The usual case, in which nobody waits for anything.
         let now = poll_fn(|cx| Poll::Ready(permit.as_mut().poll(cx))).await;
         let lease = match now {
             Poll::Ready(permit) => match self.lend_idle(permit?)? {
-                Ok(lease) => lease,
-                Err(permit) => self.in_time(self.order(permit).take()).await?,
+                // The usual case, in which nobody waits for anything.
+                Ok(lease) if !self.settings.has_functions() => lease,
+                Ok(lease) => self.in_time(self.make_ready(lease)).await?,
+                Err(permit) => self.in_time(self.lend_new(permit)).await?,
             },
             // One limit for all that is waited for.
             Poll::Pending => {
+                self.state().phase.open()?;
                 let waiting = Waiting::begin(self);
                 self.in_time(async {
                     let permit = permit.await?;
                     drop(waiting);
                     match self.lend_idle(permit)? {
-                        Ok(lease) => Ok(lease),
-                        Err(permit) => self.order(permit).take().await,
+                        Ok(lease) => self.make_ready(lease).await,
+                        Err(permit) => self.lend_new(permit).await,
                     }
                 })
                 .await?
             }
         };
+        self.state().acquired += 1;
+        Ok(lease)
+    }
+
+    async fn lend_new(self: &Arc<Self>, permit: OwnedPermit) -> Result<PooledConnection> {
+        let lease = self.order(permit).take().await?;
         self.make_ready(lease).await
     }
 
@@ -179,31 +232,28 @@ impl Members {
         })
     }
 
+    /// Has the program's functions make a connection ready.
+    ///
+    /// They run in the task that borrows, and not in the one that connects, where they could not do what a
+    /// task can. What they have not ended with is of no use to anybody.
     async fn make_ready(&self, mut lease: PooledConnection) -> Result<PooledConnection> {
-        // The program's functions run in the task that borrows, and not in the one that connects, where
-        // they could not do what a task can. What they have not ended with is of no use to anybody.
+        lease.begin();
         if let Some(init) = self.settings.init.as_ref().filter(|_| lease.is_new()) {
             init(&mut lease).await?;
         }
-        lease.has_begun();
-        if let Some(setup) = &self.settings.setup
-            && let Err(error) = setup(&mut lease).await
-        {
-            lease.link.terminate();
-            return Err(error);
+        if let Some(setup) = &self.settings.setup {
+            setup(&mut lease).await?;
         }
-        self.state().acquired += 1;
+        lease.has_begun();
         Ok(lease)
     }
 
     /// The idle connection that was used last, if it is still of use.
-    fn take_idle(&self) -> Result<Option<Member>> {
+    fn take_idle(&self) -> Result<Option<Box<Member>>> {
         loop {
             let idle = {
                 let mut state = self.state();
-                if state.closed {
-                    return Err(PoolClosedError.into());
-                }
+                state.phase.open()?;
                 state.idle.pop()
             };
             let Some(Idle { mut member, .. }) = idle else {
@@ -264,29 +314,38 @@ impl Members {
         delivery
     }
 
-    async fn open_one(&self) -> Result<Member> {
+    async fn open_one(&self) -> Result<Box<Member>> {
         let seat = Seat::take(&self.size);
         let generation = self.state().generation;
-        let opening = connect::open(&self.target, &self.options, &self.types);
-        let time = self.target.timeout().unwrap_or(Duration::MAX);
+        let server = lock(&self.server).clone();
+        let options = &server.builder.options;
+        let opening = connect::open(&server.target, options, &self.types);
+        let time = server.target.timeout().unwrap_or(Duration::MAX);
         // This is a task of tokio's, where the loop's clock is not to be had.
         let connection = match tokio::time::timeout(time, opening).await {
             Ok(opened) => opened?,
             Err(_) => return Err(TimeoutError::new("connecting took too long").into()),
         };
-        let mut state = self.state();
-        state.opened += 1;
-        state.last_connect_error = None;
-        drop(state);
-        Ok(Member {
+        let socket = connection.link.socket().map(Arc::new);
+        {
+            let mut state = self.state();
+            state.phase.open()?;
+            state.opened += 1;
+            state.last_connect_error = None;
+            state.sockets.retain(|socket| socket.strong_count() > 0);
+            state.sockets.extend(socket.iter().map(Arc::downgrade));
+        }
+        Ok(Box::new(Member {
             operations: connection.link.operations(),
             connection,
+            _socket: socket,
             born: Instant::now(),
             used: Instant::now(),
             generation,
             is_new: true,
+            is_unready: false,
             _seat: seat,
-        })
+        }))
     }
 
     pub(super) fn has_lent(&self) {
@@ -296,7 +355,7 @@ impl Members {
     // -- taking back -------------------------------------------------------
 
     /// Takes a connection back, and puts it right if need be.
-    pub(super) fn take_back(self: &Arc<Self>, mut member: Member, permit: OwnedPermit) {
+    pub(super) fn take_back(self: &Arc<Self>, mut member: Box<Member>, permit: OwnedPermit) {
         let unused = member.operations == member.connection.link.operations();
         if !unused {
             member.used = Instant::now();
@@ -306,9 +365,9 @@ impl Members {
         {
             let mut state = self.state();
             state.lent -= 1;
-            let unready = member.is_new && self.settings.init.is_some() && !unused;
-            if state.closed || unready || member.connection.link.is_closed() {
-                state.lost += u64::from(!state.closed);
+            let is_open = state.phase == Phase::Open;
+            if !is_open || member.is_unready || member.connection.link.is_closed() {
+                state.lost += u64::from(is_open);
                 drop(state);
                 drop(member);
                 drop(permit);
@@ -337,7 +396,7 @@ impl Members {
     }
 
     /// Puts a connection where the next one finds it.
-    fn put_back(&self, member: Member, permit: OwnedPermit) {
+    fn put_back(&self, member: Box<Member>, permit: OwnedPermit) {
         if self.is_outworn(&member) {
             drop(member);
             drop(permit);
@@ -349,11 +408,11 @@ impl Members {
                 member,
                 since: Instant::now(),
             };
-            if state.closed {
-                Some(idle)
-            } else {
+            if state.phase == Phase::Open {
                 state.idle.push(idle);
                 None
+            } else {
+                Some(idle)
             }
         };
         drop(refused);
@@ -379,22 +438,47 @@ impl Members {
     // -- the whole ---------------------------------------------------------
 
     pub(super) async fn close(&self) -> Result<()> {
-        self.terminate();
+        let (before, idle) = {
+            let mut state = self.state();
+            let before = state.phase;
+            if before == Phase::Open {
+                state.phase = Phase::Closing;
+            }
+            (before, std::mem::take(&mut state.idle))
+        };
+        match before {
+            Phase::Open => {}
+            // Somebody else does it.
+            Phase::Closing => return Ok(self.closed.wait().await?),
+            Phase::Closed => return Ok(()),
+        }
+        drop(idle);
+        let closing = Closing(self);
         // All have come back when nobody has a permit.
         let mut permits = Vec::new();
         for _ in 0..self.settings.max_size {
             permits.push(self.permits.guard_owned().await?);
         }
+        drop(closing);
         Ok(())
     }
 
     pub(super) fn terminate(&self) {
-        let idle = {
+        let (idle, sockets) = {
             let mut state = self.state();
-            state.closed = true;
-            std::mem::take(&mut state.idle)
+            state.phase = Phase::Closed;
+            (
+                std::mem::take(&mut state.idle),
+                std::mem::take(&mut state.sockets),
+            )
         };
+        // Those say good-bye.
         drop(idle);
+        for socket in sockets.iter().filter_map(Weak::upgrade) {
+            // One that has ended by itself is fine.
+            drop(socket.shutdown(Shutdown::Both));
+        }
+        self.closed.set();
     }
 
     pub(super) fn expire(&self) {
@@ -406,8 +490,26 @@ impl Members {
         drop(idle);
     }
 
+    /// Connections are opened there from now on.
+    pub(super) fn set_server(&self, builder: ConnectBuilder) -> Result<()> {
+        let server = Server::of(builder)?;
+        let before = std::mem::replace(&mut *lock(&self.server), server);
+        drop(before);
+        Ok(())
+    }
+
+    /// How connections are opened.
+    pub(super) fn builder(&self) -> ConnectBuilder {
+        lock(&self.server).builder.clone()
+    }
+
+    /// Nothing that was said of types and statements counts any more.
+    pub(super) fn reload_schema_state(&self) {
+        self.types.forget_all();
+    }
+
     pub(super) fn is_closed(&self) -> bool {
-        self.state().closed
+        self.state().phase != Phase::Open
     }
 
     pub(super) fn size(&self) -> usize {
@@ -457,9 +559,12 @@ impl Members {
         let mut unused = Vec::new();
         {
             let mut state = self.state();
+            // As few as there have to be stay.
+            let mut surplus = self.size().saturating_sub(self.settings.min_size);
             let mut at = 0;
             while at < state.idle.len() {
-                if state.idle[at].since.elapsed() > most {
+                if surplus > 0 && state.idle[at].since.elapsed() > most {
+                    surplus -= 1;
                     unused.push(state.idle.remove(at));
                 } else {
                     at += 1;
@@ -489,7 +594,7 @@ impl Members {
 }
 
 /// Puts a connection right that has come back in the middle of something.
-async fn put_right(recovering: Recovering, mut member: Member, permit: OwnedPermit) {
+async fn put_right(recovering: Recovering, mut member: Box<Member>, permit: OwnedPermit) {
     let members = &recovering.0;
     let connection = &mut member.connection;
     let script = members.reset_of(connection).map(str::to_owned);
@@ -503,6 +608,16 @@ async fn put_right(recovering: Recovering, mut member: Member, permit: OwnedPerm
         members.state().lost += 1;
         drop(member);
         drop(permit);
+    }
+}
+
+/// Closes the pool for good when it goes. When it goes because nobody waits for those that are lent any
+/// more, they are ended.
+struct Closing<'a>(&'a Members);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.terminate();
     }
 }
 

@@ -18,6 +18,8 @@ use postgres_types::FromSqlOwned;
 use members::Members;
 
 use super::args::Args;
+use super::connect::ConnectBuilder;
+use super::listen::Listener;
 use super::prepared::Query;
 use super::record::Record;
 use super::tag::CommandTag;
@@ -146,17 +148,34 @@ impl Pool {
     ///
     /// # Cancel safety
     ///
-    /// The pool stays closed to new borrowers; what is lent ends when it comes back.
+    /// Nobody waits for those that are lent any more: it is [`terminate`](Self::terminate) then.
     pub async fn close(&self) -> Result<()> {
         self.members.close().await
     }
 
-    /// Lends no more connections and waits for nobody: those that are not lent end now, the others when
-    /// they come back.
+    /// Lends no more connections and ends all, those that are lent too: what they are in the middle of ends
+    /// with an error.
     ///
-    /// # asyncio
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> asyncio_core::Result<()> {
+    /// # let cluster = asyncio_db::testing::PgCluster::create()?;
+    /// # let dsn = cluster.dsn();
+    /// use asyncio_core::{create_task, sleep};
     ///
-    /// asyncpg ends those that are lent too, in the middle of what they do.
+    /// asyncio_core::run(async move {
+    ///     let pool = asyncio_db::pg::create_pool(dsn).min_size(1).await?;
+    ///     let mut connection = pool.acquire().await?;
+    ///     let query = create_task(async move { connection.execute("SELECT pg_sleep(3600)", ()).await });
+    ///     sleep(0.01).await?;
+    ///     pool.terminate();
+    ///     assert!(query.await.is_err());
+    ///     Ok(())
+    /// })
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
     pub fn terminate(&self) {
         self.members.terminate();
     }
@@ -165,6 +184,38 @@ impl Pool {
     /// back.
     pub fn expire_connections(&self) {
         self.members.expire();
+    }
+
+    /// Has connections opened elsewhere, or otherwise, from now on; those that there are stay as they are
+    /// until they [expire](Self::expire_connections).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientConfigurationError`](crate::ClientConfigurationError) when it cannot be told what to do.
+    pub fn set_connect_args(&self, server: impl Into<ConnectBuilder>) -> Result<()> {
+        self.members.set_server(server.into())
+    }
+
+    /// Has all connections forget what the server has said of its types and statements, for after a
+    /// change of its schema.
+    pub fn reload_schema_state(&self) {
+        self.members.reload_schema_state();
+    }
+
+    /// Listens to channels, on a connection that is none of the pool's: see [`Listener`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`ConnectBuilder::listen`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`ConnectBuilder::listen`].
+    pub async fn listen<C: Into<String>>(
+        &self,
+        channels: impl IntoIterator<Item = C>,
+    ) -> Result<Listener> {
+        self.members.builder().listen(channels).await
     }
 
     /// How many connections there are, lent or not, being opened or put right.

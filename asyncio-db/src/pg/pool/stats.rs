@@ -123,7 +123,29 @@ impl std::error::Error for PoolTimeoutError {
 }
 
 /// The pool lends no more connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, thiserror::Error)]
-#[error("the pool is closed")]
-#[non_exhaustive]
-pub struct PoolClosedError;
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> asyncio_core::Result<()> {
+/// # let cluster = asyncio_db::testing::PgCluster::create()?;
+/// # let dsn = cluster.dsn();
+/// use asyncio_db::pg::{PoolClosedError, create_pool};
+///
+/// asyncio_core::run(async move {
+///     let pool = create_pool(dsn).min_size(1).await?;
+///     pool.close().await?;
+///     let error = pool.acquire().await.expect_err("it is closed");
+///     assert!(error.is::<PoolClosedError>());
+///     assert_eq!(error.to_string(), "pool is closed");
+///     Ok(())
+/// })
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("pool is {}", if self.closing { "closing" } else { "closed" })]
+pub struct PoolClosedError {
+    /// Those that were lent by then are waited for.
+    pub(super) closing: bool,
+}

@@ -5,13 +5,14 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use postgres_protocol::message::backend::Message;
 
-/// One message, or a run of rows.
+/// One message, or a run of rows, or of what is copied out.
 pub(crate) enum Incoming {
     Rows(RowRun),
+    Copied(RowRun),
     Message(Message),
 }
 
-/// Rows that came one after the other, as they came: no memory is asked for per row.
+/// Rows, or pieces of a COPY, that came one after the other, as they came: no memory is asked for per row.
 #[derive(Debug)]
 pub(crate) struct RowRun {
     bytes: Bytes,
@@ -24,6 +25,7 @@ const LONGEST: usize = 1 << 30;
 const HEAD: usize = 5;
 
 const DATA_ROW: u8 = b'D';
+const COPY_DATA: u8 = b'd';
 
 /// Takes the next message out, or all rows that have come completely and follow each other.
 ///
@@ -36,19 +38,77 @@ pub(crate) fn next(inbound: &mut BytesMut) -> io::Result<Option<Incoming>> {
     let Some(first) = frame_len(inbound)? else {
         return Ok(None);
     };
-    if inbound[0] != DATA_ROW {
+    if first == HEAD
+        && let Some(message) = bare(inbound[0])
+    {
+        inbound.advance(HEAD);
+        return Ok(Some(Incoming::Message(message)));
+    }
+    let tag = inbound[0];
+    if !matches!(tag, DATA_ROW | COPY_DATA) {
         return Ok(Message::parse(inbound)?.map(Incoming::Message));
     }
     let mut end = first;
-    while inbound.get(end) == Some(&DATA_ROW) {
+    while inbound.get(end) == Some(&tag) {
         match frame_len(&inbound[end..])? {
             Some(len) => end += len,
             None => break,
         }
     }
-    Ok(Some(Incoming::Rows(RowRun {
+    let run = RowRun {
         bytes: inbound.split_to(end).freeze(),
-    })))
+    };
+    Ok(Some(if tag == DATA_ROW {
+        Incoming::Rows(run)
+    } else {
+        Incoming::Copied(run)
+    }))
+}
+
+/// A message that is its tag and nothing else. A statement has several of them, and to cut one out costs
+/// more than all that is done with it.
+const fn bare(tag: u8) -> Option<Message> {
+    match tag {
+        b'1' => Some(Message::ParseComplete),
+        b'2' => Some(Message::BindComplete),
+        b'3' => Some(Message::CloseComplete),
+        b'I' => Some(Message::EmptyQueryResponse),
+        b'n' => Some(Message::NoData),
+        b's' => Some(Message::PortalSuspended),
+        _ => None,
+    }
+}
+
+/// What is passed over before anybody looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Passing {
+    Nothing,
+    /// Messages that only say that something went well.
+    Assent,
+    /// All that says nothing of the session, only of a statement.
+    Statements,
+}
+
+/// Passes over what is of no interest.
+///
+/// # Errors
+///
+/// As of [`next`].
+pub(crate) fn pass(inbound: &mut BytesMut, what: Passing) -> io::Result<()> {
+    let mut end = 0;
+    while let Some(&tag) = inbound.get(end) {
+        match (what, tag) {
+            (Passing::Assent | Passing::Statements, b'1' | b'2' | b'3' | b'n')
+            | (Passing::Statements, b'C' | b'D' | b'I' | b's' | b'T') => {}
+            _ => break,
+        }
+        match frame_len(&inbound[end..])? {
+            Some(len) => end += len,
+            None => break,
+        }
+    }
+    inbound.advance(end);
+    Ok(())
 }
 
 /// How long the first message is, its head included, where all of it is there.
@@ -65,8 +125,20 @@ fn frame_len(bytes: &[u8]) -> io::Result<Option<usize>> {
     Ok((bytes.len() > len).then_some(len + 1))
 }
 
+impl RowRun {
+    /// How many rows are left.
+    pub(crate) fn rows(&self) -> usize {
+        let (mut rows, mut at) = (0, 0);
+        while let Some(Ok(Some(len))) = self.bytes.get(at..).map(frame_len) {
+            at += len;
+            rows += 1;
+        }
+        rows
+    }
+}
+
 impl Iterator for RowRun {
-    /// The body of a row's message: the number of fields, then the fields.
+    /// The body of a message: of a row's, the number of fields, then the fields.
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
@@ -92,6 +164,8 @@ mod tests {
             (b'2', b""),
             (b'D', b"\0\x01\0\0\0\x01a"),
             (b'D', b"\0\x01\xff\xff\xff\xff"),
+            (b'd', b"one"),
+            (b'd', b"two"),
             (b'C', b"SELECT 2\0"),
             (b'Z', b"I"),
             (b'D', b"\0\0"),
@@ -108,6 +182,7 @@ mod tests {
         while let Some(incoming) = next(inbound)? {
             match incoming {
                 Incoming::Rows(run) => lines.extend(run.map(|row| format!("row {row:?}"))),
+                Incoming::Copied(run) => lines.extend(run.map(|it| format!("copied {it:?}"))),
                 Incoming::Message(Message::CommandComplete(body)) => {
                     lines.push(body.tag()?.to_owned());
                 }
@@ -125,7 +200,7 @@ mod tests {
         let bytes = session();
         let mut whole = Vec::new();
         told(&mut BytesMut::from(&bytes[..]), &mut whole)?;
-        assert_eq!(whole.len(), 7, "{whole:?}");
+        assert_eq!(whole.len(), 9, "{whole:?}");
         for first in 0..=bytes.len() {
             for second in first..=bytes.len() {
                 let mut inbound = BytesMut::new();

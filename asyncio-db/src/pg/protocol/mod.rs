@@ -10,7 +10,7 @@ mod stream;
 mod tls;
 mod wire;
 
-pub(crate) use frames::{Incoming, RowRun};
+pub(crate) use frames::{Incoming, Passing, RowRun};
 pub(crate) use startup::{Session, interrupt, start};
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsRules;

@@ -1,5 +1,6 @@
 //! How a session begins: encryption, who one is, what the server says of itself.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -117,7 +118,7 @@ async fn ask(wire: &mut Wire, question: &str) -> Result<String> {
                 return Err(errors::server_error(body.fields()).into());
             }
             Incoming::Message(Message::ReadyForQuery(_)) => return Ok(answer),
-            Incoming::Message(_) => {}
+            Incoming::Message(_) | Incoming::Copied(_) => {}
         }
     }
 }
@@ -271,7 +272,7 @@ async fn hear(wire: &mut Wire) -> Result<Message> {
             Err(errors::server_error(body.fields()).into())
         }
         Incoming::Message(message) => Ok(message),
-        Incoming::Rows(_) => Err(unexpected()),
+        Incoming::Rows(_) | Incoming::Copied(_) => Err(unexpected()),
     }
 }
 
@@ -281,13 +282,13 @@ fn unexpected() -> Exception {
 
 /// Says who we are.
 async fn authenticate(wire: &mut Wire, target: &Target, server: &Server) -> Result<()> {
-    let password = || {
+    let password = async || -> Result<Cow<'_, str>> {
+        if let Some(function) = &target.password {
+            return Ok(Cow::Owned(function.ask().await?));
+        }
         let missing = || InterfaceError::new("the server asks for a password, and there is none");
-        server
-            .password
-            .as_ref()
-            .map(Secret::reveal)
-            .ok_or_else(missing)
+        let known = server.password.as_ref().map(Secret::reveal);
+        Ok(Cow::Borrowed(known.ok_or_else(missing)?))
     };
     let binding = target.parameters.tls.channel_binding;
     let mut scram: Option<ScramSha256> = None;
@@ -302,13 +303,13 @@ async fn authenticate(wire: &mut Wire, target: &Target, server: &Server) -> Resu
             }
             Message::AuthenticationOk => return Ok(()),
             Message::AuthenticationCleartextPassword => {
-                let password = password()?.as_bytes();
-                wire.say(|out| frontend::password_message(password, out))?;
+                let password = password().await?;
+                wire.say(|out| frontend::password_message(password.as_bytes(), out))?;
             }
             Message::AuthenticationMd5Password(body) => {
                 let hash = md5_hash(
                     target.parameters.user.as_bytes(),
-                    password()?.as_bytes(),
+                    password().await?.as_bytes(),
                     body.salt(),
                 );
                 wire.say(|out| frontend::password_message(hash.as_bytes(), out))?;
@@ -316,7 +317,7 @@ async fn authenticate(wire: &mut Wire, target: &Target, server: &Server) -> Resu
             Message::AuthenticationSasl(body) => {
                 let (mechanism, binding) = mechanism(wire, &body, binding)?;
                 bound = mechanism == SCRAM_SHA_256_PLUS;
-                let begun = ScramSha256::new(password()?.as_bytes(), binding);
+                let begun = ScramSha256::new(password().await?.as_bytes(), binding);
                 let data = begun.message();
                 wire.say(|out| frontend::sasl_initial_response(mechanism, data, out))?;
                 scram = Some(begun);

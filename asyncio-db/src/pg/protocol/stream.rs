@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -98,6 +98,17 @@ impl Channel {
         let read = (&*socket).read(&mut piece)?;
         buffer.extend_from_slice(&piece[..read]);
         Ok(read)
+    }
+
+    /// The same socket once more, for somebody who may have to end it while another one uses it.
+    pub(crate) fn again(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).try_clone(),
+            #[cfg(unix)]
+            Self::Unix(stream) => SockRef::from(stream).try_clone(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => SockRef::from(stream.get_ref().0).try_clone(),
+        }
     }
 
     pub(crate) fn poll_write(

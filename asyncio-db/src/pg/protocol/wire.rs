@@ -9,12 +9,13 @@ use asyncio_core::{Exception, Result};
 use bytes::{Buf, BytesMut};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
+use socket2::Socket;
 
-use super::frames::{self, Incoming};
+use super::frames::{self, Incoming, Passing};
 use super::stream::Channel;
 use crate::exceptions::PgError;
 use crate::pg::errors;
-use crate::pg::notices::Notices;
+use crate::pg::notices::{Notices, Notification};
 
 /// A session: one stream, and what is outstanding on it.
 ///
@@ -28,12 +29,16 @@ pub(crate) struct Wire {
     /// The first so many of these are answers to nobody: a reset that was sent when the session was
     /// given back. Whether all went well is told to who comes next.
     nobodys: u32,
+    /// Of what is somebody's, so much is of no interest to him.
+    passing: Passing,
     /// There are messages behind the last Sync.
     unsynced: bool,
     /// The last request was one of the simple protocol.
     simple: bool,
     /// What the server has said last: idle, in a transaction, in one that has failed.
     status: u8,
+    /// The server waits for rows to copy.
+    copying: bool,
     backend: Backend,
     parameters: HashMap<String, String>,
     notices: Arc<Notices>,
@@ -72,9 +77,11 @@ impl Wire {
             outbound: BytesMut::new(),
             owed: 0,
             nobodys: 0,
+            passing: Passing::Nothing,
             unsynced: false,
             simple: false,
             status: IDLE,
+            copying: false,
             backend: Backend::default(),
             parameters: HashMap::new(),
             notices,
@@ -95,6 +102,11 @@ impl Wire {
 
     pub(super) const fn set_backend(&mut self, backend: Backend) {
         self.backend = backend;
+    }
+
+    /// Its socket once more: see [`Channel::again`].
+    pub(crate) fn socket(&self) -> io::Result<Socket> {
+        self.channel.again()
     }
 
     /// What SCRAM can be bound to.
@@ -123,6 +135,11 @@ impl Wire {
     /// Whether the next answer is nobody's.
     pub(crate) const fn is_unheard(&self) -> bool {
         self.nobodys > 0
+    }
+
+    /// Whether the server waits for rows to copy.
+    pub(crate) const fn is_copying(&self) -> bool {
+        self.copying
     }
 
     pub(crate) const fn is_unsynced(&self) -> bool {
@@ -170,6 +187,7 @@ impl Wire {
 
     /// The server waits for rows to copy, and there will be none: it is told so.
     pub(crate) fn refuse_copy(&mut self) {
+        self.copying = false;
         // The text has no zero byte, the one thing that cannot be written.
         let _ = frontend::copy_fail("no rows are sent this way", &mut self.outbound);
         if !self.simple {
@@ -177,6 +195,17 @@ impl Wire {
             // another; the answer is still owed for the first.
             frontend::sync(&mut self.outbound);
         }
+    }
+
+    /// Rows to copy, in messages that are whole.
+    pub(crate) fn copy(&mut self, messages: &[u8]) {
+        self.outbound.extend_from_slice(messages);
+    }
+
+    /// These were all rows to copy.
+    pub(crate) fn end_copy(&mut self) {
+        self.copying = false;
+        frontend::copy_done(&mut self.outbound);
     }
 
     /// What cannot be written has not been begun.
@@ -213,6 +242,11 @@ impl Wire {
             Poll::Pending if self.outbound.len() <= room => Poll::Ready(Ok(None)),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// So much is of no interest until the server says that it is ready.
+    pub(crate) fn pass(&mut self, what: Passing) {
+        self.passing = self.passing.max(what);
     }
 
     /// What is outstanding now is of no interest to anybody, as long as it goes well.
@@ -308,14 +342,24 @@ impl Wire {
             return Err(self.broke(None));
         }
         loop {
+            let passing = if self.nobodys > 0 {
+                Passing::Statements
+            } else {
+                self.passing
+            };
+            if passing != Passing::Nothing
+                && let Err(error) = frames::pass(&mut self.inbound, passing)
+            {
+                return Err(self.broke(Some(error)));
+            }
             let incoming = match frames::next(&mut self.inbound) {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(self.broke(Some(error))),
             };
             let message = match incoming {
-                Incoming::Rows(_) if self.nobodys > 0 => continue,
-                Incoming::Rows(_) => return Ok(Some(incoming)),
+                Incoming::Rows(_) | Incoming::Copied(_) if self.nobodys > 0 => continue,
+                Incoming::Rows(_) | Incoming::Copied(_) => return Ok(Some(incoming)),
                 Incoming::Message(message) => message,
             };
             match &message {
@@ -330,13 +374,23 @@ impl Wire {
                     }
                     continue;
                 }
-                Message::NotificationResponse(_) => continue,
+                Message::NotificationResponse(body) => {
+                    if let (Ok(channel), Ok(payload)) = (body.channel(), body.message()) {
+                        self.notices.notify(Notification {
+                            pid: body.process_id(),
+                            channel: channel.to_owned(),
+                            payload: payload.to_owned(),
+                        });
+                    }
+                    continue;
+                }
                 Message::ReadyForQuery(body) => {
                     let Some(owed) = self.owed.checked_sub(1) else {
                         let error = frames::invalid("the server is ready, and nobody asked");
                         return Err(self.broke(Some(error)));
                     };
                     self.owed = owed;
+                    self.copying = false;
                     self.status = body.status();
                     if owed == 0 {
                         self.give_back_room();
@@ -345,8 +399,10 @@ impl Wire {
                         self.nobodys -= 1;
                         continue;
                     }
+                    self.passing = Passing::Nothing;
                 }
                 Message::ErrorResponse(body) => {
+                    self.copying = false;
                     let error = errors::server_error(body.fields());
                     if error.is_fatal() || self.nobodys > 0 {
                         // What follows is the end of the stream; or nobody can say in which state the
@@ -356,6 +412,7 @@ impl Wire {
                     }
                 }
                 _ if self.nobodys > 0 => continue,
+                Message::CopyInResponse(_) => self.copying = true,
                 _ => {}
             }
             return Ok(Some(Incoming::Message(message)));
@@ -373,6 +430,7 @@ impl Wire {
     /// The session is over; what to say about it.
     fn broke(&mut self, source: Option<io::Error>) -> Exception {
         self.broken = true;
+        self.notices.end();
         match &self.last_words {
             Some(error) => (**error).clone().into(),
             None => errors::connection_lost(source),
@@ -388,6 +446,12 @@ impl Wire {
         let mut context = Context::from_waker(std::task::Waker::noop());
         // It is a courtesy: the server sees the end of the stream in any case.
         let _ = self.poll_write_out(&mut context);
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.notices.end();
     }
 }
 

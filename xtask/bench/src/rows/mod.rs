@@ -3,6 +3,8 @@
 mod groups;
 mod http;
 mod net;
+pub(crate) mod pg;
+mod sql;
 mod sqlite;
 mod sync;
 mod tasks;
@@ -17,11 +19,22 @@ pub(crate) struct Row {
     pub(crate) sides: Vec<Side>,
     /// How many operations; zero for as many as fill a slice.
     pub(crate) fixed: u32,
+    /// Whether it takes longer than others until it says something.
+    pub(crate) long: bool,
+}
+
+impl Row {
+    /// Whether it asks a PostgreSQL server.
+    pub(crate) fn asks_server(&self) -> bool {
+        self.name.starts_with("pg_")
+    }
 }
 
 pub(crate) struct Side {
     pub(crate) name: &'static str,
     pub(crate) run: Run,
+    /// Says what is missing, where it cannot run.
+    pub(crate) needs: fn() -> Result<(), String>,
 }
 
 /// Runs a number of operations.
@@ -34,8 +47,10 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(sync::rows());
     rows.extend(net::rows());
     rows.extend(sqlite::rows());
+    rows.extend(sql::rows());
     rows.extend(tls::rows());
     rows.extend(http::rows());
+    rows.extend(pg::rows());
     rows
 }
 
@@ -52,9 +67,14 @@ fn row(name: &'static str, sides: &[(&'static str, Run)]) -> Row {
         unit: "ns",
         sides: sides
             .iter()
-            .map(|&(name, run)| Side { name, run })
+            .map(|&(name, run)| Side {
+                name,
+                run,
+                needs: || Ok(()),
+            })
             .collect(),
         fixed: 0,
+        long: false,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{CURRENT_THREAD, Row, bytes, row};
 use crate::memory;
-use crate::runtimes::{Measured, current_thread, ours};
+use crate::runtimes::{Measured, Taken, current_thread, ours};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -190,6 +190,7 @@ fn connection_bytes(count: u32, run: fn(Served) -> Result<f64>) -> Measured {
         Ok((memory::live() - before) as f64 / f64::from(count))
     };
     Measured {
+        taken: Taken::All,
         time: Duration::ZERO,
         bytes: run(Box::pin(served)).ok(),
     }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 
 use super::{CURRENT_THREAD, MULTI_THREAD, Row, bytes, row};
 use crate::memory;
-use crate::runtimes::{Measured, current_thread, multi_thread, ours};
+use crate::runtimes::{Measured, Taken, current_thread, multi_thread, ours};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -372,6 +372,7 @@ fn waiting_bytes(count: u32) -> Measured {
     });
     runner.close().expect("nothing fails");
     Measured {
+        taken: Taken::All,
         time: Duration::ZERO,
         bytes: per_task.ok(),
     }
@@ -393,6 +394,7 @@ fn tokio_waiting_bytes(count: u32) -> Measured {
         (memory::live() - before) as f64 / f64::from(count)
     });
     Measured {
+        taken: Taken::All,
         time: Duration::ZERO,
         bytes: Some(per_task),
     }

@@ -10,7 +10,9 @@ use asyncio_core::Result;
 
 use super::{BATCH, CURRENT_THREAD, LOCAL_SET, MULTI_THREAD, Row, bytes, row};
 use crate::memory;
-use crate::runtimes::{Measured, current_thread, local_set, multi_thread, ours, ours_virtual};
+use crate::runtimes::{
+    Measured, Taken, current_thread, local_set, multi_thread, ours, ours_virtual,
+};
 
 /// The rows about tasks, timers and threads.
 pub(super) fn rows() -> Vec<Row> {
@@ -54,15 +56,19 @@ pub(super) fn rows() -> Vec<Row> {
                 }),
             ],
         ),
-        row(
-            "timers_live",
-            &[
-                ("ours", |n| ours(move || timers_live(n))),
-                (CURRENT_THREAD, |n| {
-                    current_thread(move || tokio_timers_live(n))
-                }),
-            ],
-        ),
+        // As many at a time for each side, for how many are live is what it is about.
+        Row {
+            fixed: 100_000,
+            ..row(
+                "timers_live",
+                &[
+                    ("ours", |n| ours(move || timers_live(n))),
+                    (CURRENT_THREAD, |n| {
+                        current_thread(move || tokio_timers_live(n))
+                    }),
+                ],
+            )
+        },
         row(
             "sleepers_100k",
             &[
@@ -373,6 +379,7 @@ fn ours_bytes(count: u32) -> Measured {
     });
     runner.close().expect("nothing fails");
     Measured {
+        taken: Taken::All,
         time: Duration::ZERO,
         bytes: per_task.ok(),
     }
@@ -395,6 +402,7 @@ fn tokio_bytes(count: u32) -> Measured {
         bytes
     });
     Measured {
+        taken: Taken::All,
         time: Duration::ZERO,
         bytes: Some(per_task),
     }
