@@ -1,6 +1,6 @@
 //! The same client with aiohttp's names.
 //!
-//! A [`ClientSession`] is an [`AsyncClient`](crate::http::AsyncClient) with the habits of aiohttp: redirects are followed,
+//! A [`ClientSession`] is an [`AsyncClient`] with the habits of aiohttp: redirects are followed,
 //! bodies are read when they are asked for, [`ClientTimeout`] counts in its own parts, and a [`TCPConnector`]
 //! says how many connections there may be.
 //!
