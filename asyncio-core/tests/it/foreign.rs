@@ -14,6 +14,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Alive, Counted, Log, cancel_message, comes_below, error_of, turns};
 
+/// A client of reqwest's. Where another crate of the same build has reqwest's TLS, without a provider of
+/// cryptography, no client can be made before there is one, be it never used.
+fn http_client() -> reqwest::Client {
+    // Refused where there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// Far longer than any test takes.
 const FOREVER: Duration = Duration::from_secs(3600);
 
@@ -96,7 +104,7 @@ fn a_task_in_an_http_request_is_cancelled_at_once() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}/never", listener.local_addr()?);
     run(is_cancelled_at_once(move |held| async move {
-        reqwest::Client::new().get(url).send().await?;
+        http_client().get(url).send().await?;
         held.touch();
         Ok(())
     }))
@@ -122,9 +130,7 @@ fn an_http_request_is_answered_on_the_loop() -> Result<()> {
             Ok(head)
         });
         let client =
-            create_task(
-                async move { Ok(reqwest::Client::new().get(url).send().await?.text().await?) },
-            );
+            create_task(async move { Ok(http_client().get(url).send().await?.text().await?) });
         assert_eq!(client.await?, "hello");
         assert!(server.await?.starts_with(b"GET / HTTP/1.1\r\n"));
         Ok(())
@@ -139,7 +145,7 @@ fn an_http_request_is_cancelled_where_it_is_cancellable_and_cleaned_up_after() -
         let log = Log::default();
         let theirs = log.clone();
         let task = create_local_task(async move {
-            let request = reqwest::Client::new().get(url).send();
+            let request = http_client().get(url).send();
             let Err(cancelled) = request.cancellable().await else {
                 return Ok("answered");
             };

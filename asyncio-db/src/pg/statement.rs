@@ -553,10 +553,10 @@ impl Statement {
         out: &mut BytesMut,
     ) -> Result<()> {
         let begin = out.len();
-        if self.write_binary(args, portal, name, out) {
+        if self.codecs.is_none() && self.write_binary(args, portal, name, out) {
             return Ok(());
         }
-        // Text among the arguments, or something wrong: the long way.
+        // A codec, or text among the arguments, or something wrong: the long way.
         out.truncate(begin);
         self.write_any(args, portal, name, out)
     }

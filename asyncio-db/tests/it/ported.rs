@@ -18,7 +18,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("codecs", include_str!("codecs.rs")),
     ("connect", include_str!("connect.rs")),
     ("copy", include_str!("copy.rs")),
+    ("copy_cancelled", include_str!("copy_cancelled.rs")),
     ("listeners", include_str!("listeners.rs")),
+    ("own_codecs", include_str!("own_codecs.rs")),
     ("pg::config", include_str!("../../src/pg/config/tests.rs")),
     ("records", include_str!("records.rs")),
 ];
