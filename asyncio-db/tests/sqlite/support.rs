@@ -69,8 +69,14 @@ impl Folder {
         &self.0
     }
 
+    /// Removes it with all that is in it; a thread whose connection nobody wants any more may still be about
+    /// to make a file there.
     pub(crate) fn remove(&self) {
-        std::fs::remove_dir_all(&self.0).expect("the folder can be removed");
+        let begun = Instant::now();
+        while let Err(error) = std::fs::remove_dir_all(&self.0) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
