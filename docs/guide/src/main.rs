@@ -306,7 +306,8 @@ twins! {
     p601_aiohttp_get_json anywhere,
     p602_aiohttp_gather anywhere,
     p603_aiohttp_post_json anywhere,
-    p604_aiohttp_connector_limit anywhere,
+    // On threads a connection may come back a moment after the request that had it is over.
+    p604_aiohttp_connector_limit on_loop,
     p605_aiohttp_unread_responses anywhere,
     p606_aiohttp_errors_as_values anywhere,
     p607_aiohttp_semaphore anywhere,
