@@ -73,9 +73,9 @@ fn a_stream_comes_in_pieces_of_the_size_wanted() -> Result<()> {
         drop(response);
         assert_eq!(client.pool_stats().active, 0);
         client.get(&url).stream().await?.aread().await?;
-        assert_eq!(server.log.connections(), before + 1);
+        assert!(server.log.had(before + 1));
         client.get(&url).await?;
-        assert_eq!(server.log.connections(), before + 1);
+        assert!(server.log.had(before + 1));
         Ok(())
     })
 }
@@ -96,7 +96,7 @@ fn closing_reads_what_is_left_where_it_is_little() -> Result<()> {
                 .await?
                 .aclose()
                 .await?;
-            assert_eq!(server.log.connections(), connections, "{path}");
+            assert!(server.log.had(connections), "{path}");
             assert_eq!(client.pool_stats().active, 0);
         }
         Ok(())

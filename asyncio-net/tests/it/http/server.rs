@@ -49,6 +49,12 @@ impl Log {
         self.requests().pop().expect("a request")
     }
 
+    /// Whether there were so many connections. On several threads a connection may come back a moment after the
+    /// request that had it is over, so that the next one takes another: there it is not asked.
+    pub(crate) fn had(&self, connections: usize) -> bool {
+        asyncio_core::get_running_loop().is_err() || self.connections() == connections
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.0.connections.load(Ordering::SeqCst)
     }
